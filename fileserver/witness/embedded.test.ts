@@ -1,15 +1,24 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import { createLog } from '../logging/log.ts';
 import { EmbeddedWitness } from './embedded.ts';
+import { changeLease } from './embedded-lease.fixture.ts';
 import { VersionedFile } from './versioned-file.ts';
 
 const log = createLog({ level: 'error', format: 'text' }, {});
@@ -22,12 +31,14 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'filerpair-witness-'));
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const witness of witnesses.splice(0)) await witness.close(1000);
   rmSync(directory, { recursive: true, force: true });
 });
 
-function witness(callMs = 1000): EmbeddedWitness {
-  const one = new EmbeddedWitness({ directory, callMs, log });
+/** pollMs: default is so rarely that what is seen is what file events tell. */
+function witness(pollMs = 3_600_000): EmbeddedWitness {
+  const one = new EmbeddedWitness({ directory, callMs: 1000, pollMs, log });
   witnesses.push(one);
   return one;
 }
@@ -130,6 +141,131 @@ it('tells watchers of every change', async () => {
   }
 });
 
+it('a change that comes while the Lease is read is read after it, and then it is quiet', async () => {
+  const holders: (Incarnation | null)[] = [];
+  witness().watch('filer-a', (sighting) => holders.push(sighting.record.holder));
+  await assertEventually(() => expect(holders).toEqual([null]));
+  const begun = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<void>();
+  const { newest } = VersionedFile.prototype;
+  const reads = vi.spyOn(VersionedFile.prototype, 'newest');
+  reads.mockImplementationOnce(async function (this: VersionedFile) {
+    const found = await newest.call(this);
+    begun.resolve();
+    await end.promise;
+    return found;
+  });
+  changeLease(directory, 'filer-a', { holder: a, epoch: 1 });
+  await begun.promise;
+  changeLease(directory, 'filer-a', { holder: b, epoch: 2 });
+  await delay(50);
+  end.resolve();
+  await assertEventually(() => expect(holders).toEqual([null, a, b]));
+  // Reads come to an end.
+  await assertEventually(async () => {
+    const { length } = reads.mock.calls;
+    await delay(100);
+    expect(reads.mock.calls).toHaveLength(length);
+  });
+  expect(holders).toEqual([null, a, b]);
+});
+
+it('reads also without a file event, and tells no Lease twice', async () => {
+  const holders: (Incarnation | null)[] = [];
+  witness(20).watch('filer-a', (sighting) => holders.push(sighting.record.holder));
+  await assertEventually(() => expect(holders).toEqual([null]));
+  const reads = vi.spyOn(VersionedFile.prototype, 'newest');
+  await assertEventually(() => expect(reads.mock.calls.length).toBeGreaterThan(5));
+  expect(holders).toEqual([null]);
+});
+
+it('reads at a file event of its own Lease alone, also in a directory that is made later', async () => {
+  directory = join(directory, 'later');
+  const one = witness();
+  const holders: (Incarnation | null)[] = [];
+  one.watch('filer-a', (sighting) => holders.push(sighting.record.holder));
+  one.watch('filer-b', () => {});
+  await assertEventually(() => expect(holders).toEqual([null]));
+  await delay(200);
+  const reads = vi.spyOn(VersionedFile.prototype, 'newest');
+  writeFileSync(join(directory, 'filer-c.lease-1'), '');
+  await delay(100);
+  expect(reads).not.toHaveBeenCalled();
+  changeLease(directory, 'filer-a', { holder: a, epoch: 1 });
+  await assertEventually(() => expect(holders).toEqual([null, a]));
+});
+
+it('tells nothing more once it is closed', async () => {
+  const one = witness(20);
+  const holders: (Incarnation | null)[] = [];
+  one.watch('filer-a', (sighting) => holders.push(sighting.record.holder));
+  await assertEventually(() => expect(holders).toEqual([null]));
+  await one.close(1000);
+  // What was being read then has been.
+  await delay(200);
+  changeLease(directory, 'filer-a', { holder: a, epoch: 1 });
+  await delay(200);
+  expect(holders).toEqual([null]);
+});
+
+it('reads without writing where there is a Lease', async () => {
+  await seenBy(witness());
+  const add = vi.spyOn(VersionedFile.prototype, 'add');
+  await seenBy(witness());
+  expect(add).not.toHaveBeenCalled();
+});
+
+it('does not say that a write was applied of which it is not known', async () => {
+  const one = witness();
+  const { version, record } = await seenBy(one);
+  vi.spyOn(VersionedFile.prototype, 'add').mockResolvedValueOnce('unknown');
+  const outcome = await one.compareAndSwap('filer-a', version, claimed(record, a, null, 2500));
+  expect(outcome).toEqual({ kind: 'unknown' });
+});
+
+it('says of notes whether they have been written', async () => {
+  directory = join(directory, 'later');
+  const one = witness();
+  expect(await one.noted('filer-a'), 'there are none').toBe(true);
+  one.annotate('filer-a', { secondaryPortOpen: 1 });
+  expect(await one.noted('filer-a')).toBe(false);
+  await seenBy(one);
+  one.annotate('filer-a', { secondaryPortOpen: 1 });
+  expect(await one.noted('filer-a')).toBe(true);
+  expect(JSON.parse(readFileSync(join(directory, 'filer-a.notes'), 'utf8'))).toEqual({
+    secondaryPortOpen: 1,
+  });
+});
+
+it('tries to note maintenance for the time of a call while others write the Lease, and then gives up', async () => {
+  const one = witness();
+  await seenBy(one);
+  const add = vi.spyOn(VersionedFile.prototype, 'add');
+  add.mockResolvedValueOnce('taken').mockResolvedValueOnce('taken');
+  one.annotate('filer-a', { maintenance: 'new switch' });
+  expect(await one.noted('filer-a')).toBe(true);
+  expect((await seenBy(one)).record.maintenance).toBe('new switch');
+  add.mockResolvedValue('taken');
+  const begun = performance.now();
+  one.annotate('filer-a', { maintenance: null });
+  expect(await one.noted('filer-a')).toBe(false);
+  expect(performance.now() - begun).toBeGreaterThan(990);
+});
+
+it('a freeze that does not say that it is over goes on', async () => {
+  const one = witness();
+  await seenBy(one);
+  changeLease(directory, 'filer-a', JSON.parse('{"standstill":{"id":"s","epoch":1,"msMax":10}}'));
+  expect((await seenBy(one)).record.freeze).toEqual({ id: 's', epoch: 1, msMax: 10, over: false });
+});
+
+it("says unknown, never nobody, to a file of another version's name", async () => {
+  const one = witness();
+  await seenBy(one);
+  writeFileSync(join(directory, 'filer-a.lease-2'), JSON.stringify({ ...emptyLease, version: 3 }));
+  expect(await one.read('filer-a')).toEqual({ kind: 'unknown' });
+});
+
 it('says unknown, never nobody, to a Lease that cannot be understood', async () => {
   const one = witness();
   await seenBy(one);
@@ -180,6 +316,39 @@ it('does not know whether it wrote where others came further than a version is k
   expect(await file.newest()).toEqual({ number: 30, text: '30' });
 });
 
+it('a version that is removed while it is read is not the newest; one that cannot be read is an error', async () => {
+  const file = new VersionedFile(directory, 'read');
+  expect(await new VersionedFile(join(directory, 'absent'), 'read').newest()).toBeNull();
+  await file.add(1, 'one');
+  symlinkSync('nothing', join(directory, 'read-2'));
+  const reading = file.newest();
+  await delay(20);
+  rmSync(join(directory, 'read-2'));
+  expect(await reading).toEqual({ number: 1, text: 'one' });
+  mkdirSync(join(directory, 'read-3'));
+  await expect(file.newest()).rejects.toThrow('EISDIR');
+  writeFileSync(join(directory, 'no-directory'), '');
+  await expect(new VersionedFile(join(directory, 'no-directory'), 'read').newest()).rejects.toThrow(
+    'ENOTDIR',
+  );
+});
+
+it('of a version that cannot be written it does not say that another process has written it', async () => {
+  await expect(new VersionedFile(join(directory, 'absent'), 'x').add(1, '')).rejects.toThrow('ENOENT');
+  const longest = 'x'.repeat(255 - '.-1234567-123.tmp'.length);
+  // The temporary name has room, that of the version with a long number has none.
+  await expect(new VersionedFile(directory, longest).add(10 ** 20, '')).rejects.toThrow('ENAMETOOLONG');
+});
+
+it('keeps no descriptor, and of versions that are put as many as of others', async () => {
+  const file = new VersionedFile(directory, 'put');
+  await file.put(1, '');
+  const open = readdirSync('/proc/self/fd').length;
+  for (let number = 1; number <= 20; number++) await file.put(number, `${number}`);
+  expect(readdirSync('/proc/self/fd')).toHaveLength(open);
+  expect(readdirSync(directory)).toHaveLength(16);
+});
+
 it('writes history for changes of owner and acknowledger, not for renewals, and leaves no litter', async () => {
   const one = witness();
   let seen = await seenBy(one);
@@ -198,9 +367,9 @@ it('writes history for changes of owner and acknowledger, not for renewals, and 
   await one.close(1000);
   const history = readFileSync(join(directory, 'filer-a.history'), 'utf8').trim().split('\n');
   expect(history.map((line) => JSON.parse(line))).toMatchObject([
-    { holder: a, epoch: 1, acknowledger: null },
-    { holder: a, epoch: 1, acknowledger: b },
-    { holder: null, epoch: 1, releasedTo: 'filer-b' },
+    { version: '2', holder: a, epoch: 1, acknowledger: null },
+    { version: '4', holder: a, epoch: 1, acknowledger: b },
+    { version: '5', holder: null, epoch: 1, releasedTo: 'filer-b' },
   ]);
   expect(readdirSync(directory).sort()).toEqual([
     'filer-a.history',

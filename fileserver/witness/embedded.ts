@@ -36,12 +36,15 @@ export interface EmbeddedWitnessOptions {
   readonly directory: string;
   /** Ms after which a call's outcome is unknown. */
   readonly callMs: number;
+  /** For tests; see POLL_MS. */
+  readonly pollMs?: number;
   readonly log: Log;
 }
 
 export class EmbeddedWitness implements Witness {
   readonly #directory: string;
   readonly #callMs: number;
+  readonly #pollMs: number;
   readonly #log: Log;
   readonly #watchers = new Map<string, () => void>();
   readonly #ends: (() => void)[] = [];
@@ -53,6 +56,7 @@ export class EmbeddedWitness implements Witness {
   constructor(options: EmbeddedWitnessOptions) {
     this.#directory = options.directory;
     this.#callMs = options.callMs;
+    this.#pollMs = options.pollMs ?? POLL_MS;
     this.#log = options.log;
   }
 
@@ -90,7 +94,7 @@ export class EmbeddedWitness implements Witness {
       if (again) inBackground(look());
     };
     this.#watchers.set(home, () => inBackground(look()));
-    const poll = repeat(look, POLL_MS);
+    const poll = repeat(look, this.#pollMs);
     this.#ends.push(() => clearInterval(poll));
     inBackground(look().then(() => this.#watchDirectory()));
   }
@@ -116,7 +120,6 @@ export class EmbeddedWitness implements Witness {
 
   async close(ms: number): Promise<void> {
     for (const end of this.#ends.splice(0)) end();
-    this.#watchers.clear();
     await Promise.race([this.#noting, delay(ms, undefined, { ref: false })]);
   }
 

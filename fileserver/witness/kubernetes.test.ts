@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import { createLog } from '../logging/log.ts';
 import { reportErrorsTo } from '../system/turns.ts';
-import { KubernetesWitness } from './kubernetes.ts';
+import { KubernetesWitness, type KubernetesWitnessOptions } from './kubernetes.ts';
 import { type LeaseApi, startLeaseApi } from './lease-api.fixture.ts';
 
 const log = createLog({ level: 'error', format: 'text' }, {});
@@ -20,11 +20,12 @@ beforeEach(async () => {
   leases = await startLeaseApi(['home-filer-a', 'home-filer-b']);
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const witness of witnesses.splice(0)) await witness.close(500);
   await leases.api.close();
 });
 
-function open(): KubernetesWitness {
+function open(options: Partial<KubernetesWitnessOptions> = {}): KubernetesWitness {
   const witness = new KubernetesWitness({
     client: leases.api.client,
     namespace: 'storage',
@@ -32,10 +33,15 @@ function open(): KubernetesWitness {
     leaseMs: 1500,
     callMs: 1000,
     log,
+    ...options,
   });
   witnesses.push(witness);
   return witness;
 }
+
+/** PUTs so far. */
+const writes = (): number => leases.api.seen.filter(({ method }) => method === 'PUT').length;
+const request = (id: string) => ({ [leaseAnnotations.request]: JSON.stringify({ id, kind: 'takeover' }) });
 
 async function seenBy(witness: KubernetesWitness): Promise<LeaseSighting> {
   const outcome = await witness.read('filer-a');
@@ -115,21 +121,73 @@ it('says unknown when the answer is lost, refused when the API said no', async (
     kind: 'refused',
     message: expect.stringContaining('not allowed'),
   });
+  expect(await open().compareAndSwap('filer-a', seen.version, claim), 'never seen by this one').toEqual({
+    kind: 'conflict',
+  });
   leases.fault = () => null;
   expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toEqual({ kind: 'conflict' });
 });
 
+it('resolves five conflicts with writers beside the ownership, then it is one', async () => {
+  const witness = open();
+  const seen = await seenBy(witness);
+  leases.fault = () => {
+    leases.annotate('home-filer-a', request(`r${writes()}`));
+    return null;
+  };
+  const claim = claimed(seen.record, a, null, 2500);
+  expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toEqual({ kind: 'conflict' });
+  expect(writes()).toBe(5);
+});
+
+it('takes a Lease that cannot be understood any more for one that another server has written', async () => {
+  const witness = open();
+  const seen = await seenBy(witness);
+  leases.annotate('home-filer-a', { [leaseAnnotations.renewal]: 'many' });
+  const claim = claimed(seen.record, a, null, 2500);
+  expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toEqual({ kind: 'conflict' });
+  expect(leases.lease('home-filer-a').metadata.annotations).toEqual({ [leaseAnnotations.renewal]: 'many' });
+});
+
+it('writes against a version that it has seen, though it has read later ones since: sixteen, however often', async () => {
+  const witness = open();
+  const first = await seenBy(witness);
+  for (let count = 1; count <= 15; count++) {
+    leases.annotate('home-filer-a', request(`r${count}`));
+    for (let again = 0; again < 3; again++) await seenBy(witness);
+  }
+  const claim = claimed(first.record, a, null, 2500);
+  expect(await witness.compareAndSwap('filer-a', first.version, claim)).toMatchObject({ kind: 'applied' });
+  const second = await seenBy(witness);
+  for (let count = 1; count <= 16; count++) {
+    leases.annotate('home-filer-a', request(`s${count}`));
+    await seenBy(witness);
+  }
+  const renewal = renewed(second.record, null);
+  expect(await witness.compareAndSwap('filer-a', second.version, renewal)).toEqual({ kind: 'conflict' });
+});
+
+it('sends nothing when no time is left for the answer', async () => {
+  const witness = open({ callMs: 1000 });
+  const seen = await seenBy(witness);
+  const begun = performance.now();
+  vi.spyOn(performance, 'now')
+    .mockReturnValueOnce(begun)
+    .mockReturnValueOnce(begun + 1000);
+  const claim = claimed(seen.record, a, null, 2500);
+  const outcome = await witness.compareAndSwap('filer-a', seen.version, claim);
+  vi.restoreAllMocks();
+  expect(outcome).toEqual({ kind: 'refused', message: 'no time was left' });
+  expect(writes()).toBe(0);
+});
+
+it('knows no Lease of another disk set', () => {
+  expect(() => open().watch('filer-c', () => {})).toThrow('no Lease is configured for filer-c');
+});
+
 it('sends nothing after its caller has given up, though a conflict is resolved by then', async () => {
   const callMs = 200;
-  const witness = new KubernetesWitness({
-    client: leases.api.client,
-    namespace: 'storage',
-    leases: { 'filer-a': 'home-filer-a' },
-    leaseMs: 1500,
-    callMs,
-    log,
-  });
-  witnesses.push(witness);
+  const witness = open({ callMs });
   const seen = await seenBy(witness);
   leases.annotate('home-filer-a', { [leaseAnnotations.request]: '{"id":"r1","kind":"takeover"}' });
   let writes = 0;
@@ -147,14 +205,7 @@ it('sends nothing after its caller has given up, though a conflict is resolved b
 });
 
 it('says unknown when no API answers, and when the Lease does not exist: never "nobody owns it"', async () => {
-  const witness = new KubernetesWitness({
-    client: leases.api.client,
-    namespace: 'storage',
-    leases: { 'filer-a': 'deleted' },
-    leaseMs: 2000,
-    callMs: 300,
-    log,
-  });
+  const witness = open({ leases: { 'filer-a': 'deleted' }, callMs: 300 });
   expect(await witness.read('filer-a')).toEqual({ kind: 'unknown' });
   await leases.api.close();
   expect(await witness.read('filer-a')).toEqual({ kind: 'unknown' });
@@ -189,17 +240,35 @@ it('delivers changes by watch: of others, of proofs, and requests until they are
   await assertEventually(() => expect(records.at(-1)?.request).toBeNull());
 });
 
+it('a Lease that was deleted says nothing of who owns the disk set', async () => {
+  const error = vi.spyOn(log, 'error');
+  const witness = open();
+  const seen: LeaseSighting[] = [];
+  witness.watch('filer-a', (sighting) => seen.push(sighting));
+  await assertEventually(() => expect(leases.watches()).toBe(1));
+  await assertEventually(() => expect(seen).toHaveLength(1));
+  leases.remove('home-filer-a');
+  await assertEventually(() => expect(error).toHaveBeenCalledWith(expect.stringContaining('was deleted')));
+  expect(seen).toHaveLength(1);
+});
+
+it('ends its watches and reads when it is closed', async () => {
+  const witness = open({ pollMs: 20 });
+  const seen: LeaseSighting[] = [];
+  witness.watch('filer-a', (sighting) => seen.push(sighting));
+  await assertEventually(() => expect(leases.watches()).toBe(1));
+  await assertEventually(() => expect(seen.length).toBeGreaterThan(3));
+  await witness.close(1000);
+  await assertEventually(() => expect(leases.watches()).toBe(0));
+  // But for what was being read then.
+  await delay(200);
+  const { length } = leases.api.seen;
+  await delay(200);
+  expect(leases.api.seen).toHaveLength(length);
+});
+
 it('reads a watched Lease now and then over a connection that stays open', async () => {
-  const witness = new KubernetesWitness({
-    client: leases.api.client,
-    namespace: 'storage',
-    leases: { 'filer-a': 'home-filer-a' },
-    leaseMs: 2000,
-    callMs: 1000,
-    pollMs: 20,
-    log,
-  });
-  witnesses.push(witness);
+  const witness = open({ pollMs: 20 });
   const versions: string[] = [];
   witness.watch('filer-a', (sighting) => versions.push(sighting.version));
   await assertEventually(() => expect(versions.length).toBeGreaterThan(5));
@@ -239,6 +308,60 @@ it('writes notes in the background, again until it works, without touching the o
     ),
   );
   expect(leases.lease('home-filer-a').spec?.holderIdentity).toBe(a);
+});
+
+it('writes the notes of a Lease one after the other, newer ones with the older', async () => {
+  const witness = open();
+  const warn = vi.spyOn(log, 'warn');
+  leases.fault = () => {
+    // While the first ones are written.
+    if (writes() === 1) witness.annotate('filer-a', { maintenance: 'new switch' });
+    return null;
+  };
+  witness.annotate('filer-a', { secondaryPortOpen: 4 });
+  witness.annotate('filer-a', { secondaryPortOpen: 5 });
+  expect(await witness.noted('filer-a')).toBe(true);
+  expect(leases.lease('home-filer-a').metadata.annotations).toEqual({
+    [leaseAnnotations.secondaryPortOpen]: '5',
+    [leaseAnnotations.maintenance]: 'new switch',
+  });
+  expect(writes()).toBe(2);
+  expect(warn).not.toHaveBeenCalled();
+});
+
+it('writes notes again at once after a write by somebody else, and after a pause where the API says no', async () => {
+  const witness = open();
+  const warn = vi.spyOn(log, 'warn');
+  leases.fault = () => {
+    if (writes() === 1) leases.annotate('home-filer-a', request('r1'));
+    return null;
+  };
+  witness.annotate('filer-a', { secondaryPortOpen: 4 });
+  expect(await witness.noted('filer-a')).toBe(true);
+  expect(writes()).toBe(2);
+  expect(warn).not.toHaveBeenCalled();
+  leases.fault = () => 'forbid';
+  witness.annotate('filer-a', { secondaryPortOpen: 5 });
+  await assertEventually(() => expect(warn).toHaveBeenCalled());
+  await delay(100);
+  expect(writes()).toBe(3);
+});
+
+it('gives notes the time of its end to arrive, and no more', async () => {
+  const witness = open();
+  witness.annotate('filer-a', { secondaryPortOpen: 4 });
+  await witness.close(20_000);
+  expect(leases.lease('home-filer-a').metadata.annotations).toEqual({
+    [leaseAnnotations.secondaryPortOpen]: '4',
+  });
+  const other = open();
+  leases.fault = () => 'forbid';
+  other.annotate('filer-a', { secondaryPortOpen: 5 });
+  await assertEventually(() => expect(writes()).toBe(2));
+  await other.close(50);
+  // Longer than the pause between two tries.
+  await delay(800);
+  expect(writes()).toBe(2);
 });
 
 it('says that notes have been written once they have', async () => {

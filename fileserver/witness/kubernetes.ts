@@ -66,8 +66,8 @@ export class KubernetesWitness implements Witness {
     const reading = this.#get(home).then(
       (lease): LeaseReadOutcome => ({ kind: 'found', sighting: this.#sighting(home, lease) }),
     );
-    const answer = reading.catch((error: unknown): LeaseReadOutcome => {
-      this.#options.log.warn(`Cannot read the Lease of ${home}: ${messageOf(error)}`);
+    const answer = reading.catch((error: Error): LeaseReadOutcome => {
+      this.#options.log.warn(`Cannot read the Lease of ${home}: ${error.message}`);
       return { kind: 'unknown' };
     });
     return readWithin(this.#options.callMs, answer, this.#late);
@@ -85,7 +85,7 @@ export class KubernetesWitness implements Witness {
       try {
         sighting = this.#sighting(home, lease);
       } catch (error) {
-        log.error(`The Lease ${name} of ${home} cannot be understood: ${messageOf(error)}`);
+        log.error(`The Lease ${name} of ${home} cannot be understood: ${(error as Error).message}`);
         return;
       }
       reportingErrors(() => seen(sighting));
@@ -112,8 +112,8 @@ export class KubernetesWitness implements Witness {
     reflector.start();
     this.#reflectors.push(reflector);
     const look = (): Promise<void> =>
-      this.#get(home).then(take, (error: unknown) => {
-        log.debug(`Cannot read the Lease ${name}: ${messageOf(error)}`);
+      this.#get(home).then(take, (error: Error) => {
+        log.debug(`Cannot read the Lease ${name}: ${error.message}`);
       });
     const poll = repeat(look, this.#options.pollMs ?? POLL_MS);
     this.#polls.push(poll);
@@ -182,8 +182,9 @@ export class KubernetesWitness implements Witness {
         return { kind: 'applied', sighting: this.#sighting(home, written) };
       } catch (error) {
         if (!isConflict(error)) {
-          log.warn(`Cannot write the Lease of ${home}: ${messageOf(error)}`);
-          return certain(error) ? { kind: 'refused', message: messageOf(error) } : { kind: 'unknown' };
+          const { message } = error as Error;
+          log.warn(`Cannot write the Lease of ${home}: ${message}`);
+          return certain(error) ? { kind: 'refused', message } : { kind: 'unknown' };
         }
       }
       const newer = await this.#get(home).catch(() => null);
@@ -205,7 +206,7 @@ export class KubernetesWitness implements Witness {
         if (this.#notes.get(home) === notes) this.#notes.delete(home);
       } catch (error) {
         if (isConflict(error)) continue;
-        log.warn(`Cannot write notes beside the Lease of ${home}: ${messageOf(error)}`);
+        log.warn(`Cannot write notes beside the Lease of ${home}: ${(error as Error).message}`);
         await delay(NOTE_RETRY_MS, undefined, { ref: false, signal: this.#closing.signal }).catch(() => {});
       }
     }
@@ -225,8 +226,4 @@ function unchanged(before: Lease, after: Lease): boolean {
 /** True if the request was for sure not executed. */
 function certain(error: unknown): boolean {
   return error instanceof ApiError && error.outcome !== 'unknown';
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

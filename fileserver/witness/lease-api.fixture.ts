@@ -14,6 +14,10 @@ export interface LeaseApi {
   lease(name: string): Lease;
   /** A write by someone else, beside the servers. */
   annotate(name: string, annotations: Record<string, string>): void;
+  /** Deleted by someone. */
+  remove(name: string): void;
+  /** Watches that are open. */
+  watches(): number;
   /** Decides about each PUT. */
   fault: (seen: Seen) => Fault;
 }
@@ -85,6 +89,13 @@ export async function startLeaseApi(names: readonly string[]): Promise<LeaseApi>
       const all = { ...lease.metadata.annotations, ...annotations };
       store({ ...lease, metadata: { ...lease.metadata, annotations: all } });
     },
+    remove: (name) => {
+      const object = leases.get(name)!;
+      leases.delete(name);
+      for (const watcher of watchers)
+        if (watcher.name === name) watcher.response.write(`${JSON.stringify({ type: 'DELETED', object })}\n`);
+    },
+    watches: () => watchers.size,
     fault: () => null,
   };
   return leaseApi;

@@ -5,6 +5,7 @@ import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
 import { emptyLease, released, renewed } from '../../pair/lease.ts';
 import { recordOf, withNotes, withOwnership } from './lease-object.ts';
+import type { LeaseNotes } from './witness.ts';
 
 const lease = (annotations: Record<string, string>): Lease => ({
   metadata: { name: 'home-filer-a', annotations },
@@ -36,6 +37,97 @@ test.each([
   ['stand still'],
 ])('%j asks for nothing', (value) => {
   expect(freezeOf(value)).toBeUndefined();
+});
+
+test('the folder of the disks is a plain name: it becomes a part of a path', () => {
+  const disksOf = (text: string) => recordOf(lease({ [leaseAnnotations.disks]: text })).disks;
+  expect(disksOf('disks-7')).toBe('disks-7');
+  expect(disksOf('a'.repeat(64))).toHaveLength(64);
+  for (const text of ['', '..', 'a/b', '-a', 'a'.repeat(65), 'a\n'])
+    expect(disksOf(text), JSON.stringify(text)).toBeUndefined();
+  expect(recordOf(lease({}))).not.toHaveProperty('disks');
+});
+
+test('nothing is decided by a Lease whose holder or acknowledger is no incarnation', () => {
+  const held = (holderIdentity: string): Lease => ({ ...lease({}), spec: { holderIdentity } });
+  expect(recordOf(held('filer-a/pod/run1')).holder).toBe('filer-a/pod/run1');
+  expect(recordOf(held('')).holder).toBeNull();
+  expect(() => recordOf(held('filer-a'))).toThrow('holderIdentity is "filer-a", which is no incarnation');
+  expect(() => recordOf(lease({ [leaseAnnotations.acknowledger]: 'x' }))).toThrow('no incarnation');
+});
+
+test('a proof of death names an incarnation, an epoch and the evidence; without one of them it proves nothing', () => {
+  const proofOf = (proof: unknown) =>
+    recordOf(lease({ [leaseAnnotations.deathProof]: JSON.stringify(proof) })).deathProof;
+  const proof = { incarnation: 'filer-a/pod/run1', epoch: 3, evidence: 'terminated' };
+  expect(proofOf(proof)).toEqual(proof);
+  for (const [name, values] of Object.entries({
+    incarnation: [undefined, 7, 'filer-a'],
+    epoch: [undefined, '3', 3.5],
+    evidence: [undefined, 7],
+  }))
+    for (const value of values) expect(proofOf({ ...proof, [name]: value }), `${name}: ${value}`).toBeNull();
+});
+
+const requestOf = (request: object, annotations: Record<string, string> = {}) =>
+  recordOf(lease({ ...annotations, [leaseAnnotations.request]: JSON.stringify(request) })).request;
+
+test('a request is a takeover or a giveback, with a name, and one that has its answer is none', () => {
+  const request = { id: 'r', kind: 'giveback' };
+  expect(requestOf(request)).toEqual({ ...request, reason: '' });
+  expect(requestOf({ ...request, kind: 'restart' })).toBeNull();
+  expect(requestOf({ kind: 'giveback' })).toBeNull();
+  const answered = (id: string) => ({ [leaseAnnotations.requestResult]: JSON.stringify({ id }) });
+  expect(requestOf(request, answered('r'))).toBeNull();
+  expect(requestOf(request, answered('earlier'))).not.toBeNull();
+});
+
+test('a takeover is forced by that very word and a reason; vetoes are overridden by name', () => {
+  const request = { id: 'r', kind: 'takeover', reason: 'it is off' };
+  expect(requestOf({ ...request, force: true })).toEqual({ ...request, force: true });
+  expect(requestOf({ ...request, force: 'true' })).toEqual(request);
+  expect(requestOf({ ...request, force: true, reason: '' })).toEqual({ ...request, reason: '' });
+  expect(requestOf({ ...request, override: ['witness', 7] })?.override).toEqual(['witness']);
+  expect(requestOf({ ...request, override: 'witness' })).toEqual(request);
+});
+
+test('a claim is dated, a renewal leaves that date', () => {
+  const before: Lease = { ...lease({}), spec: { leaseTransitions: 3, acquireTime: 'then' } };
+  const renewal = withOwnership(before, renewed({ ...emptyLease, epoch: 3 }, null), 2000, 'now');
+  expect(renewal.spec).toMatchObject({ acquireTime: 'then', renewTime: 'now' });
+  const claim = withOwnership(before, renewed({ ...emptyLease, epoch: 4 }, null), 2000, 'now');
+  expect(claim.spec).toMatchObject({ acquireTime: 'now', renewTime: 'now' });
+});
+
+test('each note has an annotation of its own: null takes it off, and the others stay', () => {
+  const note = { server: 'filer-a', epoch: 3, message: 'EIO' };
+  const notes: Required<LeaseNotes> = {
+    lastTransition: { kind: 'Start', cause: 'Unowned', epoch: 3, to: 'filer-a', at: '', phases: [] },
+    secondaryPortOpen: 3,
+    requestResult: { id: 'r', result: 'done', message: '' },
+    maintenance: 'a new switch',
+    takeoverCheck: { server: 'filer-b', possible: true, missing: [] },
+    freezeAnswer: { id: 'one@1', state: 'Whole', message: '' },
+    written: { epoch: 3, volumes: { data: 'uuid' } },
+    openFailure: { ...note, reason: 'IoError' },
+    volumeErrors: { ...note, message: 'EROFS' },
+    absentExports: { ...note, message: '/gone' },
+    witnessWentBack: { ...note, message: 'restored' },
+  };
+  const kept = { kept: 'yes' };
+  let all = lease(kept);
+  for (const name of Object.keys(notes) as (keyof LeaseNotes)[]) {
+    const text = name === 'maintenance' ? notes.maintenance : JSON.stringify(notes[name]);
+    const alone = withNotes(lease(kept), { [name]: notes[name] });
+    const annotation = leaseAnnotations[name === 'freezeAnswer' ? 'standstillAnswer' : name];
+    expect(alone.metadata.annotations).toEqual({ ...kept, [annotation]: text });
+    const off = withNotes(alone, { [name]: undefined } as LeaseNotes);
+    expect(off.metadata.annotations, `${name} is not named`).toEqual(alone.metadata.annotations);
+    if (name !== 'written' && name !== 'freezeAnswer')
+      expect(withNotes(alone, { [name]: null } as LeaseNotes).metadata.annotations).toEqual(kept);
+    all = withNotes(all, { [name]: notes[name] });
+  }
+  expect(Object.keys(all.metadata.annotations!)).toHaveLength(1 + Object.keys(notes).length);
 });
 
 const writtenOf = (text: string) => recordOf(lease({ [leaseAnnotations.written]: text })).written;
@@ -107,6 +199,12 @@ test('that the volumes are ahead comes back with the release, and is gone with t
   const again = withOwnership(object, renewed(recordOf(object), null), 2000, '');
   expect(recordOf(again).volumesAhead).toBeNull();
   expect(again.metadata.annotations).not.toHaveProperty([leaseAnnotations.volumesAhead]);
+});
+
+test('volumes may be ahead at epoch 0, which nobody has served', () => {
+  const verdict = { epoch: 0, message: '' };
+  const text = JSON.stringify(verdict);
+  expect(recordOf(lease({ [leaseAnnotations.volumesAhead]: text })).volumesAhead).toEqual(verdict);
 });
 
 test.each(['', '7', '{"epoch":"7","message":""}', '{"epoch":7}', '{"epoch":-1,"message":""}'])(

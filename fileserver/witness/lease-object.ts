@@ -190,34 +190,23 @@ export function withOwnership(before: Lease, ownership: LeaseOwnership, leaseMs:
   };
 }
 
-/** The object with notes in it. */
-export function withNotes(before: Lease, notes: LeaseNotes): Lease {
+/** The object with notes in it: null removes one, and what is not named stays. */
+export function withNotes(
+  before: Lease,
+  { maintenance, written, freezeAnswer, ...notes }: LeaseNotes,
+): Lease {
   const changes: Record<string, string | null> = {};
-  const { lastTransition, secondaryPortOpen, requestResult, maintenance, takeoverCheck } = notes;
-  const { freezeAnswer, written, openFailure, volumeErrors, absentExports, witnessWentBack } = notes;
-  if (witnessWentBack !== undefined)
-    changes[leaseAnnotations.witnessWentBack] =
-      witnessWentBack === null ? null : JSON.stringify(witnessWentBack);
-  if (absentExports !== undefined)
-    changes[leaseAnnotations.absentExports] = absentExports === null ? null : JSON.stringify(absentExports);
-  if (volumeErrors !== undefined)
-    changes[leaseAnnotations.volumeErrors] = volumeErrors === null ? null : JSON.stringify(volumeErrors);
+  for (const name of Object.keys(notes) as (keyof typeof notes)[]) {
+    const note = notes[name];
+    if (note !== undefined) changes[leaseAnnotations[name]] = note === null ? null : JSON.stringify(note);
+  }
   if (written !== undefined) {
     const epoch = before.spec?.leaseTransitions ?? 0;
     const { written: known } = writtenOf(before.metadata.annotations?.[leaseAnnotations.written], epoch);
     changes[leaseAnnotations.written] = JSON.stringify(laterWritten(known, written));
   }
-  if (openFailure !== undefined)
-    changes[leaseAnnotations.openFailure] = openFailure === null ? null : JSON.stringify(openFailure);
   if (freezeAnswer !== undefined) changes[leaseAnnotations.standstillAnswer] = JSON.stringify(freezeAnswer);
   if (maintenance !== undefined) changes[leaseAnnotations.maintenance] = maintenance;
-  if (takeoverCheck !== undefined) changes[leaseAnnotations.takeoverCheck] = JSON.stringify(takeoverCheck);
-  if (lastTransition !== undefined) changes[leaseAnnotations.lastTransition] = JSON.stringify(lastTransition);
-  if (secondaryPortOpen !== undefined) {
-    changes[leaseAnnotations.secondaryPortOpen] =
-      secondaryPortOpen === null ? null : String(secondaryPortOpen);
-  }
-  if (requestResult !== undefined) changes[leaseAnnotations.requestResult] = JSON.stringify(requestResult);
   const annotations = withAnnotations(before.metadata.annotations, changes);
   return { ...before, metadata: { ...before.metadata, annotations } };
 }
