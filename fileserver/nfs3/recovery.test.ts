@@ -2,12 +2,16 @@
 // Also what has to be on the disk before an operation is answered.
 import {
   chmodSync,
+  chownSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   unlinkSync,
   utimesSync,
@@ -17,13 +21,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
-import { XdrWriter } from '../../protocol/xdr.ts';
+import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
+import * as setAttributes from '../storage/files/set-attributes.ts';
 import { FlushSet } from '../storage/flush/flush-set.ts';
 import { prepareVolume } from '../storage/volume/open-volume.ts';
+import * as unshared from '../storage/volume/unshared-records.ts';
 import { Volume } from '../storage/volume/volume.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
-import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
+import {
+  asUser,
+  type Identity,
+  identityCanChange,
+  SERVER_IDENTITY,
+  startIoPool,
+} from '../system/thread-identity.ts';
 import type { Request } from './journaled-procedure.ts';
 import { planOf, ServedVolume, statusOf } from './served-volume.fixture.ts';
 
@@ -43,6 +55,8 @@ beforeEach(async () => {
 afterEach(async () => {
   vi.restoreAllMocks();
   await served.close();
+  // The thread is whose operation it has executed last.
+  asUser(SERVER_IDENTITY, () => {});
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -67,10 +81,11 @@ function operation<Name extends nfs.Nfs3Name>(
   name: Name,
   args: nfs.Nfs3Calls[Name]['args'],
   key = 'k',
+  user: Identity = SERVER_IDENTITY,
 ): Request {
   const w = new XdrWriter();
   nfs.nfs3Procedures[name].args.encode(w, args);
-  return served.make(nfs.nfsproc3[name], w.written().slice(), key.padEnd(16, '.'), SERVER_IDENTITY);
+  return served.make(nfs.nfsproc3[name], w.written().slice(), key.padEnd(16, '.'), user);
 }
 
 /** Its intent is all that its owner got done. */
@@ -141,6 +156,252 @@ test('SETATTR: what was executed completely stays as it is, to the nanosecond', 
   expect(statSync(place('file'), { bigint: true }).ctimeNs).toBe(ctimeNs);
 });
 
+/** The directory `d`, in which `file` is. */
+const where = (name: string): nfs.diropargs3 => ({ dir: file('d').handle, name: bytes(name) });
+const changes = { ...nothing, mode: 0o640 };
+const cut = { mode: nfs.UNCHECKED, obj_attributes: { ...nothing, size: 3 } } as const;
+/** So that a change of attributes shows on a clock that ticks. */
+const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+// null: it was not begun, so it is forgotten, and a copy of it is executed as if it had never come. Else the status of its answer.
+test.each<[string, () => Request, () => void, number | null]>([
+  [
+    'CREATE: nothing',
+    () => operation('CREATE', { where: where('new'), how: { mode: nfs.GUARDED, obj_attributes: changes } }),
+    () => {},
+    null,
+  ],
+  [
+    'CREATE: the file that it made',
+    () => operation('CREATE', { where: where('new'), how: { mode: nfs.GUARDED, obj_attributes: changes } }),
+    () => writeFileSync(place('d/new'), ''),
+    nfs.NFS3_OK,
+  ],
+  [
+    'CREATE EXCLUSIVE: the file that it made',
+    () =>
+      operation('CREATE', {
+        where: where('new'),
+        how: { mode: nfs.EXCLUSIVE, verf: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) },
+      }),
+    () => writeFileSync(place('d/new'), ''),
+    nfs.NFS3_OK,
+  ],
+  [
+    'CREATE that cuts: a file that has not changed',
+    () => operation('CREATE', { where: where('file'), how: cut }),
+    () => {},
+    null,
+  ],
+  [
+    'CREATE that cuts: the file, cut',
+    () => operation('CREATE', { where: where('file'), how: cut }),
+    () => truncateSync(place('d/file'), 3),
+    nfs.NFS3_OK,
+  ],
+  [
+    'CREATE that cuts: no file of that name',
+    () => operation('CREATE', { where: where('file'), how: cut }),
+    () => unlinkSync(place('d/file')),
+    null,
+  ],
+  [
+    'MKDIR: the directory that it made',
+    () => operation('MKDIR', { where: where('new'), attributes: changes }),
+    () => mkdirSync(place('d/new')),
+    nfs.NFS3_OK,
+  ],
+  [
+    'MKDIR: a file of that name',
+    () => operation('MKDIR', { where: where('new'), attributes: changes }),
+    () => writeFileSync(place('d/new'), ''),
+    null,
+  ],
+  [
+    'SYMLINK: the link that it made',
+    () =>
+      operation('SYMLINK', {
+        where: where('new'),
+        symlink: { symlink_attributes: nothing, symlink_data: bytes('file') },
+      }),
+    () => symlinkSync('file', place('d/new')),
+    nfs.NFS3_OK,
+  ],
+  [
+    'MKNOD: nothing',
+    () => operation('MKNOD', { where: where('new'), what: { type: nfs.NF3FIFO, pipe_attributes: nothing } }),
+    () => {},
+    null,
+  ],
+  ['REMOVE: what it was to remove', () => operation('REMOVE', { object: where('file') }), () => {}, null],
+  [
+    'REMOVE: nothing of that name',
+    () => operation('REMOVE', { object: where('file') }),
+    () => unlinkSync(place('d/file')),
+    nfs.NFS3_OK,
+  ],
+  [
+    'REMOVE: another file of that name',
+    () => operation('REMOVE', { object: where('file') }),
+    () => {
+      writeFileSync(place('d/another'), '');
+      renameSync(place('d/another'), place('d/file'));
+    },
+    nfs.NFS3_OK,
+  ],
+  [
+    'RENAME: what it was to move, under the old name',
+    () => operation('RENAME', { from: where('file'), to: where('new') }),
+    () => {},
+    null,
+  ],
+  [
+    'RENAME: the same under the new name',
+    () => operation('RENAME', { from: where('file'), to: where('new') }),
+    () => renameSync(place('d/file'), place('d/new')),
+    nfs.NFS3_OK,
+  ],
+  [
+    'RENAME: the same under the new name, and something else under the old one',
+    () => operation('RENAME', { from: where('file'), to: where('new') }),
+    () => {
+      renameSync(place('d/file'), place('d/new'));
+      writeFileSync(place('d/file'), '');
+    },
+    nfs.NFS3_OK,
+  ],
+  [
+    'RENAME: the same under both names',
+    () => operation('RENAME', { from: where('file'), to: where('new') }),
+    () => linkSync(place('d/file'), place('d/new')),
+    null,
+  ],
+  [
+    'RENAME: neither name',
+    () => operation('RENAME', { from: where('file'), to: where('new') }),
+    () => unlinkSync(place('d/file')),
+    null,
+  ],
+  [
+    'LINK: no such name',
+    () => operation('LINK', { file: file('d/file').handle, link: where('new') }),
+    () => {},
+    null,
+  ],
+  [
+    'LINK: the name of that file',
+    () => operation('LINK', { file: file('d/file').handle, link: where('new') }),
+    () => linkSync(place('d/file'), place('d/new')),
+    nfs.NFS3_OK,
+  ],
+  [
+    'LINK: the name of another file',
+    () => operation('LINK', { file: file('d/file').handle, link: where('new') }),
+    () => writeFileSync(place('d/new'), ''),
+    null,
+  ],
+  [
+    'SETATTR: an object that has not changed',
+    () => operation('SETATTR', { object: file('d/file').handle, new_attributes: changes, guard: null }),
+    () => {},
+    null,
+  ],
+  [
+    'SETATTR: an object that has',
+    () => operation('SETATTR', { object: file('d/file').handle, new_attributes: changes, guard: null }),
+    () => truncateSync(place('d/file'), 3),
+    nfs.NFS3_OK,
+  ],
+])('%s: what the next owner makes of it', async (_what, make, before, status) => {
+  mkdirSync(place('d'));
+  writeFileSync(place('d/file'), 'content');
+  await tick();
+  const intent = make();
+  recordIntent(intent);
+  before();
+  const added: string[] = [];
+  const { add } = FlushSet.prototype;
+  vi.spyOn(FlushSet.prototype, 'add').mockImplementation(function (this: FlushSet, one) {
+    added.push(one.key);
+    add.call(this, one);
+  });
+  const all = vi.spyOn(FlushSet.prototype, 'addAll');
+  await takeOver();
+  const completed = status === null ? 0 : 1;
+  expect(served.summary).toMatchObject({ completed, forgotten: 1 - completed, putAside: [] });
+  const known = served.cache.find(intent.key);
+  if (status === null) {
+    expect(known).toBe(null);
+    return;
+  }
+  // Answered at once when it comes again, with the attributes of now and none from before: those nobody knows any more.
+  const procedure = nfs.nfs3Procedures[intent.operation as 'REMOVE' | 'RENAME'];
+  const r = new XdrReader(known as Uint8Array);
+  const results = procedure.res.decode(r) as unknown as Record<string, unknown>;
+  r.expectEnd();
+  expect(results['status']).toBe(status);
+  const wccs = Object.entries(results).filter(([name]) => name.endsWith('_wcc'));
+  expect(wccs.length).toBeGreaterThan(0);
+  for (const [, wcc] of wccs)
+    expect(wcc).toMatchObject({ before: null, after: { fileid: expect.anything() } });
+  // Its directory, or the object that it changed, is flushed before anything is served.
+  const changed = ['d', 'd/file'].filter((name) => existsSync(place(name))).map((name) => file(name).key);
+  if (!added.some((key) => changed.includes(key))) expect(all, 'flushes').toHaveBeenCalled();
+});
+
+/** Not the one as whom the server runs. */
+const other: Identity = { uid: 4711, gid: 4711, groups: [] };
+
+test.runIf(identityCanChange)(
+  'what its user may not complete any more fails, and is answered so',
+  async () => {
+    mkdirSync(place('d'));
+    chmodSync(directory, 0o755);
+    writeFileSync(place('d/file'), 'content');
+    chownSync(place('d/file'), other.uid, other.gid);
+    await tick();
+    const args = { object: file('d/file').handle, new_attributes: changes, guard: null };
+    const intent = operation('SETATTR', args, 'k', other);
+    recordIntent(intent);
+    asUser(SERVER_IDENTITY, () => chownSync(place('d/file'), 0, 0));
+    await takeOver();
+    expect(served.summary).toMatchObject({ completed: 1, forgotten: 0, putAside: [] });
+    expect(statusOf(served.cache.find(intent.key) as Uint8Array)).toBe(nfs.NFS3ERR_PERM);
+  },
+);
+
+test.each<[string, () => Request, () => void]>([
+  [
+    'a file is cut',
+    () => operation('CREATE', { where: where('file'), how: cut }),
+    () => truncateSync(place('d/file'), 5),
+  ],
+  [
+    'a new file is given its attributes',
+    () =>
+      operation('CREATE', {
+        where: where('new'),
+        how: { mode: nfs.GUARDED, obj_attributes: { ...changes, size: 7 } },
+      }),
+    () => writeFileSync(place('d/new'), ''),
+  ],
+])(
+  'an error of the disk while %s is the answer, and of a new file nothing is left',
+  async (_what, make, begin) => {
+    mkdirSync(place('d'));
+    writeFileSync(place('d/file'), 'content');
+    await tick();
+    const intent = make();
+    recordIntent(intent);
+    begin();
+    vi.spyOn(setAttributes, 'applyAttributeChanges').mockReturnValueOnce('ioError');
+    await takeOver();
+    expect(served.summary).toMatchObject({ completed: 1, forgotten: 0, putAside: [] });
+    expect(statusOf(served.cache.find(intent.key) as Uint8Array)).toBe(nfs.NFS3ERR_IO);
+    expect(readdirSync(place('d'))).toEqual(['file']);
+  },
+);
+
 test('what was settled is on the disk before anything is served, or nothing is', async () => {
   const flush = vi.spyOn(FlushSet.prototype, 'flush').mockImplementation((done) => done(-5, true));
   await expect(takeOver()).rejects.toThrow("can't be flushed (errno 5)");
@@ -148,6 +409,84 @@ test('what was settled is on the disk before anything is served, or nothing is',
   vi.restoreAllMocks();
   await open();
 });
+
+test('an intent that the owner before records after its journal was read is settled', async () => {
+  const before = served;
+  const prepared = await prepareVolume({ name: 'data', path: directory });
+  const intent = create('new');
+  recordIntent(intent);
+  writeFileSync(place('new'), '');
+  epoch += 1;
+  served = await ServedVolume.open(directory, epoch, () => {}, undefined, OPEN, prepared);
+  await before.close();
+  expect(served.summary).toMatchObject({ completed: 1, forgotten: 0 });
+});
+
+/** Of the next opening, before it settles anything. */
+function onOpening(change: (volume: Volume) => void): void {
+  const take = Volume.prototype.takeRecoveredJournal;
+  vi.spyOn(Volume.prototype, 'takeRecoveredJournal').mockImplementation(function (this: Volume) {
+    change(this);
+    return take.call(this);
+  });
+}
+
+test.each<[string, boolean, boolean, (volume: Volume) => void]>([
+  ['with an intent', true, true, () => {}],
+  ['without one', false, false, () => {}],
+  ['that is written through', false, true, ({ spec }) => Object.assign(spec, { writeThrough: true })],
+  [
+    'that may have no space for the write-back',
+    false,
+    true,
+    ({ reserve }) => Object.defineProperty(reserve, 'failsLate', { value: true }),
+  ],
+])(
+  'the journal of a volume %s is on the disk before it is served',
+  async (_what, withIntent, flushes, change) => {
+    if (withIntent) recordIntent(create('new'));
+    let flushed = false;
+    onOpening((volume) => {
+      change(volume);
+      const { journal } = volume;
+      const flush = journal.flush.bind(journal);
+      vi.spyOn(journal, 'flush').mockImplementation((done) => {
+        flush((error) => {
+          flushed = true;
+          done(error);
+        });
+      });
+    });
+    await takeOver();
+    expect(flushed).toBe(flushes);
+  },
+);
+
+test('a volume whose journal can not be flushed is not served', async () => {
+  recordIntent(create('new'));
+  onOpening(({ journal }) => {
+    vi.spyOn(journal, 'flush').mockImplementation((done) => done(new Error('no disk')));
+  });
+  await expect(takeOver()).rejects.toThrow('no disk');
+  vi.restoreAllMocks();
+  await open();
+});
+
+test.each([true, false])(
+  'the reserve and records of one’s own, where a write in place may need space: %s',
+  async (needed) => {
+    const unshare = vi.spyOn(unshared, 'unshareRecords').mockResolvedValue();
+    let begun = 0;
+    onOpening(({ reserve }) => {
+      Object.defineProperty(reserve, 'needed', { value: needed });
+      vi.spyOn(reserve, 'begin').mockImplementation(() => {
+        begun += 1;
+      });
+    });
+    await takeOver();
+    expect([unshare.mock.calls.length, begun]).toEqual([needed ? 1 : 0, 1]);
+  },
+);
 
 test('nothing is settled before the ownership record is on the disk', async () => {
   recordIntent(create('new'));
