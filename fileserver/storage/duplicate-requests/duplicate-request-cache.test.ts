@@ -76,6 +76,7 @@ test('answers of an owner before count from now, within the same bounds', () => 
   expect([...cache.replies()].map(({ key }) => key)).toEqual(['b', 'c', 'd']);
   expect(cache.find('b')).toEqual(results(1));
   now = 6000;
+  cache.evict();
   expect(cache.find('d')).toEqual(results(3));
   now = 6001;
   cache.evict();
@@ -125,4 +126,64 @@ test('answers of an owner before are not the first to go', () => {
   expect(cache.find('a')).not.toBe(null);
   answer(cache, 2, 50, failure);
   expect(cache.find('a')).not.toBe(null);
+});
+
+test('answers of an owner before are the first that the cache gets', () => {
+  const cache = new DuplicateRequestCache();
+  cache.complete('a', results(1));
+  expect(() => cache.restore(stored(['b']))).toThrow('come first');
+});
+
+test('an answer that is given anew replaces the one before, with its age, and counts once', () => {
+  let now = 0;
+  const cache = new DuplicateRequestCache({ answersMax: 8, bytesMax: 1000, ageMaxMs: 1000 }, () => now);
+  cache.restore(stored(['settled']));
+  cache.complete('settled', results(7));
+  cache.complete('twice', failure());
+  now = 600;
+  cache.complete('twice', results(8));
+  expect(cache.replyCount).toBe(2);
+  expect([...cache.replies()].map(({ key }) => key)).toEqual(['settled', 'twice']);
+  expect([cache.find('settled'), cache.find('twice')]).toEqual([results(7), results(8)]);
+  now = 1001;
+  cache.evict();
+  expect(cache.replyCount).toBe(0);
+});
+
+test('a request that is given up counts as one that never came; one that has its answer keeps it', () => {
+  const cache = new DuplicateRequestCache();
+  cache.admit('a', listener);
+  expect(cache.abandon('a')).toEqual([listener]);
+  expect(cache.find('a')).toBe(null);
+  expect(cache.admit('a', listener)).toBe('execute');
+  cache.complete('a', results(1));
+  expect(cache.abandon('a')).toEqual([]);
+  expect(cache.find('a')).toEqual(results(1));
+});
+
+test('bounds may be reached: by all answers together, and by those of calls that failed in an eighth of them', () => {
+  const count = { answersMax: 16, bytesMax: 100_000, ageMaxMs: 1000 };
+  const bytes = { answersMax: 1000, bytesMax: 16 * 8, ageMaxMs: 1000 };
+  for (const limits of [count, bytes]) {
+    const cache = new DuplicateRequestCache(limits);
+    cache.restore(stored(['a', 'b']));
+    const failed = limits === bytes ? () => new Uint8Array([0, 0, 0, 2, 0, 0, 0, 0]) : failure;
+    answer(cache, 1, 2, failed);
+    answer(cache, 2, 14, () => results(1));
+    expect(cache.replyCount).toBe(18);
+    answer(cache, 3, 1, failed);
+    expect(cache.replyCount).toBe(18);
+    answer(cache, 4, 1, () => results(1));
+    expect(cache.replyCount).toBe(18);
+    expect(cache.find('a')).not.toBe(null);
+  }
+});
+
+test('of answers of an owner before and of one client the more numerous ones go, those of before where they are as many', () => {
+  const cache = new DuplicateRequestCache({ answersMax: 4, bytesMax: 10_000, ageMaxMs: 1000 });
+  cache.restore(stored(['a', 'b']));
+  answer(cache, 1, 2, () => results(1));
+  expect(cache.find('a')).not.toBe(null);
+  answer(cache, 2, 1, () => results(1));
+  expect([cache.find('a'), cache.find('b')]).toEqual([null, results(1)]);
 });
