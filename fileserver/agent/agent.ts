@@ -1,8 +1,6 @@
 /**
- * The agent: gives the driver of pair/ what it drives (interconnect, witness, data thread, kernel timers, sentinel), feeds it
- * with what really happens, and tells people.
- *
- * It decides nothing itself and never waits for a disk: the data thread does all file system calls.
+ * The agent: the ports of the driver of pair/ (interconnect, witness, data threads, kernel timers, sentinel), the events fed
+ * into it, and what log and status say. It decides no ownership, and never waits for a disk.
  */
 
 import { randomUUID } from 'node:crypto';
