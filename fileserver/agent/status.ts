@@ -3,11 +3,10 @@ import type { DiskSetState } from '../../pair/disk-set/state.ts';
 import { type Incarnation, type ServerName, serverOf } from '../../pair/incarnation.ts';
 import type { ServerState } from '../../pair/server/state.ts';
 import type { AbsentExport } from '../threads/messages.ts';
-import type { AbsentExports } from './absent-exports.ts';
 import type { ConfigurationStatus } from './live-exports.ts';
-import type { StuckVolume, StuckVolumes } from './stuck-volumes.ts';
+import type { StuckVolume } from './stuck-volumes.ts';
 import type { Handover, HomeTransition, Transitions } from './transitions.ts';
-import type { VolumeErrorLog, VolumeErrorStatus } from './volume-error-log.ts';
+import type { VolumeErrorStatus } from './volume-error-log.ts';
 
 /** Why a disk set could not be opened here. */
 export interface OpenFailureStatus {
@@ -43,6 +42,12 @@ export interface DiskSetStatus {
   readonly absentExports: readonly AbsentExport[];
 }
 
+/** What the data path knows of it. */
+export type ServedStatus = Pick<
+  DiskSetStatus,
+  'rightMsLeft' | 'port' | 'stuckVolumes' | 'volumeErrors' | 'openFailure' | 'absentExports'
+>;
+
 export interface Status {
   readonly pair: string;
   readonly server: ServerName;
@@ -69,18 +74,12 @@ export interface StatusSources {
   readonly pair: string;
   readonly state: ServerState;
   readonly now: number;
-  /** End of the right to serve that disk set, ms on CLOCK_BOOTTIME; 0: there is none. */
-  readonly deadlineOf: (home: ServerName) => number;
-  readonly openPorts: ReadonlyMap<ServerName, number>;
+  readonly served: (home: ServerName) => ServedStatus;
   readonly partnerHeardAt: number | null;
   readonly sentinelWatching: boolean;
   readonly transitions: Transitions;
   readonly ports: Status['ports'];
   readonly configuration: ConfigurationStatus;
-  readonly stuckVolumes: StuckVolumes;
-  readonly volumeErrors: VolumeErrorLog;
-  readonly openFailures: ReadonlyMap<ServerName, OpenFailureStatus>;
-  readonly absentExports: AbsentExports;
 }
 
 export function statusOf(sources: StatusSources): Status {
@@ -107,10 +106,8 @@ export function statusOf(sources: StatusSources): Status {
   };
 }
 
-function diskSetStatus(diskSet: DiskSetState, sources: StatusSources): DiskSetStatus {
-  const { home, role, seen } = diskSet;
+function diskSetStatus({ home, role, seen }: DiskSetState, { served }: StatusSources): DiskSetStatus {
   const holder = seen?.record.holder ?? null;
-  const deadline = sources.deadlineOf(home);
   return {
     home,
     role: role.name,
@@ -118,12 +115,7 @@ function diskSetStatus(diskSet: DiskSetState, sources: StatusSources): DiskSetSt
     holder,
     epoch: seen?.record.epoch ?? null,
     acknowledger: seen?.record.acknowledger ?? null,
-    rightMsLeft: Math.max(0, Math.round(deadline - sources.now)),
-    port: sources.openPorts.get(home) ?? null,
     phase: role.name === 'holder' ? role.port : null,
-    stuckVolumes: sources.stuckVolumes.of(home, sources.now),
-    volumeErrors: sources.volumeErrors.of(home, sources.now),
-    openFailure: sources.openFailures.get(home) ?? null,
-    absentExports: sources.absentExports.of(home),
+    ...served(home),
   };
 }

@@ -1,8 +1,7 @@
 /**
- * Errors of single files and of what the server lacks, as the data path tells them (storage/failures/volume-errors.ts). They are
+ * Errors of a disk set's single files and of what the server lacks, as the data path tells them (storage/failures/volume-errors.ts). They are
  * kept for the status and the operator until none has come for a while, and said in the log, but not for each of thousands.
  */
-import type { ServerName } from '../../pair/incarnation.ts';
 import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
 
 /** So long after its last error a volume counts as troubled. ms */
@@ -36,20 +35,14 @@ interface Kind {
 }
 
 export class VolumeErrorLog {
-  readonly #kinds: Map<ServerName, Map<string, Kind>>;
-
-  constructor() {
-    this.#kinds = new Map();
-  }
+  readonly #kinds = new Map<string, Kind>();
 
   /** Takes what a thread has told. now: ms on any steady clock. Returns the lines for the log. */
-  add(home: ServerName, volume: string, errors: readonly VolumeErrorCount[], now: number): string[] {
-    const kinds = this.#kinds.get(home) ?? new Map<string, Kind>();
-    this.#kinds.set(home, kinds);
+  add(volume: string, errors: readonly VolumeErrorCount[], now: number): string[] {
     const lines: string[] = [];
     for (const { call, errno, count, inode } of errors) {
       const key = `${volume}\n${call}\n${errno}`;
-      const known = kinds.get(key);
+      const known = this.#kinds.get(key);
       const kind = known ?? {
         volume,
         call,
@@ -60,7 +53,7 @@ export class VolumeErrorLog {
         loggedAt: Number.NEGATIVE_INFINITY,
         loggedCount: 0,
       };
-      kinds.set(key, kind);
+      this.#kinds.set(key, kind);
       kind.count += count;
       kind.inode = inode ?? kind.inode;
       kind.lastAt = now;
@@ -74,16 +67,14 @@ export class VolumeErrorLog {
     return lines;
   }
 
-  /** It is not served here any more, or anew. */
-  forget(home: ServerName): void {
-    this.#kinds.delete(home);
+  /** The disk set is not served here any more, or is opened again. */
+  forget(): void {
+    this.#kinds.clear();
   }
 
   /** Those of volumes that are still troubled, the latest first. */
-  of(home: ServerName, now: number): VolumeErrorStatus[] {
-    const recent = [...(this.#kinds.get(home)?.values() ?? [])].filter(
-      ({ lastAt }) => now - lastAt < TROUBLED_MS,
-    );
+  recent(now: number): VolumeErrorStatus[] {
+    const recent = [...this.#kinds.values()].filter(({ lastAt }) => now - lastAt < TROUBLED_MS);
     recent.sort((a, b) => b.lastAt - a.lastAt);
     return recent.map(({ volume, call, errno, count, inode, lastAt }) => ({
       name: volume,
@@ -96,8 +87,8 @@ export class VolumeErrorLog {
   }
 
   /** For people: what is wrong, as a sentence; null: nothing is. */
-  sentence(home: ServerName, now: number): string | null {
-    const [latest, ...others] = this.of(home, now);
+  sentence(now: number): string | null {
+    const [latest, ...others] = this.recent(now);
     if (latest === undefined) return null;
     const more = others.length === 0 ? '' : `, and errors of ${others.length} other kinds`;
     return `volume ${latest.name}: ${describe(latest, latest.count)}${more}`;

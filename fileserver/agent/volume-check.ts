@@ -12,20 +12,20 @@ import { readOwnership, readVolumeRecord, saysRestored } from '../storage/owners
 /** Longer than a disk takes that could be taken over; ms. */
 const PATIENCE_MS = 2000;
 
-interface LookedAt {
+interface CheckedVolume {
   readonly name: string;
   readonly path: string;
 }
 
-interface Look {
+interface Check {
   readonly result: Promise<string | null>;
   /** The volume that is being read, and since when; ms on performance.now(). */
   volume: string;
   sinceMs: number;
 }
 
-export class VolumeLooks {
-  readonly #underWay = new Map<ServerName, Look>();
+export class VolumeCheck {
+  readonly #underWay = new Map<ServerName, Check>();
 
   /**
    * Null: every volume is as it should be. Else a sentence about the first that is not, after PATIENCE_MS for each volume at
@@ -33,43 +33,43 @@ export class VolumeLooks {
    */
   whyNotReadable(
     home: ServerName,
-    volumes: readonly LookedAt[],
+    volumes: readonly CheckedVolume[],
     written?: WrittenVolumes,
   ): Promise<string | null> {
     return this.#within(home, this.#underWay.get(home) ?? this.#begin(home, volumes, written));
   }
 
-  #begin(home: ServerName, volumes: readonly LookedAt[], written: WrittenVolumes | undefined): Look {
-    const at = (volume: LookedAt): void => {
-      look.volume = volume.name;
-      look.sinceMs = performance.now();
+  #begin(home: ServerName, volumes: readonly CheckedVolume[], written: WrittenVolumes | undefined): Check {
+    const at = (volume: CheckedVolume): void => {
+      check.volume = volume.name;
+      check.sinceMs = performance.now();
     };
-    const look: Look = {
+    const check: Check = {
       volume: '',
       sinceMs: performance.now(),
-      // Begins in a later turn: `look` is there by then.
+      // Begins in a later turn: `check` is there by then.
       result: Promise.resolve()
         .then(() => whyNotReadable(home, volumes, written, at))
         .finally(() => this.#underWay.delete(home)),
     };
-    this.#underWay.set(home, look);
-    return look;
+    this.#underWay.set(home, check);
+    return check;
   }
 
-  async #within(home: ServerName, look: Look): Promise<string | null> {
+  async #within(home: ServerName, check: Check): Promise<string | null> {
     const over = Promise.withResolvers<string>();
     let timer: NodeJS.Timeout;
     const wait = (): void => {
-      const waitedMs = performance.now() - look.sinceMs;
+      const waitedMs = performance.now() - check.sinceMs;
       if (waitedMs < PATIENCE_MS) timer = setTimeout(wait, PATIENCE_MS - waitedMs + 1);
       else
         over.resolve(
-          `volume ${look.volume} of ${home} has not been read for ${Math.floor(waitedMs / 1000)} s`,
+          `volume ${check.volume} of ${home} has not been read for ${Math.floor(waitedMs / 1000)} s`,
         );
     };
     wait();
     try {
-      return await Promise.race([look.result, over.promise]);
+      return await Promise.race([check.result, over.promise]);
     } finally {
       clearTimeout(timer!);
     }
@@ -78,9 +78,9 @@ export class VolumeLooks {
 
 async function whyNotReadable(
   home: ServerName,
-  volumes: readonly LookedAt[],
+  volumes: readonly CheckedVolume[],
   written: WrittenVolumes | undefined,
-  at: (volume: LookedAt) => void,
+  at: (volume: CheckedVolume) => void,
 ): Promise<string | null> {
   for (const volume of volumes) {
     at(volume);
@@ -92,7 +92,7 @@ async function whyNotReadable(
 
 async function whyNot(
   home: ServerName,
-  { name, path }: LookedAt,
+  { name, path }: CheckedVolume,
   written: WrittenVolumes | undefined,
 ): Promise<string | null> {
   try {
