@@ -36,6 +36,14 @@ test('what it says by the old connection after the new one gives up the old one'
   expect(elsewhere.isCurrent(second)).toBe(true);
 });
 
+test('a client that names itself by zeros alone is nobody: it ends no connection of others', () => {
+  const silent = order.enter(1, '10.0.0.1', 700);
+  const attacker = order.enter(2, '10.0.0.66', 700);
+  order.announce(attacker, new Uint8Array(8));
+  expect(order.isCurrent(silent)).toBe(true);
+  expect(order.isCurrent(attacker)).toBe(true);
+});
+
 test('also when the new one has ended meanwhile', () => {
   const first = order.enter(1, '10.0.0.1', 1001);
   const second = order.enter(2, '10.0.0.1', 1002);

@@ -100,6 +100,8 @@ export class ConnectionOrder {
     const view = new DataView(client.buffer, client.byteOffset);
     const high = view.getInt32(0);
     const low = view.getInt32(4);
+    // The number of every connection that has announced none: a client that gave it would end those of all others.
+    if (high === 0 && low === 0) return;
     const at = place * WORDS;
     Atomics.store(words, at + CLIENT, high);
     Atomics.store(words, at + CLIENT + 1, low);

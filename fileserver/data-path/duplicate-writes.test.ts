@@ -177,6 +177,12 @@ test('a connection that its client has given up is not executed any more, whatev
   expect(content()).toBe('written by the next!');
 });
 
+test('a client that names itself by zeros alone ends no connection of clients that say nothing', async () => {
+  await announce(second, '\0'.repeat(8));
+  expect(await write(second, 7, 'written by the next!')).toMatchObject({ status: nfs.NFS3_OK });
+  expect(await write(first, 8, 'written by the first')).toMatchObject({ status: nfs.NFS3_OK });
+});
+
 /** As our client asks before it adopts a connection. */
 async function holds(client: RpcClient, handle: Uint8Array): Promise<boolean> {
   const { HOLDS } = successionproc1;
