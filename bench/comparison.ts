@@ -1,5 +1,7 @@
-// The comparison: each workload in rounds that alternate between the servers, so that whatever else the machine
-// does hits both; the median round counts, and of the ratios the median one.
+/**
+ * The comparison: each workload in rounds that alternate between the servers, so that whatever else the machine does hits both;
+ * the median round counts, and of the ratios the median one.
+ */
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-// The machine that figures belong to.
+/** The machine that figures belong to. */
 
 import { cpus, release, totalmem, type } from 'node:os';
 

@@ -1,8 +1,8 @@
-// Compares our file server with nfs-ganesha on this machine: `node bench/main.ts [--quick] [--only WORKLOAD]...
-// [--rounds 15] [--server filerpair|ganesha] [--beside CHECKOUT] [--profile DIRECTORY] [--built] [--file-system ext4|xfs|btrfs]`. Writes
-// out/bench.json and a table. With --file-system the data of both servers lies on a loop device in memory, on a new file
-// system of its kind (root only); with --flush-ms as well, on one whose flushes take that long. Without, in .cache.
-// --beside CHECKOUT: the peer is the server of another checkout of this project, its packages installed, not nfs-ganesha.
+/**
+ * Compares our file server with nfs-ganesha on this machine:
+ * `node bench/main.ts [--quick] [--only WORKLOAD]... [--rounds 15] [--server filerpair|ganesha] [--beside CHECKOUT] [--profile DIRECTORY] [--built] [--file-system ext4|xfs|btrfs]`.
+ * Writes out/bench.json and a table.
+ */
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -23,6 +23,10 @@ import { startFilerpair } from './servers/filerpair.ts';
 import { ganeshaVersion, startGanesha } from './servers/ganesha.ts';
 import type { ServerUnderTest } from './servers/server-under-test.ts';
 import { memoryLines, tableHead, tableRow } from './table.ts';
+
+// With --file-system the data of both servers lies on a loop device in memory, on a new file system of its kind (root only); with
+// --flush-ms as well, on one whose flushes take that long. Without, in .cache. --beside CHECKOUT: the peer is the server of
+// another checkout of this project, its packages installed, not nfs-ganesha.
 
 const ROOT = join(import.meta.dirname, '..');
 const QUICK = { rounds: 1, warmUpMs: 500, measureMs: 1000 };

@@ -1,4 +1,4 @@
-// Rounds, in which servers take turns, and what is said of their figures.
+/** Rounds, in which servers take turns, and what is said of their figures. */
 
 /** Who goes first changes from round to round. */
 export function inTurn<T>(all: readonly T[], round: number): readonly T[] {

@@ -1,4 +1,4 @@
-// The figures as a table for people, one line a workload.
+/** The figures as a table for people, one line a workload. */
 
 import type { ComparisonFigures, Measured, Ratio, WorkloadFigures } from './comparison.ts';
 

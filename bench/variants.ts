@@ -1,4 +1,4 @@
-// Variants of our own server, which run at the same time and take turns: what a part of it costs, or brings.
+/** Variants of our own server, which run at the same time and take turns: what a part of it costs, or brings. */
 
 import { runGenerator } from './comparison.ts';
 import type { WorkloadName } from './generator/messages.ts';

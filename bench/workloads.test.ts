@@ -1,5 +1,7 @@
-// Every workload runs against our own server: the generator checks each reply's status and length itself, so a run
-// that ends without an error is one in which the server did what was asked.
+/**
+ * Every workload runs against our own server: the generator checks each reply's status and length itself, so a run that ends
+ * without an error is one in which the server did what was asked.
+ */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

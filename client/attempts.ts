@@ -1,7 +1,28 @@
-// The plan of attempts: how a client finds the port at which its disk set is served, before, during and after a
-// failover. Pure: `now` and what happened go in, effects come out as data; the driver (failover-connection.ts)
-// owns sockets and timers.
-//
+/**
+ * The plan of attempts: how a client finds the port at which its disk set is served, before, during and after a failover. Pure:
+ * `now` and what happened go in, effects come out as data; the driver (failover-connection.ts) owns sockets and timers.
+ */
+import {
+  adoptionTime,
+  askPause,
+  expiry,
+  fruitlessPause,
+  intervalLimit,
+  isCalm,
+  patienceAfter,
+  schedule,
+  spread,
+} from './attempts-pace.ts';
+import type {
+  Attempt,
+  AttemptsEffect,
+  AttemptsInput,
+  AttemptsOptions,
+  AttemptsState,
+  AttemptsStep,
+} from './attempts-state.ts';
+import type { PortRole } from './transport-address.ts';
+
 // The idea: at most one of the two ports is open, and nobody tells the client which. So it asks both, again and
 // again, until one answers. A refusal is an answer (this one not, now), silence is not: a closed Kubernetes
 // Service port swallows most connection requests, and the kernel repeats a swallowed one only after a second. So
@@ -28,26 +49,6 @@
 // Before a file handle is known nothing can be proven, and the failover name may lead to a server that serves other
 // disks at the secondary port. An unproven answer from the secondary port therefore waits until the primary port has
 // refused, or has been silent for `unprovenWaitMs`.
-import {
-  adoptionTime,
-  askPause,
-  expiry,
-  fruitlessPause,
-  intervalLimit,
-  isCalm,
-  patienceAfter,
-  schedule,
-  spread,
-} from './attempts-pace.ts';
-import type {
-  Attempt,
-  AttemptsEffect,
-  AttemptsInput,
-  AttemptsOptions,
-  AttemptsState,
-  AttemptsStep,
-} from './attempts-state.ts';
-import type { PortRole } from './transport-address.ts';
 
 /** The next state and what to do. `now` in ms of any monotonic clock, never decreasing. */
 export function stepAttempts(

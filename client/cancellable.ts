@@ -1,4 +1,4 @@
-// Iterators that end at once when their user leaves them: return() ends what they wait for.
+/** Iterators that end at once when their user leaves them: return() ends what they wait for. */
 import type { Operation } from './operation.ts';
 
 /**

@@ -1,4 +1,4 @@
-// Directories in the shape of node:fs: Dirent and Dir.
+/** Directories in the shape of node:fs: Dirent and Dir. */
 
 import type { fattr3, nfs_fh3 } from '../protocol/nfs3.ts';
 import { cancellable } from './cancellable.ts';

@@ -1,12 +1,4 @@
-// What a client knows of the disk set that it uses, and how it recognizes it at another place.
-//
-// Names and ports lead to a server, and may lead to a wrong one: a wildcard in DNS, a mistyped address, an address that
-// now belongs to another server. The proof is a file handle that the right server has given out: the server that serves its
-// volume is the right one. FilerPair's servers are asked for just that (HOLDS, protocol/succession.ts). Others are asked
-// for the attributes of the exported directory, since that one is not removed.
-//
-// The handle is read off the calls that are answered, so that the proxy, which does not mount anything itself, knows it
-// too. Before the first such answer nothing can be proven.
+/** What a client knows of the disk set that it uses, and how it recognizes it at another place. */
 import { MNT3_OK, MOUNT_PROGRAM, mountproc3 } from '../protocol/mount.ts';
 import {
   NFS_PROGRAM,
@@ -37,6 +29,14 @@ import {
   successionproc1,
 } from '../protocol/succession.ts';
 import { XdrError, XdrReader, XdrWriter } from '../protocol/xdr.ts';
+
+// Names and ports lead to a server, and may lead to a wrong one: a wildcard in DNS, a mistyped address, an address that
+// now belongs to another server. The proof is a file handle that the right server has given out: the server that serves its
+// volume is the right one. FilerPair's servers are asked for just that (HOLDS, protocol/succession.ts). Others are asked
+// for the attributes of the exported directory, since that one is not removed.
+//
+// The handle is read off the calls that are answered, so that the proxy, which does not mount anything itself, knows it
+// too. Before the first such answer nothing can be proven.
 
 /** A handle is read off an answered call again after this time: a volume may be taken out of a disk set. Ms. */
 const RENEW_MS = 1000;

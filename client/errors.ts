@@ -1,5 +1,7 @@
-// What can go wrong for a caller of the library, in the shape of Node's system errors: `code`, `errno`, `syscall`,
-// `path`, `cause`. Everything that failover can heal does not appear here: such calls just take longer.
+/**
+ * What can go wrong for a caller of the library, in the shape of Node's system errors: `code`, `errno`, `syscall`, `path`,
+ * `cause`. Everything that failover can heal does not appear here: such calls just take longer.
+ */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { mountstat3Name } from '../protocol/mount.ts';

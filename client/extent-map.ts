@@ -1,4 +1,4 @@
-// Parts of a file that are kept until they are on a disk, each byte once: the newest.
+/** Parts of a file that are kept until they are on a disk, each byte once: the newest. */
 import type { WriteResult } from './nfs3-client.ts';
 
 export interface Extent {

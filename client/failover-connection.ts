@@ -1,9 +1,4 @@
-// A connection to a disk set, wherever it is served: the driver of the plan in attempts.ts.
-//
-// Each call that is sent here gets its reply, some day, once. In between the connection below may break, the server may die, its
-// partner may take over and give back. Unanswered calls are kept and resent with the same XID and the same bytes, in order, on
-// the connection that the plan adopts. The servers execute a resent call once (their duplicate request cache lies on the volume);
-// what arrives on an abandoned connection is ignored.
+/** A connection to a disk set, wherever it is served: the driver of the plan in attempts.ts. */
 import { randomBytes, randomInt } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { beginRecord, endRecord } from '../protocol/record.ts';
@@ -41,6 +36,11 @@ import { admits, afterAnswer, afterFruitless, OPEN_WINDOW, type ResendWindow } f
 import type { ReservedPorts } from './reserved-ports.ts';
 import type { Resolver } from './resolver.ts';
 import { type Endpoints, formatAddress, type PortRole, type TransportAddress } from './transport-address.ts';
+
+// Each call that is sent here gets its reply, some day, once. In between the connection below may break, the server may die, its
+// partner may take over and give back. Unanswered calls are kept and resent with the same XID and the same bytes, in order, on
+// the connection that the plan adopts. The servers execute a resent call once (their duplicate request cache lies on the volume);
+// what arrives on an abandoned connection is ignored.
 
 /** As long as other NFS clients wait over TCP before they send a call again. */
 const STUCK_MS = 60_000;

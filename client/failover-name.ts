@@ -1,6 +1,8 @@
-// The failover name: where a client looks for its server's disks when the server itself does not answer.
-// It is computed, never looked up: the server's name plus a fixed text. The name resolves to the partner at all
-// times, so nothing in DNS has to change at the moment of a failure.
+/**
+ * The failover name: where a client looks for its server's disks when the server itself does not answer. It is computed, never
+ * looked up: the server's name plus a fixed text. The name resolves to the partner at all times, so nothing in DNS has to change
+ * at the moment of a failure.
+ */
 import { type Endpoints, tcpAddress } from './transport-address.ts';
 
 /** The text appended to a server's name unless the pair declares another one. */

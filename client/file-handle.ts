@@ -1,8 +1,7 @@
-// An open file in the shape of node:fs/promises' FileHandle, and safe for several users: reads and writes of one handle
-// or of several may be under way at once.
-//
-// Writes are kept until a COMMIT confirms them (file-writer.ts): write() resolves when the data is on its way, sync() and
-// close() when it is on the disk. What a caller gives is copied: its memory is free when the promise has settled.
+/**
+ * An open file in the shape of node:fs/promises' FileHandle, and safe for several users: reads and writes of one handle or of
+ * several may be under way at once.
+ */
 import { EventEmitter } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import { FILE_SYNC, type fattr3, SET_TO_CLIENT_TIME, type set_time } from '../protocol/nfs3.ts';
@@ -18,6 +17,9 @@ import type { OpenFlags } from './open-flags.ts';
 import { Operation, type OperationOptions } from './operation.ts';
 import type { Operations } from './operations.ts';
 import { BigIntStats, Stats } from './stats.ts';
+
+// Writes are kept until a COMMIT confirms them (file-writer.ts): write() resolves when the data is on its way, sync() and
+// close() when it is on the disk. What a caller gives is copied: its memory is free when the promise has settled.
 
 /** What a client's files have in common. */
 export interface FileAccess {

@@ -1,4 +1,4 @@
-// Reading a file fast: several READs in flight, data handed out in order.
+/** Reading a file fast: several READs in flight, data handed out in order. */
 import type { nfs_fh3 } from '../protocol/nfs3.ts';
 import { RpcError } from './errors.ts';
 import type { Nfs3Client, ReadResult } from './nfs3-client.ts';

@@ -1,4 +1,4 @@
-// Streams of a file, as those of node:fs: several calls in flight, back-pressure by pipe() and pipeline().
+/** Streams of a file, as those of node:fs: several calls in flight, back-pressure by pipe() and pipeline(). */
 import { addAbortSignal, Readable, Writable } from 'node:stream';
 import { cancellable } from './cancellable.ts';
 import type { Operation, OperationOptions } from './operation.ts';

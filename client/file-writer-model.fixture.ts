@@ -1,5 +1,7 @@
-// A FileWriter with several users and a server that loses what it may lose, whenever it may. Every write has a
-// number, and its bytes are that number: so each byte tells which write it is of.
+/**
+ * A FileWriter with several users and a server that loses what it may lose, whenever it may. Every write has a number, and its
+ * bytes are that number: so each byte tells which write it is of.
+ */
 
 import { DATA_SYNC, FILE_SYNC, NFS3ERR_IO, UNSTABLE } from '../protocol/nfs3.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';

@@ -1,5 +1,10 @@
-// Writing a file fast and surely: unstable WRITEs, several in flight, and a COMMIT.
-//
+/** Writing a file fast and surely: unstable WRITEs, several in flight, and a COMMIT. */
+import { FILE_SYNC, type nfs_fh3, UNSTABLE } from '../protocol/nfs3.ts';
+import { RpcError } from './errors.ts';
+import { type Extent, ExtentMap } from './extent-map.ts';
+import type { Nfs3Client } from './nfs3-client.ts';
+import { Operation } from './operation.ts';
+
 // RFC 1813 §3.3.7 and §3.3.21: data written UNSTABLE may be lost with the server until a COMMIT confirms it, and the server tells
 // by a verifier. If COMMIT returns another verifier than a WRITE did, that WRITE's data may be gone and has to be written again.
 // So everything is kept until it is confirmed. This is what makes a failover in the middle of a long copy harmless: the survivor
@@ -12,11 +17,6 @@
 // Like a kernel's page cache it keeps one version of each byte, the newest: what is written again never brings
 // older data back. Two WRITEs over the same bytes are never in flight at once, so that nothing depends on the order
 // in which a server executes them.
-import { FILE_SYNC, type nfs_fh3, UNSTABLE } from '../protocol/nfs3.ts';
-import { RpcError } from './errors.ts';
-import { type Extent, ExtentMap } from './extent-map.ts';
-import type { Nfs3Client } from './nfs3-client.ts';
-import { Operation } from './operation.ts';
 
 /** How a FileWriter splits and bounds its WRITEs. */
 export interface FileWriterOptions {

@@ -1,10 +1,7 @@
-// The library's front door: an export of one server of a pair, used by path as node:fs/promises uses a file system,
-// wherever it is served now.
-//
-//   await using client = await FilerPairClient.connect('nfs://filer-a/home');
-//   await client.writeFile('ada/notes.txt', 'kept, whatever happens\n');
-//
-// Nothing in here knows of failover: a call in progress when a server dies is answered by its partner.
+/**
+ * The library's front door: an export of one server of a pair, used by path as node:fs/promises uses a file system, wherever it
+ * is served now.
+ */
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { constants } from 'node:fs';
@@ -57,6 +54,11 @@ import { RpcClient, type RpcClientOptions } from './rpc-client.ts';
 import { BigIntStats, type StatFs, Stats } from './stats.ts';
 import type { PortRole } from './transport-address.ts';
 import { type NfsUrl, parseNfsUrl } from './url.ts';
+
+//   await using client = await FilerPairClient.connect('nfs://filer-a/home');
+//   await client.writeFile('ada/notes.txt', 'kept, whatever happens\n');
+//
+// Nothing in here knows of failover: a call in progress when a server dies is answered by its partner.
 
 /** Options of a FilerPairClient. */
 export interface ClientOptions {

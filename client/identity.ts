@@ -1,4 +1,4 @@
-// Who a client says it is: AUTH_SYS (RFC 5531 appendix A), a user, its groups and a machine name.
+/** Who a client says it is: AUTH_SYS (RFC 5531 appendix A), a user, its groups and a machine name. */
 import { randomInt } from 'node:crypto';
 import { hostname } from 'node:os';
 import {

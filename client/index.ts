@@ -1,4 +1,4 @@
-// @filerpair/client: what programs import.
+/** @filerpair/client: what programs import. */
 export { constants } from 'node:fs';
 export type { AttemptsOptions } from './attempts-state.ts';
 export type { ClientEvents } from './client-events.ts';

@@ -1,4 +1,4 @@
-// The library as Node's developers expect it, on a real data thread.
+/** The library as Node's developers expect it, on a real data thread. */
 
 import { execFile } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';

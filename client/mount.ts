@@ -1,4 +1,4 @@
-// Mounting: which export holds a path, its root's file handle, and what sizes its server likes.
+/** Mounting: which export holds a path, its root's file handle, and what sizes its server likes. */
 import { type exportnode, MNT3_OK, MNT3ERR_NOENT, MOUNT_PROGRAM, MOUNT_V3 } from '../protocol/mount.ts';
 import type { nfs_fh3 } from '../protocol/nfs3.ts';
 import { MountError } from './errors.ts';

@@ -1,5 +1,7 @@
-// NFSv3 by file handle: a method for what a program does with a handle, each one procedure (RFC 1813 §3.3).
-// Paths are the business of path-walk.ts.
+/**
+ * NFSv3 by file handle: a method for what a program does with a handle, each one procedure (RFC 1813 §3.3). Paths are the
+ * business of path-walk.ts.
+ */
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import {

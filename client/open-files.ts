@@ -1,5 +1,7 @@
-// The files that a client has open: one FileWriter for each, for all its writers. Two of them for one file would each write again
-// what a server lost, and one could bring back what the other has replaced.
+/**
+ * The files that a client has open: one FileWriter for each, for all its writers. Two of them for one file would each write again
+ * what a server lost, and one could bring back what the other has replaced.
+ */
 import type { nfs_fh3 } from '../protocol/nfs3.ts';
 import { FileWriter } from './file-writer.ts';
 import type { Nfs3Client } from './nfs3-client.ts';

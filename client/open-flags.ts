@@ -1,4 +1,4 @@
-// How a file is opened: the flags of node:fs, as text ('r', 'wx', 'a+', ...) or as numbers (O_CREAT | O_EXCL, ...).
+/** How a file is opened: the flags of node:fs, as text ('r', 'wx', 'a+', ...) or as numbers (O_CREAT | O_EXCL, ...). */
 import { constants } from 'node:fs';
 import { TypeErrorWithCode } from './errors.ts';
 

@@ -1,5 +1,7 @@
-// One operation of a caller: what it is called in errors, how long it may take, and what ends it. All calls that it
-// makes are given it.
+/**
+ * One operation of a caller: what it is called in errors, how long it may take, and what ends it. All calls that it makes are
+ * given it.
+ */
 import { AbortError, CallTimeout, type ErrorContext } from './errors.ts';
 
 /** Limits of one operation. */

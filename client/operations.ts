@@ -1,5 +1,7 @@
-// The operations of a client that are under way: close() waits for them and lets no other one begin. A tracer of the program sees
-// them on the channel `filerpair:operation` of node:diagnostics_channel.
+/**
+ * The operations of a client that are under way: close() waits for them and lets no other one begin. A tracer of the program sees
+ * them on the channel `filerpair:operation` of node:diagnostics_channel.
+ */
 import { tracingChannel } from 'node:diagnostics_channel';
 import { ClientClosed, type ErrorContext } from './errors.ts';
 import { Operation, type OperationOptions } from './operation.ts';

@@ -1,5 +1,7 @@
-// The library as a package: installed from its tarball into an empty directory, without a network, it runs every
-// example of docs/client.md on a real pair.
+/**
+ * The library as a package: installed from its tarball into an empty directory, without a network, it runs every example of
+ * docs/client.md on a real pair.
+ */
 import { execFile, execFileSync } from 'node:child_process';
 import {
   mkdirSync,

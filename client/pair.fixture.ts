@@ -1,4 +1,4 @@
-// A real pair for tests: two servers and two sentinels as processes, real directories, real failovers.
+/** A real pair for tests: two servers and two sentinels as processes, real directories, real failovers. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// Library, command line and proxy on a real pair: two servers, two sentinels, real directories, real failovers.
+/** Library, command line and proxy on a real pair: two servers, two sentinels, real directories, real failovers. */
 
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';

@@ -1,5 +1,7 @@
-// From paths to file handles: the export's root and one LOOKUP for each name. Symbolic links are the client's business
-// in NFS (RFC 1813 §3.3.5): they are followed inside the export.
+/**
+ * From paths to file handles: the export's root and one LOOKUP for each name. Symbolic links are the client's business in NFS
+ * (RFC 1813 §3.3.5): they are followed inside the export.
+ */
 import { NF3LNK, type nfs_fh3 } from '../protocol/nfs3.ts';
 import { FilerPairError, reasonOf } from './errors.ts';
 import type { Found, Name, Nfs3Client } from './nfs3-client.ts';

@@ -1,4 +1,4 @@
-// Paths below an export: text, or bytes for names that are not UTF-8.
+/** Paths below an export: text, or bytes for names that are not UTF-8. */
 import { TypeErrorWithCode } from './errors.ts';
 import type { Name } from './nfs3-client.ts';
 

@@ -1,4 +1,4 @@
-// The procedures of NFSv3 and MOUNTv3 in the shape that the RPC client calls.
+/** The procedures of NFSv3 and MOUNTv3 in the shape that the RPC client calls. */
 import {
   dirpath,
   exportlist,

@@ -1,5 +1,7 @@
-// One TCP connection that carries RPC records: whole messages in and out. Knows nothing of calls, retries or
-// failover; the connection ends exactly once, and says why.
+/**
+ * One TCP connection that carries RPC records: whole messages in and out. Knows nothing of calls, retries or failover; the
+ * connection ends exactly once, and says why.
+ */
 import { connect, type Socket } from 'node:net';
 import { RecordParser } from '../protocol/record.ts';
 import { XdrError, type XdrReader } from '../protocol/xdr.ts';

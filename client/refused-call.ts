@@ -1,12 +1,12 @@
-// Which call it is that the server answers by closing the connection.
-//
+/** Which call it is that the server answers by closing the connection. */
+import type { PortRole } from './transport-address.ts';
+
 // A call that no server takes (a record that is too long, a message that is none) would be sent again forever, and all others
 // behind it would wait. It is found because calls go out one at a time after a connection has ended without any answer
 // (resend-window.ts). The call that was alone on several connections in a row to one port, all of which ended, is the cause. A
 // server that has restarted in between has refused connections, which starts the count anew.
 //
 // Pure: what happened and when goes in.
-import type { PortRole } from './transport-address.ts';
 
 export interface Suspicion {
   readonly xid: number;

@@ -1,8 +1,7 @@
-// Registers, each with one writer and a reader: another client reads what a write was acknowledged for before the next write,
-// whatever happens to the servers in between. Beside them names that can be created once and removed once.
-//
-// A block of a register holds the number of the round that wrote it. A reader that finds another number has been told
-// old data, or data of a write that was executed late: both are what must never happen.
+/**
+ * Registers, each with one writer and a reader: another client reads what a write was acknowledged for before the next write,
+ * whatever happens to the servers in between. Beside them names that can be created once and removed once.
+ */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { FILE_SYNC } from '../protocol/nfs3.ts';
@@ -11,6 +10,9 @@ import { FilerPairClient, hasCode } from './index.ts';
 import type { TestPair } from './pair.fixture.ts';
 import { NfsProxy } from './proxy/proxy.ts';
 import { parseNfsUrl } from './url.ts';
+
+// A block of a register holds the number of the round that wrote it. A reader that finds another number has been told
+// old data, or data of a write that was executed late: both are what must never happen.
 
 export interface RegisterCounts {
   /** Acknowledged with FILE_SYNC. */

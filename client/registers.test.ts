@@ -1,4 +1,4 @@
-// SECONDS=120 for the long form (make registers).
+/** SECONDS=120 for the long form (make registers). */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TestPair } from './pair.fixture.ts';
 import { Registers } from './registers.fixture.ts';

@@ -1,5 +1,7 @@
-// Removes a directory with all that it holds. By file handles, so that no symbolic link that somebody puts in the way leads
-// elsewhere.
+/**
+ * Removes a directory with all that it holds. By file handles, so that no symbolic link that somebody puts in the way leads
+ * elsewhere.
+ */
 import { NF3DIR, type nfs_fh3 } from '../protocol/nfs3.ts';
 import { hasCode } from './errors.ts';
 import type { IoSizes } from './mount.ts';

@@ -1,5 +1,5 @@
-// How much may be on its way to a server that did not finish what it was sent before.
-//
+/** How much may be on its way to a server that did not finish what it was sent before. */
+
 // A stalled connection is replaced, and its unanswered calls are sent again. If all of it went out at once, a slow link
 // or a slow disk would be given the same work again and again, and finish none of it. So after a replacement that answered
 // nothing the calls go out one at a time. Each answer lets more of them go, as a congestion window does (RFC 5681 slow start), up

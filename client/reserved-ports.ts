@@ -1,4 +1,6 @@
-// Local ports below 1024, from which servers take calls where an export asks for that (`ports: Reserved`): only root opens them.
+/**
+ * Local ports below 1024, from which servers take calls where an export asks for that (`ports: Reserved`): only root opens them.
+ */
 
 /** As the Linux kernel's NFS client has them (sunrpc.min_resvport, max_resvport). */
 const FIRST = 665;

@@ -1,6 +1,8 @@
-// Names to addresses, with a memory. DNS is asked again at every search, but a search must not wait for it, and a name server
-// that fails together with a file server must not turn one failure into two. The last good answer stays in use until there is a
-// newer one.
+/**
+ * Names to addresses, with a memory. DNS is asked again at every search, but a search must not wait for it, and a name server
+ * that fails together with a file server must not turn one failure into two. The last good answer stays in use until there is a
+ * newer one.
+ */
 import { isIP } from 'node:net';
 import { systemNames } from './system-names.ts';
 

@@ -1,4 +1,4 @@
-// Calls and their replies over a connection that fails over: gives out XIDs, encodes, matches, times.
+/** Calls and their replies over a connection that fails over: gives out XIDs, encodes, matches, times. */
 import { performance } from 'node:perf_hooks';
 import { beginRecord, endRecord } from '../protocol/record.ts';
 import {

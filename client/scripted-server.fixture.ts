@@ -1,6 +1,8 @@
-// A TCP peer for tests that speaks RPC records and does exactly what the test says: answers, keeps silent, answers
-// half and hangs up. Real sockets; only the server behind them is scripted, because no real server can be brought
-// to stop at the seventeenth byte.
+/**
+ * A TCP peer for tests that speaks RPC records and does exactly what the test says: answers, keeps silent, answers half and hangs
+ * up. Real sockets; only the server behind them is scripted, because no real server can be brought to stop at the seventeenth
+ * byte.
+ */
 import { createServer, type Server, type Socket } from 'node:net';
 import { beginRecord, endRecord, RecordParser } from '../protocol/record.ts';
 import { CallHeader, decodeCallHeader, encodeSuccessHeader } from '../protocol/rpc.ts';

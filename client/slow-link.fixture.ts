@@ -1,5 +1,7 @@
-// A link of a given rate between clients and a server, for tests: connections share it fairly, each direction by itself,
-// and queues are short. Real sockets on both sides.
+/**
+ * A link of a given rate between clients and a server, for tests: connections share it fairly, each direction by itself, and
+ * queues are short. Real sockets on both sides.
+ */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /** Bytes of one connection that wait on the link at most, in each direction. */

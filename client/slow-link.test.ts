@@ -1,5 +1,7 @@
-// Links and disks that are slower than a client's patience, under a real data thread: whatever is begun ends, in about the
-// time that its bytes need, and they are not sent again and again.
+/**
+ * Links and disks that are slower than a client's patience, under a real data thread: whatever is begun ends, in about the time
+ * that its bytes need, and they are not sent again and again.
+ */
 import { execFileSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';

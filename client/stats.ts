@@ -1,4 +1,4 @@
-// Attributes of files in the shape of node:fs: Stats, BigIntStats, StatFs.
+/** Attributes of files in the shape of node:fs: Stats, BigIntStats, StatFs. */
 import { constants } from 'node:fs';
 import {
   type fattr3,

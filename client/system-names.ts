@@ -1,13 +1,13 @@
-// Names to addresses as this machine resolves them, so that a name whose name server is silent holds up no other name.
-//
-// getaddrinfo(3) is asked first: it knows everything that this machine is configured for. But it blocks a thread, libuv gives it
-// two of its four, and one silent name server keeps a thread for many seconds. So a process asks it about a name once at a time,
-// for all callers. When it has not answered for a moment, the file /etc/hosts and the name servers (by c-ares, which needs no
-// thread) are asked repeatedly beside it, until one of them answers.
+/** Names to addresses as this machine resolves them, so that a name whose name server is silent holds up no other name. */
 import { promises as dns } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+
+// getaddrinfo(3) is asked first: it knows everything that this machine is configured for. But it blocks a thread, libuv gives it
+// two of its four, and one silent name server keeps a thread for many seconds. So a process asks it about a name once at a time,
+// for all callers. When it has not answered for a moment, the file /etc/hosts and the name servers (by c-ares, which needs no
+// thread) are asked repeatedly beside it, until one of them answers.
 
 /** After this time without an answer of getaddrinfo the other ways are tried, in ms; then once in the time after that. */
 const BESIDE_AFTER_MS = 250;

@@ -1,6 +1,8 @@
-// Where a server's data access port can be reached: an address and what tells ports at that address apart. One type names the
-// pair everywhere. So a transport whose discriminator is not a TCP port (a virtual interface's discriminator, a TLS server name)
-// can be added here without touching those who pass it on.
+/**
+ * Where a server's data access port can be reached: an address and what tells ports at that address apart. One type names the
+ * pair everywhere. So a transport whose discriminator is not a TCP port (a virtual interface's discriminator, a TLS server name)
+ * can be added here without touching those who pass it on.
+ */
 
 /** What tells several data access ports at one address apart. Over TCP it is the port number. */
 export type Discriminator = { readonly kind: 'TcpPort'; readonly port: number };

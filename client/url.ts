@@ -1,6 +1,8 @@
-// nfs://server[:primary[:secondary]]/export/path[?option=value&...]
-// The WHATWG URL parser knows one port, and file names are not URLs (a `#` or `?` in a name is common), so the
-// few lines are parsed here. In the path only %XX is special; `?` starts the options.
+/**
+ * nfs://server[:primary[:secondary]]/export/path[?option=value&...] The WHATWG URL parser knows one port, and file names are not
+ * URLs (a `#` or `?` in a name is common), so the few lines are parsed here. In the path only %XX is special; `?` starts the
+ * options.
+ */
 import { endpointsOf, type ServerLocation } from './failover-name.ts';
 import { ID_MAX } from './identity.ts';
 import type { Endpoints } from './transport-address.ts';

@@ -1,6 +1,8 @@
-// What the servers have acknowledged, and whether it is true. Pure: entries go in while the writer runs, the
-// volume's contents are compared with them afterwards.
-//
+/**
+ * What the servers have acknowledged, and whether it is true. Pure: entries go in while the writer runs, the volume's contents
+ * are compared with them afterwards.
+ */
+
 // Two kinds of work are entered:
 //  - lines: each written in place and acknowledged as being on the disk. A line that is missing afterwards is lost.
 //  - operations that must be executed exactly once (MKDIR, guarded CREATE, RENAME, LINK, REMOVE, guarded SETATTR).

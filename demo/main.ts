@@ -1,5 +1,7 @@
-// make demo: a pair of servers on one machine, a client that writes without pause, the death of one server,
-// takeover, giveback, and the proof that nothing was lost and nothing done twice.
+/**
+ * make demo: a pair of servers on one machine, a client that writes without pause, the death of one server, takeover, giveback,
+ * and the proof that nothing was lost and nothing done twice.
+ */
 import { platform } from 'node:os';
 
 const WHAT_IS_NEEDED = `The demo starts the real file servers, and those need Linux: they open files by kernel file handles and are

@@ -1,4 +1,4 @@
-// The demo's plot. Each scene waits for conditions, never for time, and tells what it saw.
+/** The demo's plot. Each scene waits for conditions, never for time, and tells what it saw. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

@@ -1,4 +1,4 @@
-// How the demo looks: headings, a timeline, a verdict. Colours on a terminal, plain text in a log.
+/** How the demo looks: headings, a timeline, a verdict. Colours on a terminal, plain text in a log. */
 
 export interface Moment {
   /** Ms since the beginning of the story told. */

@@ -1,5 +1,7 @@
-// The demo's machines: two servers and their sentinels as processes of this one machine, with directories as
-// volumes, a file as witness and ports that were free a moment ago. Everything lies in one directory.
+/**
+ * The demo's machines: two servers and their sentinels as processes of this one machine, with directories as volumes, a file as
+ * witness and ports that were free a moment ago. Everything lies in one directory.
+ */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,7 @@
-// From what servers and clients report to one timeline. All servers and the demo run on one machine, so their
-// times on CLOCK_BOOTTIME can be laid side by side.
+/**
+ * From what servers and clients report to one timeline. All servers and the demo run on one machine, so their times on
+ * CLOCK_BOOTTIME can be laid side by side.
+ */
 import type { ConnectionEvent } from '../client/index.ts';
 import type { Status } from '../fileserver/agent/status.ts';
 import type { Moment } from './screen.ts';

@@ -1,4 +1,4 @@
-// What is really on a volume: read from the directory itself, past all servers.
+/** What is really on a volume: read from the directory itself, past all servers. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 

@@ -1,5 +1,7 @@
-// A client that never rests: one stream of lines, each acknowledged as being on the disk before the next, and
-// beside it streams of operations that must be executed exactly once.
+/**
+ * A client that never rests: one stream of lines, each acknowledged as being on the disk before the next, and beside it streams
+ * of operations that must be executed exactly once.
+ */
 
 import {
   type ConnectionEvent,

@@ -1,15 +1,4 @@
-/**
- * The file server's process: `main.ts --config FILE`. The only place of the server that reads arguments and
- * environment.
- *
- * Environment, all optional:
- *   POD_UID              names the place where this server runs in its incarnations (config: incarnation)
- *   POD_IP               address to put behind the partner's failover name, with the Kubernetes witness
- *   NODE_NAME            node of that address, for Services that lead only to pods of the node that got the connection
- *   TERMINATION_LOG      file in which this run leaves its incarnation, for the operator's proof of death
- *   KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT  the API, with the Kubernetes witness
- *   FILERPAIR_LOG_LEVEL  error | warn | info | debug (config: log.level)
- */
+/** The file server's process: `main.ts --config FILE`. The only place of the server that reads arguments and environment. */
 import './linux-only.ts';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
@@ -39,6 +28,14 @@ import { EmbeddedWitness } from './witness/embedded.ts';
 import { KubernetesWitness } from './witness/kubernetes.ts';
 import { podAccount, SERVICE_ACCOUNT_DIRECTORY } from './witness/pod-account.ts';
 import type { Witness } from './witness/witness.ts';
+
+// Environment, all optional:
+//   POD_UID              names the place where this server runs in its incarnations (config: incarnation)
+//   POD_IP               address to put behind the partner's failover name, with the Kubernetes witness
+//   NODE_NAME            node of that address, for Services that lead only to pods of the node that got the connection
+//   TERMINATION_LOG      file in which this run leaves its incarnation, for the operator's proof of death
+//   KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT  the API, with the Kubernetes witness
+//   FILERPAIR_LOG_LEVEL  error | warn | info | debug (config: log.level)
 
 /**
  * Threads of libuv's pool, which all threads of the process share: flushes of all volumes wait there for their disks

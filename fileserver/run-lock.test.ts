@@ -1,4 +1,4 @@
-// The lock of the run directory, with processes that really live in it.
+/** The lock of the run directory, with processes that really live in it. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';

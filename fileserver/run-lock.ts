@@ -1,17 +1,15 @@
-/**
- * One server process at a time in a run directory, and the name of that place.
- *
- * A restart in the same place proves that the earlier runs have ended (R5), so it must be true that two runs never
- * overlap. On Kubernetes the kubelet sees to it; here a lock does, everywhere: it is held for the life of the process,
- * and the kernel gives it back when the last thread has gone. Locked is the very directory that the place is named after.
- * A lock on a file in it could be removed with the file, and a second process would lock another one in the same place.
- */
+/** One server process at a time in a run directory, and the name of that place. */
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from './config/config.ts';
 import { tryLock } from './system/flock.ts';
+
+// A restart in the same place proves that the earlier runs have ended (R5), so it must be true that two runs never
+// overlap. On Kubernetes the kubelet sees to it; here a lock does, everywhere: it is held for the life of the process,
+// and the kernel gives it back when the last thread has gone. Locked is the very directory that the place is named after.
+// A lock on a file in it could be removed with the file, and a second process would lock another one in the same place.
 
 /**
  * Takes the lock for the rest of this process's life, and returns the name of the place. Throws ConfigError if another

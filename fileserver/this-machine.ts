@@ -1,4 +1,4 @@
-// Which machine this process runs on. A node's name does not say: another machine may have got it.
+/** Which machine this process runs on. A node's name does not say: another machine may have got it. */
 
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';

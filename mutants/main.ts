@@ -1,13 +1,7 @@
-// Do tests notice faults in the code that safety depends on? Makes one small fault at a time in a copy of the checkout, runs
-// the tests that have to notice it, and lists those that nobody did.
-//
-//   node mutants/main.ts [--area NAME] [--file PATH] [--unit] [--quick] [--fresh] [--changed REF] [--count N] [--seconds N] [--seed N]
-//
-// unit: only the areas' unit tests. Quick: only tests that are quick. Fresh: also those that a test found in an earlier run
-// (out/mutants/AREA.json), which are otherwise taken as killed. Changed: only files that differ from that commit; when none does,
-// all. Count: a sample of so many mutants. Seconds: a sample that stops after that, by quick tests; samples keep nothing. Writes
-// out/mutants.json: run, killed, explained, survived, the same for each area, and the survivors; but for a sample of all that was
-// run so far.
+/**
+ * Do tests notice faults in the code that safety depends on? Makes one small fault at a time in a copy of the checkout, runs the
+ * tests that have to notice it, and lists those that nobody did.
+ */
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -27,6 +21,14 @@ import { runInProcess } from './in-process.ts';
 import { applied, type Mutant, mutantsOf } from './mutate.ts';
 import { Noticed, namesOf, type Verdict } from './noticed.ts';
 import { TestRunner } from './test-runner.ts';
+
+//   node mutants/main.ts [--area NAME] [--file PATH] [--unit] [--quick] [--fresh] [--changed REF] [--count N] [--seconds N] [--seed N]
+//
+// unit: only the areas' unit tests. Quick: only tests that are quick. Fresh: also those that a test found in an earlier run
+// (out/mutants/AREA.json), which are otherwise taken as killed. Changed: only files that differ from that commit; when none does,
+// all. Count: a sample of so many mutants. Seconds: a sample that stops after that, by quick tests; samples keep nothing. Writes
+// out/mutants.json: run, killed, explained, survived, the same for each area, and the survivors; but for a sample of all that was
+// run so far.
 
 const { values } = parseArgs({
   options: {

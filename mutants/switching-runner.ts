@@ -1,16 +1,18 @@
 /**
  * Vitest's runner for files with switched mutants (switched.ts): runs each test as it is, then once for each mutant that the test
- * has reached and nobody has noticed yet. What came out is written to a file line by line, since a mutant may never let it end:
- *
- *   begun NUMBER | passed NUMBER NAME | killed NUMBER | restart NUMBER | broken NAME (it fails without a mutant) | done
- *
- * A mutant may leave something behind that makes later ones fail. So after each that fails the test runs without a mutant; when
- * that fails too, it counts only if it was the first of its process. Otherwise the process ends, and is begun again with it.
+ * has reached and nobody has noticed yet.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { setEnvironmentData } from 'node:worker_threads';
 import { TestRunner } from 'vitest';
 import { SWITCHES } from './switches.ts';
+
+// What came out is written to a file line by line, since a mutant may never let it end:
+//
+//   begun NUMBER | passed NUMBER NAME | killed NUMBER | restart NUMBER | broken NAME (it fails without a mutant) | done
+//
+// A mutant may leave something behind that makes later ones fail. So after each that fails the test runs without a mutant; when
+// that fails too, it counts only if it was the first of its process. Otherwise the process ends, and is begun again with it.
 
 const { MUTANTS_TOLD: told = '', MUTANTS_TODO: todoFile = '' } = process.env;
 

@@ -1,5 +1,7 @@
-// Runs test files again and again in one process, which spares starting Vitest and transforming every file for each mutant.
-// Started by test-runner.ts; told by messages, and killed when a mutant never lets it answer.
+/**
+ * Runs test files again and again in one process, which spares starting Vitest and transforming every file for each mutant.
+ * Started by test-runner.ts; told by messages, and killed when a mutant never lets it answer.
+ */
 import { createVitest } from 'vitest/node';
 
 /** `changed`: files that are to be read again, absolute. `tests`: what `vitest run` takes; none is none. */

@@ -1,6 +1,8 @@
-// The way of a server's input as a whole: bytes from a socket through record marks, call header, credential and
-// arguments, and the way of a client's. Valid streams, changed at random and cut at random, end in values or in an
-// XdrError, and whatever precedes the first change is decoded as it was sent.
+/**
+ * The way of a server's input as a whole: bytes from a socket through record marks, call header, credential and arguments, and
+ * the way of a client's. Valid streams, changed at random and cut at random, end in values or in an XdrError, and whatever
+ * precedes the first change is decoded as it was sent.
+ */
 
 import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../testing/seeded-random.ts';

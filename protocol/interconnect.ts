@@ -1,24 +1,24 @@
 /**
- * The interconnect: what the two servers of a pair (and their sentinels) say to each other over TCP, as bytes.
- * Pure: cryptography and random numbers are passed in, so that every step is tested without a socket.
- *
- * ```
- * frame     = length (4 bytes, big-endian, of what follows) payload
- *
- * dialer                                    acceptor
- *   hello      JSON {protocol, version, versionMax, nonce}    ->
- *        <-    challenge  JSON {version, nonce}
- *   identity   mac, JSON {pair, server, incarnation, role}   ->
- *        <-    identity   mac, JSON {...}
- *   then both: mac, JSON message
- * ```
- *
- * Both sides prove that they know the pair's shared secret (HMAC-SHA256 over both nonces and everything said so far, under a
- * label for each direction, so that a reflected proof is worth nothing). The dialer proves first: an acceptor tells a stranger a
- * random number and nothing else, not even which pair it belongs to. Each direction then has a key of its own, and each message's
- * MAC covers a sequence number that is not sent but counted. A message that was changed, repeated, left out or moved ends the
- * connection. The contents are not secret.
+ * The interconnect: what the two servers of a pair (and their sentinels) say to each other over TCP, as bytes. Pure: cryptography
+ * and random numbers are passed in, so that every step is tested without a socket.
  */
+
+// ```
+// frame     = length (4 bytes, big-endian, of what follows) payload
+//
+// dialer                                    acceptor
+//   hello      JSON {protocol, version, versionMax, nonce}    ->
+//        <-    challenge  JSON {version, nonce}
+//   identity   mac, JSON {pair, server, incarnation, role}   ->
+//        <-    identity   mac, JSON {...}
+//   then both: mac, JSON message
+// ```
+//
+// Both sides prove that they know the pair's shared secret (HMAC-SHA256 over both nonces and everything said so far, under a
+// label for each direction, so that a reflected proof is worth nothing). The dialer proves first: an acceptor tells a stranger a
+// random number and nothing else, not even which pair it belongs to. Each direction then has a key of its own, and each message's
+// MAC covers a sequence number that is not sent but counted. A message that was changed, repeated, left out or moved ends the
+// connection. The contents are not secret.
 
 export const INTERCONNECT_PROTOCOL = 'filerpair-interconnect';
 /** The newest version that is spoken here, and the oldest: a pair is upgraded server by server. */

@@ -1,9 +1,9 @@
-// MOUNT version 3 (RFC 1813 appendix I): how a client gets the first file handle. Both directions.
-//
-// Paths and names are bytes, handed out as views. Lists are linked lists in XDR; the record that holds them bounds their length.
+/** MOUNT version 3 (RFC 1813 appendix I): how a client gets the first file handle. Both directions. */
 
 import { NFS3_FHSIZE } from './nfs3/constants.ts';
 import { array, list, opaque, result, struct, u32, type Value } from './xdr-types.ts';
+
+// Paths and names are bytes, handed out as views. Lists are linked lists in XDR; the record that holds them bounds their length.
 
 export const MOUNT_PROGRAM = 100005;
 export const MOUNT_V3 = 3;

@@ -1,5 +1,8 @@
-// Record marking (RFC 5531 §11): RPC messages on a byte stream.
-//
+/** Record marking (RFC 5531 §11): RPC messages on a byte stream. */
+
+import type { XdrWriter } from './xdr.ts';
+import { XdrError, XdrReader, xdrFault } from './xdr.ts';
+
 // A record is a sequence of fragments, each with a four-byte header: the top bit says "last fragment of the
 // record", the other 31 bits are the fragment's length. TCP cuts where it likes.
 //
@@ -9,9 +12,6 @@
 // A record that lies whole and in one fragment within a chunk is handed out as a view of the chunk. Anything else (cut by the
 // chunk's end, or in several fragments) is collected in a buffer of the parser's own. It grows with the bytes that have really
 // arrived, never with the length that the peer claims.
-
-import type { XdrWriter } from './xdr.ts';
-import { XdrError, XdrReader, xdrFault } from './xdr.ts';
 
 const LAST_FRAGMENT = 0x8000_0000;
 const LENGTH_MASK = 0x7fff_ffff;

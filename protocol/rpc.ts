@@ -1,12 +1,14 @@
-// ONC RPC version 2 (RFC 5531): the headers of calls and replies, in both directions, and the two
-// authentication flavors that NFSv3 lives on, AUTH_NONE and AUTH_SYS.
-//
-// Headers are decoded into an object that the caller keeps and reuses: a server decodes one for each call. What the protocol has
-// an answer for is a value (a wrong RPC version, a bad credential). A message that is not a valid RPC message is an XdrError,
-// after which only the connection can be closed.
+/**
+ * ONC RPC version 2 (RFC 5531): the headers of calls and replies, in both directions, and the two authentication flavors that
+ * NFSv3 lives on, AUTH_NONE and AUTH_SYS.
+ */
 
 import type { XdrReader, XdrWriter } from './xdr.ts';
 import { XdrError, xdrFault } from './xdr.ts';
+
+// Headers are decoded into an object that the caller keeps and reuses: a server decodes one for each call. What the protocol has
+// an answer for is a value (a wrong RPC version, a bad credential). A message that is not a valid RPC message is an XdrError,
+// after which only the connection can be closed.
 
 export const RPC_VERSION = 2;
 

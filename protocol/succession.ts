@@ -1,6 +1,10 @@
-// A program of our own, for what a client that follows its server from one place to another has to say and to ask, and
-// NFSv3 has no procedure for.
-//
+/**
+ * A program of our own, for what a client that follows its server from one place to another has to say and to ask, and NFSv3 has
+ * no procedure for.
+ */
+import { NFS3_FHSIZE, NFS3_OK, NFS3ERR_STALE } from './nfs3/constants.ts';
+import type { XdrReader, XdrWriter } from './xdr.ts';
+
 // IDENTIFY: who is behind this connection, before its first call. What the server has answered to a call it answers again only to
 // who has sent it: a client that says who it is finds its answers wherever it comes from, by whatever address. Random and
 // known to nobody else, the same for all connections of a client, or of all clients of a proxy. The first one of a connection counts.
@@ -14,8 +18,6 @@
 // HOLDS: does this server serve the volume of a file handle? A client asks before it goes on by a connection: a name that
 // leads to the wrong server must not turn into NFS3ERR_STALE for a file that is there. GETATTR is no substitute, since its
 // NFS3ERR_STALE may also mean that the file has been removed. No disk is needed for the answer.
-import { NFS3_FHSIZE, NFS3_OK, NFS3ERR_STALE } from './nfs3/constants.ts';
-import type { XdrReader, XdrWriter } from './xdr.ts';
 
 /** Of the numbers that RFC 5531 §8.1 leaves to users (0x20000000 to 0x3fffffff). */
 export const SUCCESSION_PROGRAM = 0x2046_5031;

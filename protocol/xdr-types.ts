@@ -1,9 +1,9 @@
-// XDR types (RFC 4506 §4) as values: each describes one type once, for the side that encodes it and the side that decodes it.
-//
-// Decoders return views of the record for opaque data: valid as long as the record's buffer. A decoder reads its type and no
-// further; a caller that expects the message to end there calls XdrReader.expectEnd(). Absent is null.
+/** XDR types (RFC 4506 §4) as values: each describes one type once, for the side that encodes it and the side that decodes it. */
 
 import type { XdrReader, XdrWriter } from './xdr.ts';
+
+// Decoders return views of the record for opaque data: valid as long as the record's buffer. A decoder reads its type and no
+// further; a caller that expects the message to end there calls XdrReader.expectEnd(). Absent is null.
 
 export interface Xdr<T> {
   readonly encode: (w: XdrWriter, value: T) => void;

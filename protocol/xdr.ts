@@ -1,5 +1,5 @@
-// XDR (RFC 4506): the encoding below ONC RPC, MOUNT and NFS.
-//
+/** XDR (RFC 4506): the encoding below ONC RPC, MOUNT and NFS. */
+
 // A reader walks over one buffer that stays where it is. It keeps a single DataView for it (a new one for each message costs more
 // than decoding the message) and hands out opaque data as views, never as copies. A writer packs into one buffer that it keeps
 // and grows, so that a reply costs no allocation of its own.

@@ -1,10 +1,7 @@
 /**
  * A simulated client of one disk set: the real code that decides where to connect, when to doubt and when to restart
- * (client/attempts.ts), with a driver like client/failover-connection.ts around it. It has one call open at a time and
- * sends it again, with the same XID, over each connection that is adopted, until it is answered.
- *
- * What is between it and the servers: connections that are refused or swallowed, and answers that come late or not at all.
- * Requests lie in the receive buffer of a stopped server and are read long after their connection was given up.
+ * (client/attempts.ts), with a driver like client/failover-connection.ts around it. It has one call open at a time and sends it
+ * again, with the same XID, over each connection that is adopted, until it is answered.
  */
 
 import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
@@ -24,6 +21,9 @@ import type { EventQueue } from './event-queue.ts';
 import { type Answer, type Operation, RegisterHistory } from './history.ts';
 import type { SimulatedProcess } from './process.ts';
 import type { SimulatedVolume } from './volume.ts';
+
+// What is between it and the servers: connections that are refused or swallowed, and answers that come late or not at all.
+// Requests lie in the receive buffer of a stopped server and are read long after their connection was given up.
 
 /** How often the failover name leads a client to the disk set of the partner, which its server serves itself. */
 const STRANGER_RATE = 0.2;

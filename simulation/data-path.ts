@@ -1,12 +1,6 @@
 /**
  * The data path of one simulated process: threads of their own, which check the lease and then make a system call, and lie
  * between the two for as long as it pleases the machine.
- *
- *   check the lease          not scheduled, or the whole process is stopped           the system call
- *        |-------------------------------------------------------------------------------|
- *
- * A write that is between the two is *in hand*: nothing but the end of the process keeps it from reaching the disk, so a
- * disk set is not closed before it has. That is the hole of R2 that R10 closes.
  */
 
 import type { DataPathPort } from '../pair/driver.ts';
@@ -16,6 +10,12 @@ import type { SeededRandom } from '../testing/seeded-random.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { SurroundingFault } from './variants/variant.ts';
 import type { SimulatedVolume, SimulatedVolumes } from './volume.ts';
+
+//   check the lease          not scheduled, or the whole process is stopped           the system call
+//        |-------------------------------------------------------------------------------|
+//
+// A write that is between the two is *in hand*: nothing but the end of the process keeps it from reaching the disk, so a
+// disk set is not closed before it has. That is the hole of R2 that R10 closes.
 
 /** The process that it is part of, and the world around that. */
 export interface DataPathHost {

@@ -1,7 +1,8 @@
-// Ten thousand clients of one server that has died, and the moment in which its partner opens the port. All are served within
-// three seconds, and the attempts of those that wait do not become the load. The clients' decisions are the real ones
-// (client/attempts.ts). The server takes connections one after the other, and its kernel keeps a queue of those that it has not
-// taken yet. What comes when that is full is dropped, and tried again by the client's kernel after a second.
+/**
+ * Ten thousand clients of one server that has died, and the moment in which its partner opens the port. All are served within
+ * three seconds, and the attempts of those that wait do not become the load. The clients' decisions are the real ones
+ * (client/attempts.ts).
+ */
 import { expect, test } from 'vitest';
 import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
 import {
@@ -14,6 +15,9 @@ import {
 } from '../client/attempts-state.ts';
 import type { PortRole } from '../client/transport-address.ts';
 import { EventQueue } from './event-queue.ts';
+
+// The server takes connections one after the other, and its kernel keeps a queue of those that it has not taken yet. What comes
+// when that is full is dropped, and tried again by the client's kernel after a second.
 
 const CLIENTS = 10_000;
 const RTT_MS = 0.5;

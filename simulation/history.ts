@@ -1,17 +1,19 @@
 /**
- * Is what clients were told one story? Each name of a disk set is a register: it has a file or none, and the file has an
- * identity and contents. A history is linearizable if every call can be given one moment between its start and its answer, at
- * which it happens as a whole, so that all answers come out. An acknowledged change that is lost, an operation that is executed
- * twice, an answer from a server that no longer knows the present: none of them leaves such an order.
- *
- * Two things are allowed to WRITEs, because they are promised no more (docs/fileserver.md). As long as it is not answered, one
- * may be executed again by a later owner. What is written without being flushed may be lost until its COMMIT. A client's call
- * here is therefore all of it: WRITE, COMMIT, and both again where the verifier has changed.
- *
- * Wing and Gong's search, name by name, answer by answer: all orders of the calls that are open at that moment. That is
- * cheap, because a client has one call open at a time; a call without an answer stays open, and may happen at any time
- * or never.
+ * Is what clients were told one story? Each name of a disk set is a register: it has a file or none, and the file has an identity
+ * and contents. A history is linearizable if every call can be given one moment between its start and its answer, at which it
+ * happens as a whole, so that all answers come out.
  */
+
+// An acknowledged change that is lost, an operation that is executed twice, an answer from a server that no longer knows the
+// present: none of them leaves such an order.
+//
+// Two things are allowed to WRITEs, because they are promised no more (docs/fileserver.md). As long as it is not answered, one
+// may be executed again by a later owner. What is written without being flushed may be lost until its COMMIT. A client's call
+// here is therefore all of it: WRITE, COMMIT, and both again where the verifier has changed.
+//
+// Wing and Gong's search, name by name, answer by answer: all orders of the calls that are open at that moment. That is
+// cheap, because a client has one call open at a time; a call without an answer stays open, and may happen at any time
+// or never.
 
 export type Operation =
   /** Guarded CREATE of a file with this identity. */

@@ -1,9 +1,4 @@
-/**
- * Runs the simulation over many seeds on all cores, or replays one seed with its whole trace.
- *
- *   node simulation/main.ts [--seeds 10000] [--from 1] [--out out/simulation.json]
- *   node simulation/main.ts --seed 4711 [--faults all|network|twins|disks|apart|times|volumes|machines] [--broken WithoutDeadMansSwitch]
- */
+/** Runs the simulation over many seeds on all cores, or replays one seed with its whole trace. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -11,6 +6,9 @@ import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { type FaultSet, runSeed } from './run.ts';
 import { variantNamed } from './variants/variants.ts';
+
+//   node simulation/main.ts [--seeds 10000] [--from 1] [--out out/simulation.json]
+//   node simulation/main.ts --seed 4711 [--faults all|network|twins|disks|apart|times|volumes|machines] [--broken WithoutDeadMansSwitch]
 
 /** Seeds a worker takes at once: small enough that all finish together. */
 const BATCH = 100;

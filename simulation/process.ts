@@ -1,9 +1,6 @@
 /**
  * One simulated run of a server process: the driver and the deciding code of pair/ that run in production, with ports to a
  * simulated world: a data path that writes whenever it believes that it may, a drifting clock, and a dead man's switch.
- *
- * A stop (SIGSTOP, a frozen cgroup, a suspended machine) halts everything but the kernel's timer, also between any two calls of
- * the driver's ports. Inputs queue up, the rest of a step is carried out after it, and so is a write that was checked before.
  */
 
 import type { DiskSetState } from '../pair/disk-set/state.ts';
@@ -21,6 +18,9 @@ import type { SurroundingFault, Variant } from './variants/variant.ts';
 import { stepOf } from './variants/variants.ts';
 import type { SimulatedVolume, SimulatedVolumes } from './volume.ts';
 import { VolumeThreads } from './volume-threads.ts';
+
+// A stop (SIGSTOP, a frozen cgroup, a suspended machine) halts everything but the kernel's timer, also between any two calls of
+// the driver's ports. Inputs queue up, the rest of a step is carried out after it, and so is a write that was checked before.
 
 /** A heartbeat takes five a second, each change some more. */
 const WAKES_MAX = 200;

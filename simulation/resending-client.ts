@@ -1,10 +1,7 @@
 /**
- * A simulated client with many calls under way: the real code that decides where to connect (client/attempts.ts), how much to send
- * again at a time (client/resend-window.ts) and which call no server takes (client/refused-call.ts), with a driver like
+ * A simulated client with many calls under way: the real code that decides where to connect (client/attempts.ts), how much to
+ * send again at a time (client/resend-window.ts) and which call no server takes (client/refused-call.ts), with a driver like
  * client/failover-connection.ts around it.
- *
- * It begins as a client does that has mounted nothing: it knows no file handle, so it can ask no server to prove whose disks it
- * serves, until its first call was answered.
  */
 
 import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
@@ -29,6 +26,9 @@ import type { ServerName } from '../pair/incarnation.ts';
 import type { SeededRandom } from '../testing/seeded-random.ts';
 import type { ClientWorld } from './client.ts';
 import type { SimulatedProcess } from './process.ts';
+
+// It begins as a client does that has mounted nothing: it knows no file handle, so it can ask no server to prove whose disks it
+// serves, until its first call was answered.
 
 /** Bytes of a call. */
 const CALL_SIZE = 256 * 1024;

@@ -1,5 +1,7 @@
-// A link with a bandwidth, or a disk, that many clients share, each of them slower than the clients' patience. Whatever the load,
-// the link carries at most twice what has to be carried, and most of the time it carries what is needed.
+/**
+ * A link with a bandwidth, or a disk, that many clients share, each of them slower than the clients' patience. Whatever the load,
+ * the link carries at most twice what has to be carried, and most of the time it carries what is needed.
+ */
 import { describe, expect, test } from 'vitest';
 import { type LinkFault, type LinkOptions, leastMs, sharedLink } from './shared-link.ts';
 

@@ -1,11 +1,7 @@
 /**
  * Clients of one server behind one link with a bandwidth, in both directions: the client's real decisions (client/attempts.ts,
- * client/resend-window.ts) with a driver like client/failover-connection.ts around them. Nothing fails; the link and the server's disk are
- * only slower than the clients' patience. What is asked is what the link carries for it.
- *
- * The link carries one segment at a time, of one connection after the other (fair queueing). What a client sends goes to its
- * kernel's buffer as far as there is room. What is in there, or at the server, is lost with the connection, and what the link has
- * carried of it was carried for nothing.
+ * client/resend-window.ts) with a driver like client/failover-connection.ts around them. Nothing fails; the link and the server's
+ * disk are only slower than the clients' patience. What is asked is what the link carries for it.
  */
 
 import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
@@ -25,6 +21,10 @@ import {
   type ResendWindow,
 } from '../client/resend-window.ts';
 import { EventQueue } from './event-queue.ts';
+
+// The link carries one segment at a time, of one connection after the other (fair queueing). What a client sends goes to its
+// kernel's buffer as far as there is room. What is in there, or at the server, is lost with the connection, and what the link has
+// carried of it was carried for nothing.
 
 const KIB = 1024;
 const SEGMENT = 16 * KIB;

@@ -1,17 +1,16 @@
-/**
- * A data path whose disk sets have several volumes, each with a thread of its own, as fileserver/threads/ has them. The volumes of one
- * disk set open, hang, fail and close each in its own time; what the driver is told is about all of them:
- *
- *   opened    each thread has written the ownership record of its volume
- *   failed    one thread could not, and the others have stopped, or were waited for long enough
- *   closed    no thread is left, however long a disk holds one of them
- *
- * Where machines are paused as a whole (`volumesLookedAt`), a thread looks at the ownership record before the first change of a
- * group, behind each flush before anything is answered, and every half second (docs/safety-paused-machines.md).
- */
+/** A data path whose disk sets have several volumes, each with a thread of its own, as fileserver/threads/ has them. */
 import { type ServerName, serverOf } from '../pair/incarnation.ts';
 import type { DataPathHost, OpenDiskSet, SimulatedPath } from './data-path.ts';
 import type { SimulatedVolume } from './volume.ts';
+
+// The volumes of one disk set open, hang, fail and close each in its own time; what the driver is told is about all of them:
+//
+//   opened    each thread has written the ownership record of its volume
+//   failed    one thread could not, and the others have stopped, or were waited for long enough
+//   closed    no thread is left, however long a disk holds one of them
+//
+// Where machines are paused as a whole (`volumesLookedAt`), a thread looks at the ownership record before the first change of a
+// group, behind each flush before anything is answered, and every half second (docs/safety-paused-machines.md).
 
 /** What a thread is asked to do. Of a `write` that is not stable nobody is told that it is durable. */
 const OPERATIONS = ['change', 'stableWrite', 'write', 'commit'] as const;

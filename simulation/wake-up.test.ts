@@ -1,8 +1,8 @@
-// When the machine asks to be woken, judged in states that real runs come to. A tick before that time changes nothing, so that
-// nothing is missed. At that time there is something to do, so that no server is woken again and again for nothing. A connected
-// partner is told something five times a second, and what depends on how long it has been heard is looked at then. So each state
-// is looked at as it is when no partner is left. What is under way at the witness is answered in bounded time, and that wakes the
-// server too: reads have been answered, or have failed.
+/**
+ * When the machine asks to be woken, judged in states that real runs come to. A tick before that time changes nothing, so that
+ * nothing is missed. At that time there is something to do, so that no server is woken again and again for nothing. A connected
+ * partner is told something five times a second, and what depends on how long it has been heard is looked at then.
+ */
 
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -13,6 +13,9 @@ import type { LeaseReadOutcome } from '../pair/types.ts';
 import { DISK_SET_SIDES } from '../pair/types.ts';
 import { type FaultSet, runSeed } from './run.ts';
 import type { Variant } from './variants/variant.ts';
+
+// So each state is looked at as it is when no partner is left. What is under way at the witness is answered in bounded time, and
+// that wakes the server too: reads have been answered, or have failed.
 
 /** Of states that are alike. */
 const SAMPLES_MAX = 8;

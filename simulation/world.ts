@@ -1,12 +1,6 @@
 /**
- * Two servers, any number of incarnations of each, one witness, one network: and everything that can go
- * wrong with them. The invariants are checked where they could break, at the moment they would.
- *
- *  - one writer: when a write reaches the disks, the Lease names its writer and its epoch;
- *  - one owner an epoch: no two claims ever got the same epoch;
- *  - epochs never go back;
- *  - what clients are told is one story: linearizable, so that nothing acknowledged is lost, nothing executed twice;
- *  - once all faults are healed, every disk set is served again in bounded time.
+ * Two servers, any number of incarnations of each, one witness, one network: and everything that can go wrong with them. The
+ * invariants are checked where they could break, at the moment they would.
  */
 
 import { type Incarnation, incarnationOf, type ServerName, serverOf } from '../pair/incarnation.ts';
@@ -28,6 +22,12 @@ import { SimulatedProcess, type Surroundings } from './process.ts';
 import type { Variant } from './variants/variant.ts';
 import { type SimulatedVolume, SimulatedVolumes } from './volume.ts';
 import { SimulatedWitness } from './witness.ts';
+
+//  - one writer: when a write reaches the disks, the Lease names its writer and its epoch;
+//  - one owner an epoch: no two claims ever got the same epoch;
+//  - epochs never go back;
+//  - what clients are told is one story: linearizable, so that nothing acknowledged is lost, nothing executed twice;
+//  - once all faults are healed, every disk set is served again in bounded time.
 
 export const SERVERS = ['filer-a', 'filer-b'] as const;
 const TIMING: PairTiming = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };

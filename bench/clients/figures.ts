@@ -1,4 +1,4 @@
-// What a client implementation is measured at: the same work for each (load.c, library.ts).
+/** What a client implementation is measured at: the same work for each (load.c, library.ts). */
 
 export const workloads = ['write', 'read', 'stat', 'createRemove'] as const;
 export type Workload = (typeof workloads)[number];

@@ -1,5 +1,7 @@
-// The same work as load.c, through our own client library. Writes and reads keep several calls in flight, as its users'
-// do: that is what FileWriter and read() are for.
+/**
+ * The same work as load.c, through our own client library. Writes and reads keep several calls in flight, as its users' do: that
+ * is what FileWriter and read() are for.
+ */
 
 import { constants, FilerPairClient } from '../../client/index.ts';
 import type { Figures, Workload } from './figures.ts';

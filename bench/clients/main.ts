@@ -1,12 +1,4 @@
-// Several client implementations on FilerPair and on nfs-ganesha: our own library, libnfs, and the Linux kernel's client.
-//
-//   node bench/clients/main.ts [--ms 2000] [--rounds 3] [--only library|libnfs|kernel]
-//
-// Each does the same work, one operation after the other: writes and reads of 64 MiB in pieces of 1 MiB, a file's attributes, a
-// create and a remove. (The kernel and our library stream with several calls in flight.) The kernel's client runs in an emulated
-// machine (docs/testing.md): its own time is most of what it measures, so only its ratio says anything. In rounds that alternate
-// between the servers: medians of rates, and of ratios the median, the least and the greatest. `make clients` prepares what
-// libnfs and the guest need; Debian's libnfs-dev and gcc build the load.
+/** Several client implementations on FilerPair and on nfs-ganesha: our own library, libnfs, and the Linux kernel's client. */
 
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -22,6 +14,14 @@ import { withServersSideBySide } from '../servers/side-by-side.ts';
 import { ratioCell } from '../table.ts';
 import { type Figures, type Workload, workloads } from './figures.ts';
 import { runLibrary } from './library.ts';
+
+//   node bench/clients/main.ts [--ms 2000] [--rounds 3] [--only library|libnfs|kernel]
+//
+// Each does the same work, one operation after the other: writes and reads of 64 MiB in pieces of 1 MiB, a file's attributes, a
+// create and a remove. (The kernel and our library stream with several calls in flight.) The kernel's client runs in an emulated
+// machine (docs/testing.md): its own time is most of what it measures, so only its ratio says anything. In rounds that alternate
+// between the servers: medians of rates, and of ratios the median, the least and the greatest. `make clients` prepares what
+// libnfs and the guest need; Debian's libnfs-dev and gcc build the load.
 
 type Client = (server: ServerUnderTest, forMs: number) => Promise<Map<Workload, Figures>>;
 

@@ -1,5 +1,7 @@
-// How long the codecs take that server and client run, without sockets or disks: `node bench/codec/main.ts`. Nanoseconds for each operation,
-// the median of several runs. The first group repeats the measurement behind XdrReader's one long-lived DataView.
+/**
+ * How long the codecs take that server and client run, without sockets or disks: `node bench/codec/main.ts`. Nanoseconds for each
+ * operation, the median of several runs. The first group repeats the measurement behind XdrReader's one long-lived DataView.
+ */
 
 import { BeforeAttributes, encodeAttributes, encodePostOp } from '../../fileserver/nfs3/attributes.ts';
 import { complete, reserve } from '../../fileserver/nfs3/read.ts';

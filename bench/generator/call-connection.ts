@@ -1,4 +1,4 @@
-// One call after the other, for setting the stage: mounting, creating files. No hot path.
+/** One call after the other, for setting the stage: mounting, creating files. No hot path. */
 
 import { once } from 'node:events';
 import type { Socket } from 'node:net';

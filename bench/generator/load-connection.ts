@@ -1,5 +1,7 @@
-// One connection that keeps `depth` calls in flight. Everything that arrives in one piece is decoded, the calls
-// that take the place of the answered ones are packed into one buffer, and written at once.
+/**
+ * One connection that keeps `depth` calls in flight. Everything that arrives in one piece is decoded, the calls that take the
+ * place of the answered ones are packed into one buffer, and written at once.
+ */
 
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';

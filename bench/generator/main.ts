@@ -1,5 +1,7 @@
-// A generator process: runs one workload against one server and reports what it measured. Started by the
-// comparison with an IPC channel, so that its CPU time is its own and its event loop nobody else's.
+/**
+ * A generator process: runs one workload against one server and reports what it measured. Started by the comparison with an IPC
+ * channel, so that its CPU time is its own and its event loop nobody else's.
+ */
 
 import { setTimeout as elapsed } from 'node:timers/promises';
 import { LoadConnection } from './load-connection.ts';

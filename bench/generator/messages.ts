@@ -1,4 +1,4 @@
-// What the comparison and a generator process say to each other.
+/** What the comparison and a generator process say to each other. */
 
 /** Names of what a generator can do; one canonical set, so that figures of different days can be compared. */
 export const workloadNames = [

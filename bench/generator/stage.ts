@@ -1,4 +1,4 @@
-// What must exist before a workload runs: the export mounted, files of the right size written.
+/** What must exist before a workload runs: the export mounted, files of the right size written. */
 
 import { randomInt } from 'node:crypto';
 import * as mount from '../../protocol/mount.ts';

@@ -1,5 +1,7 @@
-// The workloads: which calls a slot makes and how it judges the replies. Every reply is decoded and its status
-// checked, so that a server cannot win by failing fast.
+/**
+ * The workloads: which calls a slot makes and how it judges the replies. Every reply is decoded and its status checked, so that a
+ * server cannot win by failing fast.
+ */
 
 import * as nfs3 from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../../protocol/record.ts';

@@ -1,4 +1,4 @@
-// A process that holds some thousand clients of one server, each with a connection of its own and no knowledge of the others.
+/** A process that holds some thousand clients of one server, each with a connection of its own and no knowledge of the others. */
 
 import { DiskSetIdentity } from '../../client/disk-set-identity.ts';
 import { FailoverConnection } from '../../client/failover-connection.ts';

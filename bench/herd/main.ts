@@ -1,11 +1,8 @@
-// Thousands of clients of one server that is killed: how long until the partner has served each of them, from the moment in which
-// it opens its secondary port. Real connections, as many as the limit of open files (ulimit -n) lets a process have. A server
-// gives a third of it to connections, and eight ninths of these to one address. So 10,000 take `ulimit -n 35000`, and with 20,000
-// it is 5,800. simulation/herd.test.ts goes beyond.
-//
-//   node bench/herd/main.ts [--clients 10000] [--processes 4]
-//
-// Each client has a connection of its own and makes a call when it has lost its server. Writes out/herd.json.
+/**
+ * Thousands of clients of one server that is killed: how long until the partner has served each of them, from the moment in which
+ * it opens its secondary port. Real connections, as many as the limit of open files (ulimit -n) lets a process have. A server
+ * gives a third of it to connections, and eight ninths of these to one address.
+ */
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,6 +16,12 @@ import { bootMs } from '../../fileserver/system/boottime.ts';
 import { CallConnection } from '../generator/call-connection.ts';
 import { mountExport, rootCredential } from '../generator/stage.ts';
 import type { FromHerd, HerdFigures, HerdRequest, ToHerd } from './messages.ts';
+
+// So 10,000 take `ulimit -n 35000`, and with 20,000 it is 5,800. simulation/herd.test.ts goes beyond.
+//
+//   node bench/herd/main.ts [--clients 10000] [--processes 4]
+//
+// Each client has a connection of its own and makes a call when it has lost its server. Writes out/herd.json.
 
 const { values } = parseArgs({
   options: { clients: { type: 'string', default: '10000' }, processes: { type: 'string', default: '4' } },

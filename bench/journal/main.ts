@@ -1,10 +1,7 @@
-// What it costs to execute operations once: CREATE and REMOVE with the journal as it is (one flush for a group), with two
-// flushes, and without any journal. Metadata is durable before each answer in all three.
-//
-//   node bench/journal/main.ts [--rounds 3] [--ms 2000] [--connections 4] [--depth 16] [--only ext4]
-//
-// On a loop device in memory with ext4 or xfs whose flushes take 0 and 5 ms (e2e/disk/recording-disk.ts), so as root. The
-// three servers run at the same time and take turns. Prints a table; the ratio is to the server without a journal.
+/**
+ * What it costs to execute operations once: CREATE and REMOVE with the journal as it is (one flush for a group), with two
+ * flushes, and without any journal. Metadata is durable before each answer in all three.
+ */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -12,6 +9,11 @@ import { type FileSystemType, missingForDisks, RecordingDisk } from '../../e2e/d
 import { startFilerpair } from '../servers/filerpair.ts';
 import type { ServerUnderTest } from '../servers/server-under-test.ts';
 import { compareVariants } from '../variants.ts';
+
+//   node bench/journal/main.ts [--rounds 3] [--ms 2000] [--connections 4] [--depth 16] [--only ext4]
+//
+// On a loop device in memory with ext4 or xfs whose flushes take 0 and 5 ms (e2e/disk/recording-disk.ts), so as root. The
+// three servers run at the same time and take turns. Prints a table; the ratio is to the server without a journal.
 
 const { values } = parseArgs({
   options: {

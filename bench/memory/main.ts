@@ -1,9 +1,7 @@
-// What a server holds in memory when its clients have looked at many files, beside nfs-ganesha: a server keeps what it knows
-// of files that are in use, and home directories have hundreds of thousands.
-//
-//   node bench/memory/main.ts [--files 200000] [--built]
-//
-// Each file is looked up once by name, by eight clients at once, in directories of a thousand.
+/**
+ * What a server holds in memory when its clients have looked at many files, beside nfs-ganesha: a server keeps what it knows of
+ * files that are in use, and home directories have hundreds of thousands.
+ */
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +13,10 @@ import { startFilerpair } from '../servers/filerpair.ts';
 import { ganeshaVersion, startGanesha } from '../servers/ganesha.ts';
 import { memoryOf } from '../servers/process-figures.ts';
 import type { ServerUnderTest } from '../servers/server-under-test.ts';
+
+//   node bench/memory/main.ts [--files 200000] [--built]
+//
+// Each file is looked up once by name, by eight clients at once, in directories of a thousand.
 
 const { values } = parseArgs({
   options: { files: { type: 'string', default: '200000' }, built: { type: 'boolean', default: false } },

@@ -1,9 +1,4 @@
-// What single parts of the server cost or bring: the figures of /metrics, and threads that poll after a lone call.
-//
-//   node bench/parts/main.ts [--rounds 5] [--ms 1000] [--only 'never awake']
-//
-// The same server with and without the part, at the same time, in turns. Prints a table; the ratio is to the server as it
-// is.
+/** What single parts of the server cost or bring: the figures of /metrics, and threads that poll after a lone call. */
 
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,6 +7,11 @@ import type { WorkloadName } from '../generator/messages.ts';
 import { type FilerpairOptions, startFilerpair } from '../servers/filerpair.ts';
 import type { ServerUnderTest } from '../servers/server-under-test.ts';
 import { compareVariants } from '../variants.ts';
+
+//   node bench/parts/main.ts [--rounds 5] [--ms 1000] [--only 'never awake']
+//
+// The same server with and without the part, at the same time, in turns. Prints a table; the ratio is to the server as it
+// is.
 
 const { values } = parseArgs({
   options: {

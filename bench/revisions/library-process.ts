@@ -1,4 +1,6 @@
-// The library of one checkout at work, in a process of its own: `library-process.ts CHECKOUT URL MS`. Prints its figures as JSON.
+/**
+ * The library of one checkout at work, in a process of its own: `library-process.ts CHECKOUT URL MS`. Prints its figures as JSON.
+ */
 
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -1,9 +1,4 @@
-// The client side of this checkout beside that of another one, both on one server of this checkout:
-//
-//   node bench/revisions/main.ts CHECKOUT [--rounds 5] [--ms 2000] [--only library|proxy]
-//
-// library: the work of bench/clients through each checkout's library. proxy: the loads of bench/main.ts through each checkout's
-// proxy. CHECKOUT has its packages installed. Writes out/revisions.json.
+/** The client side of this checkout beside that of another one, both on one server of this checkout. */
 
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,6 +13,11 @@ import { startProcess } from '../servers/child-process.ts';
 import { startFilerpair } from '../servers/filerpair.ts';
 import { type ServerUnderTest, waitForPort } from '../servers/server-under-test.ts';
 import { ratioCell, tableHead, tableRow } from '../table.ts';
+
+//   node bench/revisions/main.ts CHECKOUT [--rounds 5] [--ms 2000] [--only library|proxy]
+//
+// library: the work of bench/clients through each checkout's library. proxy: the loads of bench/main.ts through each checkout's
+// proxy. CHECKOUT has its packages installed. Writes out/revisions.json.
 
 const ROOT = join(import.meta.dirname, '../..');
 const LIBRARY_PROCESS = join(import.meta.dirname, 'library-process.ts');

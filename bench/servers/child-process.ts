@@ -1,4 +1,4 @@
-// A server's process: its output in a file, its end as a promise, stopped by its process id and nothing else.
+/** A server's process: its output in a file, its end as a promise, stopped by its process id and nothing else. */
 
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';

@@ -1,5 +1,7 @@
-// Our own file server, as a user starts it: configuration file, embedded witness, durable ownership record and
-// journal. Its partner is declared and absent.
+/**
+ * Our own file server, as a user starts it: configuration file, embedded witness, durable ownership record and journal. Its
+ * partner is declared and absent.
+ */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

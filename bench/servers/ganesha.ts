@@ -1,4 +1,4 @@
-// nfs-ganesha as Debian packages it, with its file system layer VFS: the server to compare with.
+/** nfs-ganesha as Debian packages it, with its file system layer VFS: the server to compare with. */
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';

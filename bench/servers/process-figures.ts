@@ -1,4 +1,4 @@
-// What the kernel says about a process: memory and CPU time (proc(5)).
+/** What the kernel says about a process: memory and CPU time (proc(5)). */
 
 import { readFileSync } from 'node:fs';
 

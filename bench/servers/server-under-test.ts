@@ -1,4 +1,4 @@
-// What the comparison needs of a server: where it listens, which process to watch, how to stop it.
+/** What the comparison needs of a server: where it listens, which process to watch, how to stop it. */
 
 import { connect } from 'node:net';
 import { setTimeout as elapsed } from 'node:timers/promises';

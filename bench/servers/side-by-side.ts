@@ -1,4 +1,4 @@
-// Our server and nfs-ganesha at the same time, with their data in .cache; ours alone where the other is not installed.
+/** Our server and nfs-ganesha at the same time, with their data in .cache; ours alone where the other is not installed. */
 
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,9 +1,4 @@
-// Which system calls a server makes for an operation, ours and nfs-ganesha, counted by strace (Debian: strace; as root).
-//
-//   node bench/system-calls/main.ts [--only read4k]... [--built] [--ms 3000]
-//
-// A traced process is several times as slow: only the counts say anything. They are of all threads, and contain what there is
-// to set up a run: some dozen calls beside thousands of operations.
+/** Which system calls a server makes for an operation, ours and nfs-ganesha, counted by strace (Debian: strace; as root). */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,6 +11,11 @@ import { runGenerator } from '../comparison.ts';
 import { type WorkloadName, workloadNames, workloadsNamed } from '../generator/messages.ts';
 import { addressOf, type ServerUnderTest } from '../servers/server-under-test.ts';
 import { withServersSideBySide } from '../servers/side-by-side.ts';
+
+//   node bench/system-calls/main.ts [--only read4k]... [--built] [--ms 3000]
+//
+// A traced process is several times as slow: only the counts say anything. They are of all threads, and contain what there is
+// to set up a run: some dozen calls beside thousands of operations.
 
 const FILE_SIZE = 4 * 1024 * 1024;
 const CONNECTIONS = 4;

@@ -1,4 +1,4 @@
-// What every command of `filerpair` is given and has to say about itself.
+/** What every command of `filerpair` is given and has to say about itself. */
 import type { Writable } from 'node:stream';
 import type { Identity } from '../identity.ts';
 import type { Terminal } from './terminal.ts';

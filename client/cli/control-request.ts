@@ -1,5 +1,7 @@
-// A request to a server's control interface: HTTP on a Unix socket, so that only who may open the socket (the
-// machine's administrator) may order a takeover or a giveback.
+/**
+ * A request to a server's control interface: HTTP on a Unix socket, so that only who may open the socket (the machine's
+ * administrator) may order a takeover or a giveback.
+ */
 import { request } from 'node:http';
 import { CommandError } from './command.ts';
 

@@ -1,4 +1,4 @@
-// The same thing for several operands: what fails for one is told at once, and the others are done all the same.
+/** The same thing for several operands: what fails for one is told at once, and the others are done all the same. */
 import { CallTimeout } from '../errors.ts';
 import { CommandError, type Surroundings, UsageError } from './command.ts';
 import { tell } from './explain.ts';

@@ -1,4 +1,4 @@
-// An error as the user of the command reads it: thing, cause, way out.
+/** An error as the user of the command reads it: thing, cause, way out. */
 import {
   NFS3ERR_ACCES,
   NFS3ERR_NOSPC,

@@ -1,5 +1,7 @@
-// Names, messages and logs that want to steer the terminal of who looks at them: every command, on a real data thread and
-// on a server that says what it likes.
+/**
+ * Names, messages and logs that want to steer the terminal of who looks at them: every command, on a real data thread and on a
+ * server that says what it likes.
+ */
 
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';

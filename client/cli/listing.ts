@@ -1,4 +1,4 @@
-// Attributes as people read them.
+/** Attributes as people read them. */
 import {
   type fattr3,
   NF3BLK,

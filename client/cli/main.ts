@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// filerpair: files on a pair of servers, from the command line.
+/** filerpair: files on a pair of servers, from the command line. */
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ID_MAX, processIdentity } from '../identity.ts';

@@ -1,13 +1,15 @@
-// The temporary names of copies that are not complete. A copy that is killed cannot remove its own: the next copy into the
-// same directory does, where it is certain that nobody works on it any more.
-//
+/**
+ * The temporary names of copies that are not complete. A copy that is killed cannot remove its own: the next copy into the same
+ * directory does, where it is certain that nobody works on it any more.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { pid as ownPid } from 'node:process';
+
 //   .filerpair-MACHINE-PID-START-RANDOM.part
 //
 // MACHINE stands for this run of this machine and its space of process ids (a container has its own), START for the time at which
 // the process began. A process id that is given out again is another process.
-import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, readlinkSync } from 'node:fs';
-import { pid as ownPid } from 'node:process';
 
 /** After this time without a change a copy of another machine is over, whatever became of it. Ms. */
 const ABANDONED_MS = 7 * 86_400_000;

@@ -1,8 +1,4 @@
-// Where files are copied from and to: this machine or an export, behind one small interface.
-//
-// A file is replaced only when its copy is complete and on the disk: it is written under another name beside it, and
-// renamed. Whatever ends the copy before, the old file is still there. Symbolic links are followed where a user
-// names one (followed()), and nowhere else: inside a directory they are copied as what they are.
+/** Where files are copied from and to: this machine or an export, behind one small interface. */
 import type { Stats } from 'node:fs';
 import {
   access,
@@ -26,6 +22,10 @@ import type { FilerPairClient } from '../filer-pair-client.ts';
 import type { NfsUrl } from '../url.ts';
 import { CommandError } from './command.ts';
 import { isAbandoned, isPartName, partName } from './part-file.ts';
+
+// A file is replaced only when its copy is complete and on the disk: it is written under another name beside it, and
+// renamed. Whatever ends the copy before, the old file is still there. Symbolic links are followed where a user
+// names one (followed()), and nowhere else: inside a directory they are copied as what they are.
 
 export interface PlaceInfo {
   readonly kind: 'File' | 'Directory' | 'Link' | 'Other';

@@ -1,4 +1,4 @@
-// How far a long copy is: a bar that redraws itself before an administrator, sparse lines in a log.
+/** How far a long copy is: a bar that redraws itself before an administrator, sparse lines in a log. */
 import { sizeText } from './listing.ts';
 import { oneLine, type Terminal } from './terminal.ts';
 

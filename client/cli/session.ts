@@ -1,4 +1,4 @@
-// A command's connection to the export that its URL names.
+/** A command's connection to the export that its URL names. */
 import type { ConnectionEvent } from '../failover-connection.ts';
 import { FilerPairClient } from '../filer-pair-client.ts';
 import { type NfsUrl, parseNfsUrl } from '../url.ts';

@@ -1,5 +1,7 @@
-// A server's /status as people read it. Fields that a server does not send are left out, so that the command also
-// works with servers of other versions.
+/**
+ * A server's /status as people read it. Fields that a server does not send are left out, so that the command also works with
+ * servers of other versions.
+ */
 import { table } from './listing.ts';
 import { fitForLines } from './terminal.ts';
 

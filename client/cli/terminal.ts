@@ -1,6 +1,8 @@
-// What a command says, on its way to a terminal or a file. Names, messages and logs come from others: files' owners, tenants,
-// servers. A control character in them would move the cursor, change the title or make a line look like another one, so all
-// text goes through here, and here they are written as escapes. Only main.ts opens the streams; cat alone gets them for bytes.
+/**
+ * What a command says, on its way to a terminal or a file. Names, messages and logs come from others: files' owners, tenants,
+ * servers. A control character in them would move the cursor, change the title or make a line look like another one, so all text
+ * goes through here, and here they are written as escapes. Only main.ts opens the streams; cat alone gets them for bytes.
+ */
 import type { Writable } from 'node:stream';
 
 /** Control characters (C0, DEL, C1), and what turns or breaks a line: direction marks and separators of Unicode. */

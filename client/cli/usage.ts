@@ -1,4 +1,4 @@
-// The texts of `filerpair help`.
+/** The texts of `filerpair help`. */
 import type { Command } from './command.ts';
 import { table } from './listing.ts';
 

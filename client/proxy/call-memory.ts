@@ -1,5 +1,5 @@
-// How much memory the unanswered calls of all clients of a proxy take, and who has to wait when it is full.
-//
+/** How much memory the unanswered calls of all clients of a proxy take, and who has to wait when it is full. */
+
 // A call takes more than its bytes: the smallest legal one has 44 on the wire and some 500 in memory. One client may hold
 // `ofOne`; all together may hold `ofAll`, and when they do, only those stop who hold more than their part.
 

@@ -1,6 +1,8 @@
-// The kernel's table of TCP connections: whether the client of a connection has ended it, also while nobody reads
-// there. A socket that is not read tells nothing of its end: a FIN waits behind what was sent before it, and
-// behind a full window it does not even leave the client's machine.
+/**
+ * The kernel's table of TCP connections: whether the client of a connection has ended it, also while nobody reads there. A socket
+ * that is not read tells nothing of its end: a FIN waits behind what was sent before it, and behind a full window it does not
+ * even leave the client's machine.
+ */
 import { readFile } from 'node:fs/promises';
 import { SocketAddress } from 'node:net';
 import { endianness } from 'node:os';

@@ -1,5 +1,7 @@
-// How many file descriptors a proxy may use. When none is left, libuv accepts a connection only to close it at once, and an
-// NFS client then connects again without a pause; so the proxy stops before that.
+/**
+ * How many file descriptors a proxy may use. When none is left, libuv accepts a connection only to close it at once, and an NFS
+ * client then connects again without a pause; so the proxy stops before that.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Kept back for files, name servers and what is opened while connections stop being accepted. */

@@ -1,5 +1,13 @@
-// One NFS client's connection through the proxy, and its own connection to the pair behind it.
-//
+/** One NFS client's connection through the proxy, and its own connection to the pair behind it. */
+import type { Socket } from 'node:net';
+import { NFS3_RECORD_SIZE_MAX } from '../../protocol/nfs3.ts';
+import { RecordParser } from '../../protocol/record.ts';
+import { CALL, CallHeader, decodeCallHeader } from '../../protocol/rpc.ts';
+import { XdrError, type XdrReader } from '../../protocol/xdr.ts';
+import { FailoverConnection, type FailoverConnectionOptions } from '../failover-connection.ts';
+import { CALL_COST, type CallMemory, type MemoryUser } from './call-memory.ts';
+import { type ConnectionTable, type Endpoint, endOf } from './connection-table.ts';
+
 //   client  ==records==>  [ unanswered calls ]  ==records==>  serving port, whichever it is
 //           <==records==                        <==records==
 //
@@ -10,14 +18,6 @@
 // What is in memory is bounded (call-memory.ts): calls beyond the limit stay in the client's socket, replies that the
 // client does not read stay in the server's. A socket that is not read does not tell of its end: the proxy asks the kernel
 // instead (isUnread, endIfClosed), since no call of a client that has ended may go out again.
-import type { Socket } from 'node:net';
-import { NFS3_RECORD_SIZE_MAX } from '../../protocol/nfs3.ts';
-import { RecordParser } from '../../protocol/record.ts';
-import { CALL, CallHeader, decodeCallHeader } from '../../protocol/rpc.ts';
-import { XdrError, type XdrReader } from '../../protocol/xdr.ts';
-import { FailoverConnection, type FailoverConnectionOptions } from '../failover-connection.ts';
-import { CALL_COST, type CallMemory, type MemoryUser } from './call-memory.ts';
-import { type ConnectionTable, type Endpoint, endOf } from './connection-table.ts';
 
 /** A client whose machine vanished is noticed after this time and ten probes, a second apart. Ms. */
 const KEEP_ALIVE_MS = 10_000;

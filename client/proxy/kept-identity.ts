@@ -1,13 +1,15 @@
-// Who the clients of a proxy are to the servers, kept for the proxy that is started in its place. The kernel, whose mounts
-// outlive a proxy, sends its unanswered calls again by that one, and the servers answer a call again only to the client that has
-// sent it.
-//
-// In a directory that is empty after a start of the machine (/run, XDG_RUNTIME_DIR): no mount outlives that.
+/**
+ * Who the clients of a proxy are to the servers, kept for the proxy that is started in its place. The kernel, whose mounts
+ * outlive a proxy, sends its unanswered calls again by that one, and the servers answer a call again only to the client that has
+ * sent it.
+ */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IDENTITY_SIZE } from '../../protocol/succession.ts';
+
+// In a directory that is empty after a start of the machine (/run, XDG_RUNTIME_DIR): no mount outlives that.
 
 const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
 

@@ -1,5 +1,7 @@
-// The proxy's limits as the machine sees them: resident memory, a small heap, few file descriptors. A process of its own for
-// each, as it runs in production; the servers behind it are away.
+/**
+ * The proxy's limits as the machine sees them: resident memory, a small heap, few file descriptors. A process of its own for
+ * each, as it runs in production; the servers behind it are away.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';

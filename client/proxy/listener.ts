@@ -1,4 +1,4 @@
-// A listening socket that can stop accepting without refusing anybody (parking-thread.ts says how).
+/** A listening socket that can stop accepting without refusing anybody (parking-thread.ts says how). */
 import { createServer, type Server, type Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { Parked, Parking, ParkRequest } from './parking-thread.ts';

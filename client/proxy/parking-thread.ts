@@ -1,11 +1,11 @@
-// Keeps connection requests waiting while the proxy takes none: listens at the proxy's address, and does nothing else.
-//
+/** Keeps connection requests waiting while the proxy takes none: listens at the proxy's address, and does nothing else. */
+import { createServer } from 'node:net';
+import { parentPort, workerData } from 'node:worker_threads';
+
 // Node has no way to stop a listener from accepting, only to end it, and then requests are refused, for which the Linux
 // kernel's NFS client waits for seconds or minutes. So this thread opens a socket of its own at the same address
 // (SO_REUSEPORT), the proxy closes its own, and as long as this thread sleeps nobody accepts: requests wait in the
 // socket's queue. When it closes the socket they are reset, and such a client connects again at once.
-import { createServer } from 'node:net';
-import { parentPort, workerData } from 'node:worker_threads';
 
 export interface Parking {
   /** One word, which counts how often the thread was told to let go. */

@@ -1,5 +1,7 @@
-// The local proxy: unmodified NFS clients (the Linux kernel's) mount it and follow the pair without noticing.
-// It understands RPC and file handles, no more of NFS: it neither holds data back nor answers anything itself.
+/**
+ * The local proxy: unmodified NFS clients (the Linux kernel's) mount it and follow the pair without noticing. It understands RPC
+ * and file handles, no more of NFS: it neither holds data back nor answers anything itself.
+ */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { NFS_PROGRAM, NFS_V3 } from '../../protocol/nfs3.ts';

@@ -2,19 +2,19 @@
  * Which connections their clients have given up: nothing more that comes by them is executed. In memory that all data threads of
  * a disk set share. The thread that reads the old connection may be held up while another one already serves the new one, and the
  * volume's thread may have calls of both.
- *
- * A connection has a successor when
- *
- *   its client said so by a younger one (protocol/succession.ts)
- *   a younger one comes from the same address and port: the client's kernel has given the old one up. Linux' NFS client comes back
- *   from the same port
- *
- * A client may say so by the old connection after the new one, as seen from here: then the old one is given up in that moment.
- * So ended connections are remembered for a while.
  */
 import { hash, randomBytes } from 'node:crypto';
 import { CONNECTIONS_MAX } from '../connection-limits/descriptor-budget.ts';
 import type { Origin } from './origin.ts';
+
+// A connection has a successor when
+//
+//   its client said so by a younger one (protocol/succession.ts)
+//   a younger one comes from the same address and port: the client's kernel has given the old one up. Linux' NFS client comes back
+//   from the same port
+//
+// A client may say so by the old connection after the new one, as seen from here: then the old one is given up in that moment.
+// So ended connections are remembered for a while.
 
 /** Each connection has its place by its client's address, or one of the next. */
 const PLACES = CONNECTIONS_MAX;

@@ -1,20 +1,4 @@
-/**
- * HTTP for people and machines: on a Unix socket everything, on a TCP port only reading.
- *
- * The port is open to strangers, and the kubelet's probes come by it (kubernetes/probe-server.ts). What is asked often is worked
- * out some times a second. With a token (listen.tokenFile), /status, /metrics and /check are told to who has it.
- *
- *   GET  /status    the server as JSON (agent/status.ts)
- *   GET  /metrics   Prometheus text
- *   GET  /healthz   200 while the process works: the agent and the threads that must never wait for a disk turn;
- *                   otherwise 503 with a sentence
- *   GET  /readyz    200 once it can do its part, otherwise 503 with a sentence
- *   POST /takeover  {"home"?, "reason"?}   Unix socket only: hand the disk set over; answers when it is done
- *   POST /giveback  {"home"?, "reason"?, "force"?, "override"?}
- *   GET  /check     [?home=...] dry run: would a takeover by this server work now, and what is missing?
- *   POST /maintenance {"on": true, "reason"} or {"on": false}: nothing moves by itself meanwhile; 200 once both Leases
- *                   have it, otherwise 503 with a sentence
- */
+/** HTTP for people and machines: on a Unix socket everything, on a TCP port only reading. */
 
 import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
@@ -25,6 +9,20 @@ import { createProbeServer, sparingly } from '../../kubernetes/probe-server.ts';
 import { inBackground } from '../system/turns.ts';
 import type { RequestResult } from '../witness/witness.ts';
 import type { TokenFile } from './token-file.ts';
+
+// The port is open to strangers, and the kubelet's probes come by it (kubernetes/probe-server.ts). What is asked often is worked
+// out some times a second. With a token (listen.tokenFile), /status, /metrics and /check are told to who has it.
+//
+//   GET  /status    the server as JSON (agent/status.ts)
+//   GET  /metrics   Prometheus text
+//   GET  /healthz   200 while the process works: the agent and the threads that must never wait for a disk turn;
+//                   otherwise 503 with a sentence
+//   GET  /readyz    200 once it can do its part, otherwise 503 with a sentence
+//   POST /takeover  {"home"?, "reason"?}   Unix socket only: hand the disk set over; answers when it is done
+//   POST /giveback  {"home"?, "reason"?, "force"?, "override"?}
+//   GET  /check     [?home=...] dry run: would a takeover by this server work now, and what is missing?
+//   POST /maintenance {"on": true, "reason"} or {"on": false}: nothing moves by itself meanwhile; 200 once both Leases
+//                   have it, otherwise 503 with a sentence
 
 export interface ControlSurface {
   /** The disk sets that there are, by home. */

@@ -1,5 +1,7 @@
-// Hostile and broken clients: each gets the error that the protocol has for it or loses its connection, and a neighbour on
-// another connection is not affected.
+/**
+ * Hostile and broken clients: each gets the error that the protocol has for it or loses its connection, and a neighbour on
+ * another connection is not affected.
+ */
 import { createHmac } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';

@@ -1,5 +1,7 @@
-// The owner is killed at a random moment under load, again and again: see crash-run.fixture.ts. `make crashes` does it
-// thousands of times.
+/**
+ * The owner is killed at a random moment under load, again and again: see crash-run.fixture.ts. `make crashes` does it thousands
+ * of times.
+ */
 import { existsSync, readdirSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { crashAgainAndAgain } from './crash-run.fixture.ts';

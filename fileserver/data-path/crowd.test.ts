@@ -1,5 +1,7 @@
-// What a thousand idle clients and two hundred slow ones cost one that works: nothing that it would notice, and the
-// server no memory without bound. Rates are printed, not asserted: bench/ measures them.
+/**
+ * What a thousand idle clients and two hundred slow ones cost one that works: nothing that it would notice, and the server no
+ * memory without bound. Rates are printed, not asserted: bench/ measures them.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// Those who take room from others: addresses in no export, and halves of calls.
+/** Those who take room from others: addresses in no export, and halves of calls. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';

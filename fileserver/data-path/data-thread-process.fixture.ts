@@ -1,8 +1,7 @@
 /**
- * Serves a disk set in a process of its own, so that a test can have it killed. All threads of the data path run on the
- * main thread here, with the same messages between them (workers would only cost start-up). Told what to open by an IPC
- * message, answers with what the data path says. Loads it by way of the compile cache: a hundred of these are started
- * in a row.
+ * Serves a disk set in a process of its own, so that a test can have it killed. All threads of the data path run on the main
+ * thread here, with the same messages between them (workers would only cost start-up). Told what to open by an IPC message,
+ * answers with what the data path says. Loads it by way of the compile cache: a hundred of these are started in a row.
  */
 
 import { enableCompileCache } from 'node:module';

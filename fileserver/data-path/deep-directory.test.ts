@@ -1,5 +1,7 @@
-// A directory more than 2,048 levels below its export's, on a volume that is no mount of its own: there it is looked at
-// whether a directory still lies inside.
+/**
+ * A directory more than 2,048 levels below its export's, on a volume that is no mount of its own: there it is looked at whether a
+ * directory still lies inside.
+ */
 import { execFileSync } from 'node:child_process';
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';

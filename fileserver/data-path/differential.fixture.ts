@@ -1,13 +1,7 @@
 /**
- * One random operation, done twice: by an NFS client in one directory, and by system calls of the same user in
- * another directory of the same file system. Status, attributes, wcc_data and contents have to agree; the kernel is
- * the oracle, not another reading of the RFC.
- *
- * Where NFSv3 itself wants something else than POSIX, the local side is told so here, in one place each:
- *   - an object whose last name is gone is NFS3ERR_STALE (`isGone`)
- *   - a file's owner may read and write it, and who may execute it may read it (`mayOpen`; RFC 1813 §4.4)
- *   - WRITE says what the object is before it looks at permissions (`writeLocal`)
- *   - the mode of a symbolic link can't be set, and that is no error (`changeModeLocal`)
+ * One random operation, done twice: by an NFS client in one directory, and by system calls of the same user in another directory
+ * of the same file system. Status, attributes, wcc_data and contents have to agree; the kernel is the oracle, not another reading
+ * of the RFC.
  */
 import { readSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -28,6 +22,12 @@ import {
   X_OK,
 } from '../system/thread-identity.ts';
 import { type RpcClient, userCredential } from './rpc-client.fixture.ts';
+
+// Where NFSv3 itself wants something else than POSIX, the local side is told so here, in one place each:
+//   - an object whose last name is gone is NFS3ERR_STALE (`isGone`)
+//   - a file's owner may read and write it, and who may execute it may read it (`mayOpen`; RFC 1813 §4.4)
+//   - WRITE says what the object is before it looks at permissions (`writeLocal`)
+//   - the mode of a symbolic link can't be set, and that is no error (`changeModeLocal`)
 
 const { errno: E } = constants;
 const { nfsstat3 } = nfs;

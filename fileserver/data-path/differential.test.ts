@@ -1,5 +1,7 @@
-// Thousands of random operations by NFS and by system calls side by side: see differential.fixture.ts. A failure names
-// the seed and the step. `make conformance` tries other seeds, and more of them.
+/**
+ * Thousands of random operations by NFS and by system calls side by side: see differential.fixture.ts. A failure names the seed
+ * and the step. `make conformance` tries other seeds, and more of them.
+ */
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';

@@ -1,5 +1,7 @@
-// Copies of a WRITE: a client that gets no answer sends it again, by another connection perhaps, and the first copy may be read
-// later than everything that came since. It is executed once.
+/**
+ * Copies of a WRITE: a client that gets no answer sends it again, by another connection perhaps, and the first copy may be read
+ * later than everything that came since. It is executed once.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';

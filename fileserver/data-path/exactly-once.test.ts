@@ -1,12 +1,7 @@
-// Issue: "A CREATE exclusive/guarded, MKDIR, REMOVE, RENAME, LINK, SETATTR with guard, resent with the same XID to the
-// survivor after the owner was killed between executing and answering, gets the original answer." For every operation
-// and every step of it:
-//
-//   filer-a serves in a process of its own, which is killed (SIGKILL) when the operation reaches the step
-//   filer-b takes the volume over in this process, with a higher epoch; the client sends the same call again
-//   it succeeds, exactly as if nothing had happened: once
-//
-// The control at the end runs without the journal and must fail in just the way the journal prevents.
+/**
+ * Issue: "A CREATE exclusive/guarded, MKDIR, REMOVE, RENAME, LINK, SETATTR with guard, resent with the same XID to the survivor
+ * after the owner was killed between executing and answering, gets the original answer."
+ */
 
 import { type ChildProcess, fork } from 'node:child_process';
 import {
@@ -44,6 +39,14 @@ import type { FromDataThread } from '../threads/messages.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import type { OpenInProcess } from './data-thread-process.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
+
+// For every operation and every step of it:
+//
+//   filer-a serves in a process of its own, which is killed (SIGKILL) when the operation reaches the step
+//   filer-b takes the volume over in this process, with a higher epoch; the client sends the same call again
+//   it succeeds, exactly as if nothing had happened: once
+//
+// The control at the end runs without the journal and must fail in just the way the journal prevents.
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const XID = 0x5eed0001;

@@ -1,8 +1,7 @@
-// Exports as an operation of the load: they change at random under calls of several clients, during openings, holds, drains and
-// takeovers.
-//   a call that is sent after a change was confirmed, and answered before the next one, is answered by the confirmed terms
-//   what was executed is answered so when it is sent again, whatever has become of the export, by the next owner too
-//   a call by another export never fails for it
+/**
+ * Exports as an operation of the load: they change at random under calls of several clients, during openings, holds, drains and
+ * takeovers.
+ */
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,6 +12,10 @@ import { SeededRandom } from '../../testing/seeded-random.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
+
+//   a call that is sent after a change was confirmed, and answered before the next one, is answered by the confirmed terms
+//   what was executed is answered so when it is sent again, whatever has become of the export, by the next owner too
+//   a call by another export never fails for it
 
 const SEED = 1;
 const LIVES = 4;

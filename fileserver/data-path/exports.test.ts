@@ -1,4 +1,6 @@
-// Exports that change while clients are served: who loses a right has lost it with `exportsReplaced`, whatever was in progress.
+/**
+ * Exports that change while clients are served: who loses a right has lost it with `exportsReplaced`, whatever was in progress.
+ */
 import { existsSync, mkdirSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';

@@ -1,5 +1,7 @@
-// One client asks for much at once. Another one's call is executed in between, and what a client has left behind is not executed.
-// Counted by the server, not by the clock: calls are held until all of them are there.
+/**
+ * One client asks for much at once. Another one's call is executed in between, and what a client has left behind is not executed.
+ * Counted by the server, not by the clock: calls are held until all of them are there.
+ */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';

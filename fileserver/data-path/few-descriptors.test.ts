@@ -1,5 +1,7 @@
-// A process with 1,024 descriptors, as many machines allow: idle connections and files of clients never take those that the server
-// itself needs.
+/**
+ * A process with 1,024 descriptors, as many machines allow: idle connections and files of clients never take those that the
+ * server itself needs.
+ */
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';

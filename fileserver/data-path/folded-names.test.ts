@@ -1,5 +1,8 @@
-// Names that the file system takes for one: two operations on them never stand in one group, so that after a kill what the one has
-// made is not taken for the other's. Where this kernel has no file system that folds names, a hard link plays the second name.
+/**
+ * Names that the file system takes for one: two operations on them never stand in one group, so that after a kill what the one
+ * has made is not taken for the other's. Where this kernel has no file system that folds names, a hard link plays the second
+ * name.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, linkSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';

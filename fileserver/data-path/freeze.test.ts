@@ -1,4 +1,4 @@
-// A freeze: for a moment nothing changes on the volumes, everything that was answered is on them, and no call is lost by it.
+/** A freeze: for a moment nothing changes on the volumes, everything that was answered is on them, and no call is lost by it. */
 import { cpSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';

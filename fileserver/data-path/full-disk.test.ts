@@ -1,5 +1,7 @@
-// A full disk: what frees space works, what needs it says NFS3ERR_NOSPC, and the partner can still take over. On a
-// small ext4 of its own, so as root only.
+/**
+ * A full disk: what frees space works, what needs it says NFS3ERR_NOSPC, and the partner can still take over. On a small ext4 of
+ * its own, so as root only.
+ */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { mount, openMessage, TestDataThread } from './data-thread.fixture.ts';

@@ -1,5 +1,7 @@
-// A call of which a client sends no more than a part ends its connection, in a server whose seconds are short (half-record.ts has the
-// times in ticks). Who sends nothing, or goes on, stays.
+/**
+ * A call of which a client sends no more than a part ends its connection, in a server whose seconds are short (half-record.ts has
+ * the times in ticks). Who sends nothing, or goes on, stays.
+ */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// An operation of several steps of which a later one fails: it fails as a whole.
+/** An operation of several steps of which a later one fails: it fails as a whole. */
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';

@@ -1,8 +1,7 @@
 /**
  * Calls that a hostile client might make: well-formed ones with real handles and malicious names, the same with bytes changed,
  * and what earlier ones of either kind led to something new. Structure (procedure, handles, lengths) steers the code under test
- * far more than single bytes. So inputs are made from structure and kept when the server shows a new behaviour; the coverage of
- * its lines is not looked at.
+ * far more than single bytes.
  */
 import { dirpath, MOUNT_PROGRAM, MOUNT_V3 } from '../../protocol/mount.ts';
 import * as nfs from '../../protocol/nfs3.ts';
@@ -11,6 +10,8 @@ import { randomNfs3 } from '../../protocol/testing/random-nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import type { SeededRandom } from '../../testing/seeded-random.ts';
 import { ROOT, userCredential } from './rpc-client.fixture.ts';
+
+// So inputs are made from structure and kept when the server shows a new behaviour; the coverage of its lines is not looked at.
 
 const procedures = Object.keys(nfs.nfs3Procedures) as nfs.Nfs3Name[];
 /** Those that show a way out. */

@@ -1,6 +1,8 @@
-// Hostile calls by the thousand against a server that is confined: everything but its volume is read-only to it
-// (confined.sh), and what lies outside its exports is looked at before and after. It must not have been changed, none
-// of it may be in any reply, and the server must be as well as before.
+/**
+ * Hostile calls by the thousand against a server that is confined: everything but its volume is read-only to it (confined.sh),
+ * and what lies outside its exports is looked at before and after. It must not have been changed, none of it may be in any reply,
+ * and the server must be as well as before.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {

@@ -1,5 +1,7 @@
-// A listing of many pages, of a directory that changes all the while: no entry that existed throughout is lost or
-// doubled. `make conformance` does it with a million of them.
+/**
+ * A listing of many pages, of a directory that changes all the while: no entry that existed throughout is lost or doubled.
+ * `make conformance` does it with a million of them.
+ */
 import { linkSync, mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';

@@ -1,6 +1,8 @@
-// The right to serve is cut at every point at which another thread may cut it, while a volume is opened, recovered, changed, held
-// or closed gracefully. It is cut before each callback and behind each `await` of all that. From that moment on nothing on the
-// volume changes, and no phase of its opening is reported as done.
+/**
+ * The right to serve is cut at every point at which another thread may cut it, while a volume is opened, recovered, changed, held
+ * or closed gracefully. It is cut before each callback and behind each `await` of all that. From that moment on nothing on the
+ * volume changes, and no phase of its opening is reported as done.
+ */
 import { createHook } from 'node:async_hooks';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// Offsets and sizes up to 2^63 - 1, as far as each file system goes: exact to the byte, or refused; never rounded.
+/** Offsets and sizes up to 2^63 - 1, as far as each file system goes: exact to the byte, or refused; never rounded. */
 import { closeSync, openSync, readSync, statSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

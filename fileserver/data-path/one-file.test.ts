@@ -1,6 +1,8 @@
-// What is wrong with one file or one directory of a volume is the answer to the call that meets it, and the volume is served on. Real
-// file systems: a block whose checksum does not match, a read-only snapshot, and (the other way round) a volume that has become
-// read-only as a whole.
+/**
+ * What is wrong with one file or one directory of a volume is the answer to the call that meets it, and the volume is served on.
+ * Real file systems: a block whose checksum does not match, a read-only snapshot, and (the other way round) a volume that has
+ * become read-only as a whole.
+ */
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';

@@ -1,5 +1,7 @@
-// A volume that is a directory of a larger file system. A handle with a good signature leads nowhere beside it, wherever it comes
-// from, and what lies on the volume is found whatever the kernel has forgotten.
+/**
+ * A volume that is a directory of a larger file system. A handle with a good signature leads nowhere beside it, wherever it comes
+ * from, and what lies on the volume is found whatever the kernel has forgotten.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,8 @@
-// Poison: each operation of the journal with every legal extreme, as every kind of user, killed at each step, settled by the next
-// owner and sent to it again. The answer is the one of a server that nothing has happened to. An exception that is not caught
-// fails the test; so does an intent that was put aside, and what only the log tells.
+/**
+ * Poison: each operation of the journal with every legal extreme, as every kind of user, killed at each step, settled by the next
+ * owner and sent to it again. The answer is the one of a server that nothing has happened to. An exception that is not caught
+ * fails the test; so does an intent that was put aside, and what only the log tells.
+ */
 
 import { chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

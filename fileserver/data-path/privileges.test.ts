@@ -1,6 +1,8 @@
-// The core of what clients do, on servers with different privileges and limits. They are root, root without the capabilities that
-// open handles and pass by permissions, an ordinary user, root of a user namespace, and root with few descriptors and a small
-// pool.
+/**
+ * The core of what clients do, on servers with different privileges and limits. They are root, root without the capabilities that
+ * open handles and pass by permissions, an ordinary user, root of a user namespace, and root with few descriptors and a small
+ * pool.
+ */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// RFC 1813 §3.3, a test a procedure and more: the data thread serves real file systems over a real socket.
+/** RFC 1813 §3.3, a test a procedure and more: the data thread serves real file systems over a real socket. */
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,

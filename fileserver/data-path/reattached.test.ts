@@ -1,4 +1,4 @@
-// A disk set whose volumes move from node to node: its owner waits for them, and serves only what is mounted.
+/** A disk set whose volumes move from node to node: its owner waits for them, and serves only what is mounted. */
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';

@@ -1,5 +1,7 @@
-// A user of NFS may take no more of a file system than the same user on the server: not the blocks that ext4 keeps for root. The
-// server's own journal, and root, may.
+/**
+ * A user of NFS may take no more of a file system than the same user on the server: not the blocks that ext4 keeps for root. The
+ * server's own journal, and root, may.
+ */
 import { chmodSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';

@@ -1,5 +1,7 @@
-// An export that takes calls from ports below 1024 only: who is not root on an allowed machine opens no such connection, and so
-// claims no user id, whatever the calls say.
+/**
+ * An export that takes calls from ports below 1024 only: who is not root on an allowed machine opens no such connection, and so
+ * claims no user id, whatever the calls say.
+ */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   dirpath,

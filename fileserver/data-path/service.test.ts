@@ -1,4 +1,4 @@
-// Who is served, when, and as whom: rights (docs/design.md R2), ownership records (R6), write verifier, exports, identities.
+/** Who is served, when, and as whom: rights (docs/design.md R2), ownership records (R6), write verifier, exports, identities. */
 import {
   chmodSync,
   chownSync,

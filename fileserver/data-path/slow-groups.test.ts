@@ -1,5 +1,7 @@
-// A name service that takes its time: calls of users whose groups it has not told yet wait in memory. A client that makes up a
-// user and sends long calls gets no more of it than with calls that wait for a disk.
+/**
+ * A name service that takes its time: calls of users whose groups it has not told yet wait in memory. A client that makes up a
+ * user and sends long calls gets no more of it than with calls that wait for a disk.
+ */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';

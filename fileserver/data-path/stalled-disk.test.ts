@@ -1,5 +1,7 @@
-// A disk that does not answer: what waits for it, and what goes on. The file systems are real, on loop devices; fsfreeze
-// holds whatever would change one of them inside the kernel, as a stuck disk does.
+/**
+ * A disk that does not answer: what waits for it, and what goes on. The file systems are real, on loop devices; fsfreeze holds
+ * whatever would change one of them inside the kernel, as a stuck disk does.
+ */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';

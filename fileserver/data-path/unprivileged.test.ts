@@ -1,5 +1,7 @@
-// Without root the kernel refuses to open file handles (EPERM): files are then found through an index of names. The
-// handles are the same, so they outlive restarts, renames and a change from one mode to the other.
+/**
+ * Without root the kernel refuses to open file handles (EPERM): files are then found through an index of names. The handles are
+ * the same, so they outlive restarts, renames and a change from one mode to the other.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { chownSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,7 @@
-// Clients that ask for long replies and take none, in a server whose seconds are short. The memory that their replies lie in is
-// bounded, and given back to those who read, who are served all the while.
+/**
+ * Clients that ask for long replies and take none, in a server whose seconds are short. The memory that their replies lie in is
+ * bounded, and given back to those who read, who are served all the while.
+ */
 import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';

@@ -1,5 +1,7 @@
-// A server in a user namespace that has the ids 0 to 65,535, as in a pod with `hostUsers: false`. Others become the anonymous ones:
-// the kernel would leave the thread what it is, which is root.
+/**
+ * A server in a user namespace that has the ids 0 to 65,535, as in a pod with `hostUsers: false`. Others become the anonymous
+ * ones: the kernel would leave the thread what it is, which is root.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

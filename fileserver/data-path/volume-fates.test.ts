@@ -1,5 +1,7 @@
-// What becomes of a volume: copied, restored, set back to a snapshot, not mounted. Handles of before open what they stood
-// for, or nothing; the server says what it found. On real file systems, as root only; on the temporary directory, always.
+/**
+ * What becomes of a volume: copied, restored, set back to a snapshot, not mounted. Handles of before open what they stood for, or
+ * nothing; the server says what it found. On real file systems, as root only; on the temporary directory, always.
+ */
 import { execFileSync } from 'node:child_process';
 import {
   closeSync,

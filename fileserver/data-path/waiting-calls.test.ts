@@ -1,4 +1,4 @@
-// Calls that wait for others before they are executed: their rights are looked up when they are.
+/** Calls that wait for others before they are executed: their rights are looked up when they are. */
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,8 @@
-// A reply is given again only to the client that has sent the call: not to one that knows the call to the byte (XID, stamp and
-// all). A call that another client has sent before counts for nothing. A client that says who it is finds its replies wherever it
-// comes from, and at the partner; any other by its address.
+/**
+ * A reply is given again only to the client that has sent the call: not to one that knows the call to the byte (XID, stamp and
+ * all). A call that another client has sent before counts for nothing. A client that says who it is finds its replies wherever it
+ * comes from, and at the partner; any other by its address.
+ */
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';

@@ -1,5 +1,7 @@
-// The write verifier changes exactly when unstable data may be lost. Over any succession of owners, it is the same after an
-// orderly stop (home again or the partner next), and another one after everything else.
+/**
+ * The write verifier changes exactly when unstable data may be lost. Over any succession of owners, it is the same after an
+ * orderly stop (home again or the partner next), and another one after everything else.
+ */
 import { afterAll, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';

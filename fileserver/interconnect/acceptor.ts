@@ -1,10 +1,6 @@
 /**
- * The listening side of the interconnect. A stranger gets this server's certificate, and after 1 s at most a closed
- * connection; the partner and its sentinel get in.
- *
- * Strangers share their places by address (connection-places.ts), so however many of them knock, they shut out each other and
- * not the partner. What comes before the proof is what proves: TLS with both certificates. Nothing that was not
- * proved is parsed, kept, or told to the agent.
+ * The listening side of the interconnect. A stranger gets this server's certificate, and after 1 s at most a closed connection;
+ * the partner and its sentinel get in.
  */
 
 import { once } from 'node:events';
@@ -23,6 +19,10 @@ import {
 } from './connection.ts';
 import type { CredentialSource } from './credentials.ts';
 import { acceptTls } from './tls.ts';
+
+// Strangers share their places by address (connection-places.ts), so however many of them knock, they shut out each other and
+// not the partner. What comes before the proof is what proves: TLS with both certificates. Nothing that was not
+// proved is parsed, kept, or told to the agent.
 
 /** Connections that have proved nothing yet; each lives 1 s at most. For one more, another one ends. */
 const STRANGERS_MAX = 32;

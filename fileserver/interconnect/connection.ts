@@ -1,10 +1,6 @@
 /**
  * One authenticated connection of the interconnect: the handshake of protocol/interconnect.ts on a socket, then messages, and
  * pings where nothing else is said. It ends as soon as the other side has been silent for too long.
- *
- *   TLS established --handshake--> established --silence, error, bad frame, close()--> closed
- *
- * The end of a connection is information and no proof: the partner may be alive behind a cut cable.
  */
 
 import { randomBytes, type X509Certificate } from 'node:crypto';
@@ -25,6 +21,10 @@ import { nextTurn, repeat } from '../system/turns.ts';
 import { interconnectCrypto } from './crypto.ts';
 import { type InterconnectMessage, parseMessage } from './messages.ts';
 import type { SecureEnd } from './tls.ts';
+
+//   TLS established --handshake--> established --silence, error, bad frame, close()--> closed
+//
+// The end of a connection is information and no proof: the partner may be alive behind a cut cable.
 
 /** Ms for everything from the accepted connection to the last proof. Strangers, and partners whose process is stopped, do not get further. */
 export const HANDSHAKE_MS = 1000;

@@ -2,12 +2,6 @@
  * The certificate by which a server proves to its partner who it is, and the authorities that its partner's may come from. Their
  * files may change at any time (on Kubernetes a Secret's, which the kubelet exchanges), so they are read again every second: new
  * connections use the new ones at once, and nothing restarts.
- *
- * A server may have a second certificate of another issuer. A pair whose certificates come from elsewhere has the operator's beside
- * them, so a change of issuer, in which the servers restart one after the other, never parts them.
- *
- * What cannot be used (half written, key of another certificate, another server's name) leaves in force what was read before, and
- * is logged once.
  */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
@@ -16,6 +10,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../logging/log.ts';
 import { inBackground } from '../system/turns.ts';
+
+// A server may have a second certificate of another issuer. A pair whose certificates come from elsewhere has the operator's beside
+// them, so a change of issuer, in which the servers restart one after the other, never parts them.
+//
+// What cannot be used (half written, key of another certificate, another server's name) leaves in force what was read before, and
+// is logged once.
 
 /** Between two looks at the files. ms */
 const EVERY_MS = 1000;

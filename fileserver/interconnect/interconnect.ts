@@ -1,8 +1,7 @@
 /**
- * The server's end of the interconnect. Both servers dial and listen, so there are up to two connections with one
- * incarnation of the partner, and for moments connections with several incarnations. Upwards it looks simple: an
- * incarnation is connected while at least one connection with it stands; a message goes over the connection that was
- * heard from last.
+ * The server's end of the interconnect. Both servers dial and listen, so there are up to two connections with one incarnation of
+ * the partner, and for moments connections with several incarnations. Upwards it looks simple: an incarnation is connected while
+ * at least one connection with it stands; a message goes over the connection that was heard from last.
  */
 import { type Incarnation, parseIncarnation, serverOf } from '../../pair/incarnation.ts';
 import type { DiedMessage } from '../../pair/types.ts';

@@ -1,10 +1,7 @@
 /**
  * TLS 1.3 on a connection of the interconnect, in both directions the same: each side shows a certificate, and it must come from
  * an authority that the other side trusts and carry the partner's name. What follows inside is the handshake of
- * protocol/interconnect.ts. Its secret is one that only the two ends of this very TLS session can know (its exporter, RFC 8446
- * §7.5), so identity and versions are bound to the session.
- *
- * Sessions are never resumed: a resumed one would not show its certificate again.
+ * protocol/interconnect.ts.
  */
 
 import { createHash, X509Certificate } from 'node:crypto';
@@ -12,6 +9,11 @@ import type { Socket } from 'node:net';
 import { connect, createSecureContext, createServer, type SecureContext, type TLSSocket } from 'node:tls';
 import { nextTurn } from '../system/turns.ts';
 import { type Credentials, exactly, pemsIn, type TlsCredentials } from './credentials.ts';
+
+// Its secret is one that only the two ends of this very TLS session can know (its exporter, RFC 8446 §7.5), so identity and
+// versions are bound to the session.
+//
+// Sessions are never resumed: a resumed one would not show its certificate again.
 
 /** First byte of a TLS record with a handshake (RFC 8446 §5.1). */
 const TLS_HANDSHAKE_BYTE = 0x16;

@@ -1,4 +1,4 @@
-// What clients do is what the figures say, added up over all threads.
+/** What clients do is what the figures say, added up over all threads. */
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';

@@ -1,11 +1,11 @@
 /**
  * Figures of the data path, in memory that its threads share with the agent's. Each thread counts in a block of its own, without
  * locks and without messages. The agent adds the blocks up when it is asked for metrics. A call costs a few additions.
- *
- * Connection threads have, for each disk set, a block of calls, times and bytes; volume threads one of their volumes.
  */
 import { nfsproc3 } from '../../protocol/nfs3.ts';
 import { placeOf, type ThreadCounts } from '../settings/thread-counts.ts';
+
+// Connection threads have, for each disk set, a block of calls, times and bytes; volume threads one of their volumes.
 
 /** Labels of procedures, by number; MOUNT's together are the last. */
 export const PROCEDURES: readonly string[] = [...namesByNumber(), 'MOUNT'];

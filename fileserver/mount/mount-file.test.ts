@@ -1,4 +1,4 @@
-// When the list of mounts is written: only when the thread that changes the volume says so, and not without the lease.
+/** When the list of mounts is written: only when the thread that changes the volume says so, and not without the lease. */
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,

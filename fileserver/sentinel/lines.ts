@@ -1,17 +1,15 @@
-/**
- * What server and sentinel say to each other over the Unix socket: one JSON object a line.
- *
- *   server                                        sentinel
- *     register {incarnation}               ->       opens a pidfd of the process that the kernel says has connected
- *            <- prove {token}
- *     proof {token, holdings}              ->       the answer shows that this process was alive after the pidfd was
- *            <- watching {pid}                      opened, so the pidfd is its own and no later namesake's
- *     holdings {holdings}                  ->       whenever they change
- *            <- refused {reason}
- */
+/** What server and sentinel say to each other over the Unix socket: one JSON object a line. */
 import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { type Incarnation, parseIncarnation } from '../../pair/incarnation.ts';
+
+//   server                                        sentinel
+//     register {incarnation}               ->       opens a pidfd of the process that the kernel says has connected
+//            <- prove {token}
+//     proof {token, holdings}              ->       the answer shows that this process was alive after the pidfd was
+//            <- watching {pid}                      opened, so the pidfd is its own and no later namesake's
+//     holdings {holdings}                  ->       whenever they change
+//            <- refused {reason}
 
 const holdings = z.array(z.object({ home: z.string().min(1).max(253), epoch: z.int().min(0) })).max(2);
 const incarnation = z

@@ -1,4 +1,4 @@
-// The sentinel as it runs in a pod: not root, without capabilities, beside a server that is root.
+/** The sentinel as it runs in a pod: not root, without capabilities, beside a server that is root. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,7 @@
-// Which deaths the sentinel reports, over which connections, and until when. The registrations and the connection with the partner are the
-// test's own; the socket that servers connect to is a real one.
+/**
+ * Which deaths the sentinel reports, over which connections, and until when. The registrations and the connection with the
+ * partner are the test's own; the socket that servers connect to is a real one.
+ */
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// What the server says to its sentinel, and when it connects again. The sentinel's side is the test's, on a real socket.
+/** What the server says to its sentinel, and when it connects again. The sentinel's side is the test's, on a real socket. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';

@@ -1,15 +1,4 @@
-/**
- * The sentinel: outlives the server and says to the partner that it has died, so that a crash costs milliseconds.
- *
- *   server registers --> watched --pidfd readable--> died message --> partner answers deathNoted --> forgotten
- *                                                       ^    | no connection, or no answer before it ended
- *                                                       +----+ sent again over the next connection
- *
- * It never speaks for a process that may still be alive: the one thing that makes it speak is the kernel's word that
- * every thread of that very process has exited. That the server's socket closed, that its pid is free, that it does
- * not answer: all that means nothing here. A message that comes late or twice does no harm (R5): it names incarnation
- * and epoch.
- */
+/** The sentinel: outlives the server and says to the partner that it has died, so that a crash costs milliseconds. */
 import { once } from 'node:events';
 import { chmodSync, unlinkSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
@@ -21,6 +10,15 @@ import type { CredentialSource } from '../interconnect/credentials.ts';
 import { Dialer } from '../interconnect/dialer.ts';
 import type { Log } from '../logging/log.ts';
 import { serveRegistration, type WatchedProcess } from './watched-process.ts';
+
+//   server registers --> watched --pidfd readable--> died message --> partner answers deathNoted --> forgotten
+//                                                       ^    | no connection, or no answer before it ended
+//                                                       +----+ sent again over the next connection
+//
+// It never speaks for a process that may still be alive: the one thing that makes it speak is the kernel's word that
+// every thread of that very process has exited. That the server's socket closed, that its pid is free, that it does
+// not answer: all that means nothing here. A message that comes late or twice does no harm (R5): it names incarnation
+// and epoch.
 
 /** Deaths that the partner has not confirmed. A server that dies more often has older ones forgotten. */
 const UNCONFIRMED_MAX = 16;

@@ -1,5 +1,7 @@
-// What the sentinel knows of a process when it says that it has ended. The process is a real one; when its words are read, and how long
-// they are waited for, the test says.
+/**
+ * What the sentinel knows of a process when it says that it has ended. The process is a real one; when its words are read, and
+ * how long they are waited for, the test says.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';

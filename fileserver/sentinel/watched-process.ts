@@ -1,13 +1,4 @@
-/**
- * One registered server process, from its registration to its end.
- *
- * Why the pidfd is surely of the process that registered, although pids are used again: the kernel recorded the pid N of the
- * process P that connected, when it connected. We open a pidfd of N and only then send a random token, which comes back over the
- * same connection. The process that answered held the connection's other end after the pidfd was opened; nobody but P has it
- * (descriptors are close-on-exec and never passed on). So P was alive before and after the pidfd was opened, N was P's all the
- * time in between, and the pidfd names P. Without the answer nothing is ever reported: a sentinel that watched the wrong process
- * would declare a living server dead.
- */
+/** One registered server process, from its registration to its end. */
 
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
@@ -17,6 +8,13 @@ import { peerPid } from '../system/peer-process.ts';
 import { Pidfd } from '../system/pidfd.ts';
 import { inBackground, nextTurn } from '../system/turns.ts';
 import { readLinesOfServer, type ToSentinel, writeLine } from './lines.ts';
+
+// Why the pidfd is surely of the process that registered, although pids are used again: the kernel recorded the pid N of the
+// process P that connected, when it connected. We open a pidfd of N and only then send a random token, which comes back over the
+// same connection. The process that answered held the connection's other end after the pidfd was opened; nobody but P has it
+// (descriptors are close-on-exec and never passed on). So P was alive before and after the pidfd was opened, N was P's all the
+// time in between, and the pidfd names P. Without the answer nothing is ever reported: a sentinel that watched the wrong process
+// would declare a living server dead.
 
 /** Ms to read what the process said last, after it has ended. The kernel has it all by then. */
 const LAST_WORDS_MS = 20;

@@ -2,9 +2,9 @@
  * Short pieces of memory, cut one after the other from larger ones. An ArrayBuffer of its own for each costs an allocation
  * outside of the engine's heap and has to be found and freed one by one when it is garbage. That is more than what is done with
  * it.
- *
- * A slab lives as long as any of its pieces. So what lives long and what does not come from different pools.
  */
+
+// A slab lives as long as any of its pieces. So what lives long and what does not come from different pools.
 
 const SLAB_SIZE = 64 * 1024;
 /** Longer pieces get memory of their own: they would waste the rest of a slab. */

@@ -1,4 +1,4 @@
-// The objects are named pipes: the reader of one sees that nobody has it open for writing any more.
+/** The objects are named pipes: the reader of one sees that nobody has it open for writing any more. */
 
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';

@@ -2,16 +2,6 @@
  * Closes descriptors of removed objects in libuv's pool, many at a time. The last close of an object without a name gives back
  * its space. That takes 12 us for an empty file of ext4, much longer for a large one whose extents have to be read from the disk
  * first, and as long as it likes on a disk that is frozen or stuck. No thread that serves others should do that itself.
- *
- * There is no system call for many descriptors that lie anywhere, and a turn of the pool for each would cost more than most
- * closings. So they travel in a message (SCM_RIGHTS, unix(7)) of a socket whose other end is ours too. The message holds the
- * objects, which makes closing the descriptors themselves a trifle. The thread that reads it with read(2), which takes no
- * descriptors, closes the objects.
- *
- *   close(fd) ... close(fd)  -->  sendmsg(fds), close of each     in this thread, at the end of a turn
- *                                 read: objects are closed        in the pool
- *
- * One message at a time: a stuck disk takes one thread of a pool that belongs to the whole process (see flush-lane.ts).
  */
 
 import { read } from 'node:fs';
@@ -19,6 +9,16 @@ import koffi from 'koffi';
 import { close } from './file-calls.ts';
 import { NativeBuffer } from './native-buffer.ts';
 import { nextTurn } from './turns.ts';
+
+// There is no system call for many descriptors that lie anywhere, and a turn of the pool for each would cost more than most
+// closings. So they travel in a message (SCM_RIGHTS, unix(7)) of a socket whose other end is ours too. The message holds the
+// objects, which makes closing the descriptors themselves a trifle. The thread that reads it with read(2), which takes no
+// descriptors, closes the objects.
+//
+//   close(fd) ... close(fd)  -->  sendmsg(fds), close of each     in this thread, at the end of a turn
+//                                 read: objects are closed        in the pool
+//
+// One message at a time: a stuck disk takes one thread of a pool that belongs to the whole process (see flush-lane.ts).
 
 type Call = (...args: number[]) => number;
 const libc = koffi.load('libc.so.6');

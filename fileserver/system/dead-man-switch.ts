@@ -1,20 +1,20 @@
 /**
- * The dead man's switch (R10): a kernel timer that kills this process when its right to serve has run out and
- * nobody has disarmed it.
- *
- * The check of the lease before every change (R2) has one hole. A process can be stopped between the check and the system call
- * (SIGSTOP, the cgroup freezer, swapping, a paused virtual machine) and finish the call when it goes on, long after its partner
- * took over. No check inside the process can close that hole, since the process does not run. A timer in the kernel can: SIGKILL
- * is acted upon before the process executes another instruction of its own, also if it is stopped at that time. A live process
- * moves the timer with every confirmation and disarms it when it fences itself, so it is never killed.
- *
- * When it is armed and disarmed, before and after which change of the lease, is decided in pair/driver.ts (R10).
- *
- * The timer runs on CLOCK_BOOTTIME, as the lease does: time in suspend counts. Timers are not inherited by fork and
- * vanish with the process.
+ * The dead man's switch (R10): a kernel timer that kills this process when its right to serve has run out and nobody has disarmed
+ * it.
  */
 import koffi from 'koffi';
 import { lastSystemCallError } from './errno.ts';
+
+// The check of the lease before every change (R2) has one hole. A process can be stopped between the check and the system call
+// (SIGSTOP, the cgroup freezer, swapping, a paused virtual machine) and finish the call when it goes on, long after its partner
+// took over. No check inside the process can close that hole, since the process does not run. A timer in the kernel can: SIGKILL
+// is acted upon before the process executes another instruction of its own, also if it is stopped at that time. A live process
+// moves the timer with every confirmation and disarms it when it fences itself, so it is never killed.
+//
+// When it is armed and disarmed, before and after which change of the lease, is decided in pair/driver.ts (R10).
+//
+// The timer runs on CLOCK_BOOTTIME, as the lease does: time in suspend counts. Timers are not inherited by fork and
+// vanish with the process.
 
 const CLOCK_BOOTTIME = 7;
 const SIGEV_SIGNAL = 0;

@@ -1,21 +1,19 @@
-/**
- * System calls on files by directory descriptor and name, as a file server needs them.
- *
- * Why not node:fs: it takes paths, and a path walks through whatever somebody puts in its way; it has no O_PATH
- * work, no *at calls, no birth time, and reports errors by throwing. Here names are bytes (any but NUL and `/`,
- * UTF-8 or not), every result is a number, and an error is the negative errno, as the kernel itself says it.
- *
- * Nothing allocates: names are copied into one buffer of the thread and ended with NUL there. So none of these
- * functions may be called with a name that contains NUL; names.ts refuses such names before.
- *
- * Functions that change something take the volume's gate first (write-gate.ts).
- */
+/** System calls on files by directory descriptor and name, as a file server needs them. */
 import { constants } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import koffi from 'koffi';
 import { changingCall, systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 import type { WriteGate } from './write-gate.ts';
+
+// Why not node:fs: it takes paths, and a path walks through whatever somebody puts in its way; it has no O_PATH
+// work, no *at calls, no birth time, and reports errors by throwing. Here names are bytes (any but NUL and `/`,
+// UTF-8 or not), every result is a number, and an error is the negative errno, as the kernel itself says it.
+//
+// Nothing allocates: names are copied into one buffer of the thread and ended with NUL there. So none of these
+// functions may be called with a name that contains NUL; names.ts refuses such names before.
+//
+// Functions that change something take the volume's gate first (write-gate.ts).
 
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;

@@ -1,17 +1,15 @@
-/**
- * Which file system a descriptor lies on: its UUID, and what of it matters to the server.
- *
- *   btrfs    BTRFS_IOC_FS_INFO: metadata_uuid, which a clone keeps that the kernel mounts beside its original under
- *            another fsid (temp_fsid)
- *   others   FS_IOC_GETFSUUID (Linux 6.9); before it EXT4_IOC_GETFSUUID (6.0) and XFS_IOC_FSGEOMETRY
- *
- * statfs(2) f_fsid does not serve: on xfs it is the number of the device, which is another one on another node.
- * Sources: linux/fs.h, linux/btrfs.h, linux/magic.h; fs/ext4/ext4.h; xfs_fs.h (struct xfs_fsop_geom_v4).
- */
+/** Which file system a descriptor lies on: its UUID, and what of it matters to the server. */
 import { fileSystemMagic } from './file-system-info.ts';
 import { ioctl } from './ioctl.ts';
 import { type NameFolding, nameFoldingOf } from './name-folding.ts';
 import { NativeBuffer } from './native-buffer.ts';
+
+//   btrfs    BTRFS_IOC_FS_INFO: metadata_uuid, which a clone keeps that the kernel mounts beside its original under
+//            another fsid (temp_fsid)
+//   others   FS_IOC_GETFSUUID (Linux 6.9); before it EXT4_IOC_GETFSUUID (6.0) and XFS_IOC_FSGEOMETRY
+//
+// statfs(2) f_fsid does not serve: on xfs it is the number of the device, which is another one on another node.
+// Sources: linux/fs.h, linux/btrfs.h, linux/magic.h; fs/ext4/ext4.h; xfs_fs.h (struct xfs_fsop_geom_v4).
 
 const EXT4_MAGIC = 0xef53;
 const XFS_MAGIC = 0x58465342;

@@ -1,19 +1,17 @@
-/**
- * Which names a file system takes for one: those that differ in the case of letters, or in how Unicode composes characters.
- *
- *   ext4, f2fs, tmpfs   a directory may (FS_CASEFOLD_FL), where the kernel has that feature
- *   overlay             as the directory of its upper layer
- *   xfs                 none; with `-n version=ci` all do, which a look at a known name shows (Volume)
- *   btrfs, gfs2, ocfs2, NFS, ceph, ramfs   none
- *   any other           counts as one that does
- *
- * Sources: linux/magic.h, linux/fs.h; Documentation/filesystems/ext4/directory.rst and tmpfs.rst.
- */
+/** Which names a file system takes for one: those that differ in the case of letters, or in how Unicode composes characters. */
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { close, O_DIRECTORY, O_RDONLY, openAt } from './file-calls.ts';
 import { FS_IOC_GETFLAGS, ioctl } from './ioctl.ts';
 import { NativeBuffer } from './native-buffer.ts';
+
+//   ext4, f2fs, tmpfs   a directory may (FS_CASEFOLD_FL), where the kernel has that feature
+//   overlay             as the directory of its upper layer
+//   xfs                 none; with `-n version=ci` all do, which a look at a known name shows (Volume)
+//   btrfs, gfs2, ocfs2, NFS, ceph, ramfs   none
+//   any other           counts as one that does
+//
+// Sources: linux/magic.h, linux/fs.h; Documentation/filesystems/ext4/directory.rst and tmpfs.rst.
 
 export type NameFolding = 'never' | 'byDirectory' | 'always';
 

@@ -1,13 +1,11 @@
-/**
- * Memory that the kernel reads or fills, with its address as a plain number.
- *
- * koffi takes a typed array for a pointer argument, but has to ask the engine for its address at each call; an
- * address passed as a number costs nothing and allocates nothing. V8 never moves the backing store of an
- * ArrayBuffer, so the address stays right as long as the object is referenced. Keep the object, not the number: once a
- * module has run, the engine drops what none of its functions names, and a number that was kept is the address of
- * memory that belongs to others.
- */
+/** Memory that the kernel reads or fills, with its address as a plain number. */
 import koffi from 'koffi';
+
+// koffi takes a typed array for a pointer argument, but has to ask the engine for its address at each call; an
+// address passed as a number costs nothing and allocates nothing. V8 never moves the backing store of an
+// ArrayBuffer, so the address stays right as long as the object is referenced. Keep the object, not the number: once a
+// module has run, the engine drops what none of its functions names, and a number that was kept is the address of
+// memory that belongs to others.
 
 export class NativeBuffer {
   readonly bytes: Uint8Array<ArrayBuffer>;

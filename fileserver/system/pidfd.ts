@@ -1,13 +1,11 @@
-/**
- * Learns of another process's end from the kernel, at once and without being its parent.
- *
- * A pidfd names one process, not a number that may be given to another one later. It becomes readable when the last thread of the
- * process has exited (kernel: pidfd_poll waits for the whole thread group), zombie or reaped. From then on no instruction of it
- * runs and no system call of it is in progress. A closed socket or a missing /proc entry would say less.
- */
+/** Learns of another process's end from the kernel, at once and without being its parent. */
 import { closeSync } from 'node:fs';
 import koffi from 'koffi';
 import { lastSystemCallError } from './errno.ts';
+
+// A pidfd names one process, not a number that may be given to another one later. It becomes readable when the last thread of the
+// process has exited (kernel: pidfd_poll waits for the whole thread group), zombie or reaped. From then on no instruction of it
+// runs and no system call of it is in progress. A closed socket or a missing /proc entry would say less.
 
 /** The same number on every architecture since Linux 5.3 (glibc's own wrapper only came with 2.36). */
 const SYS_pidfd_open = 434;

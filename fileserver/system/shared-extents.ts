@@ -1,13 +1,13 @@
 /**
  * Extents that a file has in common with another one (reflinks, deduplication, snapshots): to write over them in place takes
  * space, as the file system writes elsewhere.
- *
- * Sources: linux/fiemap.h, linux/falloc.h.
  */
 import koffi from 'koffi';
 import { ioctl } from './ioctl.ts';
 import { NativeBuffer } from './native-buffer.ts';
 import type { WriteGate } from './write-gate.ts';
+
+// Sources: linux/fiemap.h, linux/falloc.h.
 
 const libc = koffi.load('libc.so.6');
 const c_fallocate = libc.func('int fallocate64(int fd, int mode, int64 offset, int64 size)');

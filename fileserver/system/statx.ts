@@ -2,13 +2,13 @@
  * statx(2) into a buffer that is kept: attributes with 64-bit numbers, nanoseconds and the time of birth, for 0.6 us and without
  * an object. Everything is read out of the kernel's bytes when it is asked for. Fields that are 64 bits wide are given as two
  * halves for copying, or as a number where that is exact in practice.
- *
- * Layout: struct statx in linux/stat.h, the same on every architecture, in the machine's byte order; both
- * supported ones (x86-64, arm64) are little-endian.
  */
 import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, emptyPathAddress, pathAddress } from './file-calls.ts';
 import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
+
+// Layout: struct statx in linux/stat.h, the same on every architecture, in the machine's byte order; both
+// supported ones (x86-64, arm64) are little-endian.
 
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BTIME = 0x800;

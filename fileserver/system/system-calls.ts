@@ -1,6 +1,6 @@
 /**
- * The system calls of the data path, by name: one list for what follows from their errors (storage/failures/errno-outcomes.ts) and for the
- * faults of tests (call-faults.ts). Pure.
+ * The system calls of the data path, by name: one list for what follows from their errors (storage/failures/errno-outcomes.ts)
+ * and for the faults of tests (call-faults.ts). Pure.
  */
 
 /** Changes that one client's call makes. */

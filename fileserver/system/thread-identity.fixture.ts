@@ -1,4 +1,4 @@
-// A process that has lost the right to take on users' ids, without knowing: says what become() says, and who it is then.
+/** A process that has lost the right to take on users' ids, without knowing: says what become() says, and who it is then. */
 import { readFileSync } from 'node:fs';
 import { dropCapability } from './capabilities.ts';
 import { become, identityCanChange, SERVER_IDENTITY } from './thread-identity.ts';

@@ -1,4 +1,4 @@
-// setfsuid(2) says nothing when it does nothing: a caller that believes it goes on as root.
+/** setfsuid(2) says nothing when it does nothing: a caller that believes it goes on as root. */
 import { spawn } from 'node:child_process';
 import { readlinkSync, writeFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';

@@ -1,20 +1,18 @@
-/**
- * Whose permissions the file system calls of this thread are checked against.
- *
- * setfsuid(2), setfsgid(2) and setgroups(2) by raw system call: they belong to the calling thread alone, while glibc's
- * setgroups() tells every thread of the process. A thread whose fsuid is not 0 also loses the capabilities that pass by file
- * permissions (CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER, CAP_FSETID, CAP_MKNOD...) and gets them back with fsuid 0. So the kernel
- * does the checking, down to the last detail.
- *
- * Threads that this thread starts inherit its identity at that moment. The first asynchronous call of the process starts libuv's
- * pool, hence startIoPool() before anybody else's identity is put on.
- */
+/** Whose permissions the file system calls of this thread are checked against. */
 import { fstat } from 'node:fs';
 import koffi from 'koffi';
 import { AT_EMPTY_PATH, emptyPathAddress } from './file-calls.ts';
 import { systemCall } from './libc.ts';
 import { NativeBuffer } from './native-buffer.ts';
 import { anotherUser, GROUPS_MAX, isGroup, isUser } from './user-ids.ts';
+
+// setfsuid(2), setfsgid(2) and setgroups(2) by raw system call: they belong to the calling thread alone, while glibc's
+// setgroups() tells every thread of the process. A thread whose fsuid is not 0 also loses the capabilities that pass by file
+// permissions (CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER, CAP_FSETID, CAP_MKNOD...) and gets them back with fsuid 0. So the kernel
+// does the checking, down to the last detail.
+//
+// Threads that this thread starts inherit its identity at that moment. The first asynchronous call of the process starts libuv's
+// pool, hence startIoPool() before anybody else's identity is put on.
 
 interface SystemCallNumbers {
   readonly setgroups: number;

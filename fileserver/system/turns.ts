@@ -2,10 +2,10 @@
  * Work that begins without a caller: in a later turn of the event loop, again and again, or as a promise that nobody awaits. What
  * throws there goes to the thread's listener instead of ending the process unseen. A lint rule (biome.json) keeps setImmediate,
  * setInterval, queueMicrotask and promises without a handler out of the rest of fileserver/.
- *
- * Threads that execute clients' calls log it and go on (reportErrorsTo). Elsewhere it is thrown again and ends the process: who
- * decides whether this server may serve must not go on with half of a decision.
  */
+
+// Threads that execute clients' calls log it and go on (reportErrorsTo). Elsewhere it is thrown again and ends the process: who
+// decides whether this server may serve must not go on with half of a decision.
 
 type Report = (error: unknown) => void;
 

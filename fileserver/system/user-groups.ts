@@ -1,14 +1,13 @@
 /**
- * The groups of a user as this machine's name services know them (nsswitch.conf: files, sssd, LDAP...): getpwuid_r(3)
- * and getgrouplist(3). Blocks for as long as a name service takes, which may be many seconds: not for a thread that
- * serves anybody.
- *
- * A name service that fails during getgrouplist(3) is not told apart from one that knows no groups; one that fails
- * during getpwuid_r(3), which comes first, is.
+ * The groups of a user as this machine's name services know them (nsswitch.conf: files, sssd, LDAP...): getpwuid_r(3) and
+ * getgrouplist(3). Blocks for as long as a name service takes, which may be many seconds: not for a thread that serves anybody.
  */
 import koffi from 'koffi';
 import { NativeBuffer } from './native-buffer.ts';
 import { GROUPS_MAX } from './user-ids.ts';
+
+// A name service that fails during getgrouplist(3) is not told apart from one that knows no groups; one that fails
+// during getpwuid_r(3), which comes first, is.
 
 const libc = koffi.load('libc.so.6');
 const c_getpwuid_r = libc.func(

@@ -1,10 +1,10 @@
 /**
  * Which user and group ids the kernel knows in this process: those that its user namespace maps (user_namespaces(7)). In the
  * first namespace that is all of them but -1; in a pod with `hostUsers: false` it is 0 to 65,535.
- *
- * setfsuid(2) and setfsgid(2) of another id change nothing and report nothing: the thread would go on as the server itself.
  */
 import { readFileSync } from 'node:fs';
+
+// setfsuid(2) and setfsgid(2) of another id change nothing and report nothing: the thread would go on as the server itself.
 
 /** NGROUPS_MAX of Linux: supplementary groups of one user. */
 export const GROUPS_MAX = 65_536;

@@ -1,6 +1,4 @@
-// NFS version 3 (RFC 1813 §2.5, §2.6): file handles, attributes and what surrounds every result.
-//
-// Names, paths and handles are bytes: neither the protocol nor Unix promises an encoding.
+/** NFS version 3 (RFC 1813 §2.5, §2.6): file handles, attributes and what surrounds every result. */
 
 import type { XdrReader, XdrWriter } from '../xdr.ts';
 import { XdrError, xdrFault } from '../xdr.ts';
@@ -24,6 +22,8 @@ import {
   SET_TO_CLIENT_TIME,
   SET_TO_SERVER_TIME,
 } from './constants.ts';
+
+// Names, paths and handles are bytes: neither the protocol nor Unix promises an encoding.
 
 export type nfs_fh3 = Uint8Array;
 export const nfs_fh3: Xdr<Uint8Array> = opaque(NFS3_FHSIZE);

@@ -1,4 +1,4 @@
-// NFS version 3 (RFC 1813): numbers and limits, spelled as in the RFC so that a search leads there.
+/** NFS version 3 (RFC 1813): numbers and limits, spelled as in the RFC so that a search leads there. */
 
 /** RFC 1813 §2.2 and the IANA registry. */
 export const NFS_PROGRAM = 100003;

@@ -1,5 +1,7 @@
-// READDIR (RFC 1813 §3.3.16) and READDIRPLUS (§3.3.17): a server cannot know how many entries fit before it has seen them. So it
-// writes a listing entry by entry, straight into the reply, and checks before each whether it still fits.
+/**
+ * READDIR (RFC 1813 §3.3.16) and READDIRPLUS (§3.3.17): a server cannot know how many entries fit before it has seen them. So it
+ * writes a listing entry by entry, straight into the reply, and checks before each whether it still fits.
+ */
 
 import type { XdrWriter } from '../xdr.ts';
 import { paddedSize } from '../xdr.ts';

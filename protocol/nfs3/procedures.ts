@@ -1,7 +1,4 @@
-// NFS version 3 (RFC 1813 §3.3): arguments and results of the 22 procedures, each described once for client and server.
-//
-// A server reads the arguments of what makes up most of the traffic (a handle, an offset) without an object, and writes results
-// straight from the kernel's structures (fileserver/nfs3); a client uses what is here.
+/** NFS version 3 (RFC 1813 §3.3): arguments and results of the 22 procedures, each described once for client and server. */
 
 import type { XdrReader, XdrWriter } from '../xdr.ts';
 import {
@@ -54,6 +51,9 @@ import {
   UNCHECKED,
   UNSTABLE,
 } from './constants.ts';
+
+// A server reads the arguments of what makes up most of the traffic (a handle, an offset) without an object, and writes results
+// straight from the kernel's structures (fileserver/nfs3); a client uses what is here.
 
 const stable = enumWithin<stable_how>('stable_how', UNSTABLE, FILE_SYNC);
 const data = opaque(NFS3_IO_SIZE_MAX);

@@ -1,5 +1,7 @@
-// Properties of all NFSv3 codecs over seeded random input: what is encoded decodes to the same, what is cut off
-// anywhere or changed at random is either a value or an XdrError.
+/**
+ * Properties of all NFSv3 codecs over seeded random input: what is encoded decodes to the same, what is cut off anywhere or
+ * changed at random is either a value or an XdrError.
+ */
 
 import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../testing/seeded-random.ts';

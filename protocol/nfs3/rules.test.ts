@@ -1,4 +1,4 @@
-// The codec's own rules, one a test: limits, the parts that servers and clients use besides the whole unions.
+/** The codec's own rules, one a test: limits, the parts that servers and clients use besides the whole unions. */
 
 import { describe, expect, test } from 'vitest';
 import * as nfs3 from '../nfs3.ts';

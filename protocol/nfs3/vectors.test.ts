@@ -1,4 +1,4 @@
-// Byte for byte: each procedure's arguments and results against the layout of RFC 1813 §3.3, in both directions.
+/** Byte for byte: each procedure's arguments and results against the layout of RFC 1813 §3.3, in both directions. */
 
 import { describe, expect, test } from 'vitest';
 import type { WireItem } from '../testing/wire.ts';

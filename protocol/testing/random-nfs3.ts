@@ -1,4 +1,4 @@
-// Random but well-formed arguments and results of every NFSv3 procedure, for round trips and mutation tests.
+/** Random but well-formed arguments and results of every NFSv3 procedure, for round trips and mutation tests. */
 
 import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type * as nfs3 from '../nfs3.ts';

@@ -1,4 +1,4 @@
-// Expected bytes for tests, written down independently of the codecs: the layout of an RFC as a list.
+/** Expected bytes for tests, written down independently of the codecs: the layout of an RFC as a list. */
 
 /** number: 32 bits · bigint: 64 bits · string: variable opaque (length, bytes, padding) · bytes: fixed opaque. */
 export type WireItem = number | bigint | string | Uint8Array;

@@ -1,15 +1,13 @@
-/**
- * Explores the deciding code of the pair exhaustively within bounds, and says how many states there were.
- *
- *   node simulation/exploration/main.ts [--large] [--bounds NAME] [--out out/exploration.json]
- *   node simulation/exploration/main.ts --broken NAME [--bounds NAME]     shows the shortest way to its violation
- */
+/** Explores the deciding code of the pair exhaustively within bounds, and says how many states there were. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { variantNamed } from '../variants/variants.ts';
 import { largeBounds, smallBounds } from './bounds.ts';
 import { type Bounds, explore, type Finding } from './explore.ts';
+
+//   node simulation/exploration/main.ts [--large] [--bounds NAME] [--out out/exploration.json]
+//   node simulation/exploration/main.ts --broken NAME [--bounds NAME]     shows the shortest way to its violation
 
 const { values } = parseArgs({
   options: {

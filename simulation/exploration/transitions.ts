@@ -1,11 +1,4 @@
-/**
- * What can happen next in a world: the regular course of things, and every fault that is still allowed to strike.
- *
- * Regular course: what is on its way arrives, in the order of sending; when nothing is left, time goes on by one quantum, timers
- * fire and processes wake. Every departure from it is a fault and costs one of its kind. So the explorer visits *every* execution
- * with at most so many faults of each kind, however long it takes, and only those. States that differ in nothing but the time of
- * day are one state (key.ts).
- */
+/** What can happen next in a world: the regular course of things, and every fault that is still allowed to strike. */
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import { notOlder } from '../../pair/lease.ts';
 import { nextWakeAt } from '../../pair/server.ts';
@@ -39,6 +32,11 @@ import {
   withPath,
   withProcess,
 } from './world.ts';
+
+// Regular course: what is on its way arrives, in the order of sending; when nothing is left, time goes on by one quantum, timers
+// fire and processes wake. Every departure from it is a fault and costs one of its kind. So the explorer visits *every* execution
+// with at most so many faults of each kind, however long it takes, and only those. States that differ in nothing but the time of
+// day are one state (key.ts).
 
 export interface Move {
   readonly name: string;

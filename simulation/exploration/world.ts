@@ -1,14 +1,14 @@
 /**
  * One or two disk sets, a few incarnations, their Leases: everything that the explorer needs to know of one moment, as a value.
  * The servers' part of it is the real state of pair/; the rest is what a driver and the world around it hold.
- *
- * Time moves in steps of `QUANTUM`, and lease, guard and heartbeat are multiples of it, so that every limit that the rules are
- * built for is a moment of its own. The limits are the end of a lease, the dead man's kill, the end of the guard.
  */
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import type { LeaseRecord } from '../../pair/lease.ts';
 import type { ServerState } from '../../pair/server/state.ts';
 import type { Effect, Holding, Input, PairTiming } from '../../pair/types.ts';
+
+// Time moves in steps of `QUANTUM`, and lease, guard and heartbeat are multiples of it, so that every limit that the rules are
+// built for is a moment of its own. The limits are the end of a lease, the dead man's kill, the end of the guard.
 
 export const HOME = 'filer-a';
 export const PARTNER = 'filer-b';

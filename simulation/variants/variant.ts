@@ -1,9 +1,6 @@
 /**
  * A deliberate fault: the real machine, its driver or their surroundings with one clause of one rule left out. A checker that
  * finds nothing proves nothing until it has found what is there, so every clause has a variant that must be caught.
- *
- * A variant wraps the real `step` (what the machine is told, what it remembers, what comes out) or the ports of the real
- * driver. So it breaks exactly one clause of the code that runs in production, and cannot drift away from it.
  */
 import type { DiskSetState, Holder } from '../../pair/disk-set/state.ts';
 import type { DriverPorts } from '../../pair/driver.ts';
@@ -11,6 +8,9 @@ import type { ServerName } from '../../pair/incarnation.ts';
 import type { ServerState } from '../../pair/server/state.ts';
 import type { step } from '../../pair/server.ts';
 import type { Effect, Input, PairTiming } from '../../pair/types.ts';
+
+// A variant wraps the real `step` (what the machine is told, what it remembers, what comes out) or the ports of the real
+// driver. So it breaks exactly one clause of the code that runs in production, and cannot drift away from it.
 
 export type Step = typeof step;
 /** From the real machine to a broken one. */

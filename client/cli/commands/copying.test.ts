@@ -1,4 +1,4 @@
-// The commands that copy, move and remove, on a real data thread: what they must not lose.
+/** The commands that copy, move and remove, on a real data thread: what they must not lose. */
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';

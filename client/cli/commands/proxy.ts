@@ -1,4 +1,4 @@
-// filerpair proxy: a local address for NFS clients that know nothing of pairs.
+/** filerpair proxy: a local address for NFS clients that know nothing of pairs. */
 import { keptIdentity } from '../../proxy/kept-identity.ts';
 import { NfsProxy, type ProxyEvent } from '../../proxy/proxy.ts';
 import { formatAddress } from '../../transport-address.ts';

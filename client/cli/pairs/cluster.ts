@@ -1,4 +1,4 @@
-// The pairs of a cluster, for the commands that an administrator gives: which one is meant, and how to ask something of it.
+/** The pairs of a cluster, for the commands that an administrator gives: which one is meant, and how to ask something of it. */
 import type { FilerPairStatus } from '../../../crds/filerpair-status.ts';
 import { ApiError, isNotFound } from '../../../kubernetes/api-error.ts';
 import { KubernetesClient } from '../../../kubernetes/client.ts';

@@ -1,5 +1,7 @@
-// kubectl filerpair: what an administrator does with the pairs of a cluster. Requests are annotations on the FilerPair,
-// so that the operator checks them, the servers answer, and the answer stays in the status.
+/**
+ * kubectl filerpair: what an administrator does with the pairs of a cluster. Requests are annotations on the FilerPair, so that
+ * the operator checks them, the servers answer, and the answer stays in the status.
+ */
 import { open } from 'node:fs/promises';
 import { requestAnnotations, snapshotAnnotations } from '../../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, MergePatch } from '../../../kubernetes/objects.ts';

@@ -1,8 +1,4 @@
-// kubectl filerpair export: takes a pair out of a cluster without moving its data.
-//
-// Two clusters have two witnesses, and each would confirm an owner. So what is printed while the pair still runs is for reading.
-// Only --end gives manifests that may be applied elsewhere, because then all servers have ended, and the claims say how far the
-// epochs have come. The volumes refuse a server with a lower one (R6).
+/** kubectl filerpair export: takes a pair out of a cluster without moving its data. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isNotFound } from '../../../kubernetes/api-error.ts';
 import { handleKeysName, labels } from '../../../kubernetes/labels-and-annotations.ts';
@@ -19,6 +15,10 @@ import {
   type SecretToExport,
   volumesThatGo,
 } from './export.ts';
+
+// Two clusters have two witnesses, and each would confirm an owner. So what is printed while the pair still runs is for reading.
+// Only --end gives manifests that may be applied elsewhere, because then all servers have ended, and the claims say how far the
+// epochs have come. The volumes refuse a server with a lower one (R6).
 
 /** Between two looks whether the pair is gone. ms */
 const LOOK_EVERY_MS = 500;

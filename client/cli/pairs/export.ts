@@ -1,4 +1,4 @@
-// A pair as manifests that bring it back to life elsewhere, in another namespace or another cluster, on the same disks.
+/** A pair as manifests that bring it back to life elsewhere, in another namespace or another cluster, on the same disks. */
 import { stringify } from 'yaml';
 import { handleKeysName, labels } from '../../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';

@@ -1,4 +1,4 @@
-// What an administrator sees of a pair.
+/** What an administrator sees of a pair. */
 import { expect, test } from 'vitest';
 import type { PairObject } from './cluster.ts';
 import { age, pairList, pairTable } from './pair-table.ts';

@@ -1,5 +1,7 @@
-// A pair as an administrator wants to see it during an outage: first whether clients are served, then what would happen next,
-// then who is where, and what happened last.
+/**
+ * A pair as an administrator wants to see it during an outage: first whether clients are served, then what would happen next,
+ * then who is where, and what happened last.
+ */
 import type { FilerPairCondition, FilerPairStatus } from '../../../crds/filerpair-status.ts';
 import { table } from '../listing.ts';
 import { fitForLines } from '../terminal.ts';

@@ -1,4 +1,4 @@
-// Read back by the system's tar.
+/** Read back by the system's tar. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// A gzipped tar archive of small files, for a support bundle.
+/** A gzipped tar archive of small files, for a support bundle. */
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { createGzip } from 'node:zlib';
