@@ -67,6 +67,13 @@ export const AREAS: readonly Area[] = [
     name: 'change queue',
     files: [
       'fileserver/storage/duplicate-requests/operation-log.ts',
+      'fileserver/storage/duplicate-requests/change-waiters.ts',
+      'fileserver/storage/duplicate-requests/group-forming.ts',
+      'fileserver/storage/duplicate-requests/group-member.ts',
+      'fileserver/storage/duplicate-requests/group-records.ts',
+      'fileserver/storage/duplicate-requests/long-operations.ts',
+      'fileserver/storage/duplicate-requests/member-execution.ts',
+      'fileserver/storage/duplicate-requests/operation-replies.ts',
       'fileserver/storage/volume/counted-keys.ts',
       'fileserver/storage/duplicate-requests/duplicate-request-cache.ts',
     ],

@@ -378,7 +378,7 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: 'fileserver/storage/duplicate-requests/operation-log.ts',
-    line: 'const isAny = this.#waiting.length > 0 || this.#partsDone.length > 0;',
+    line: 'const isAny = this.#waiting.length > 0 || this.#long.isAnyDone;',
     code: '>',
     becomes: '>=',
     why: 'It spares forming a group of nothing, after which the log is idle as before.',
@@ -398,8 +398,8 @@ export const EXPLAINED: readonly Explained[] = [
     why: 'It spares asking for each object that is waited for whether it changes.',
   },
   {
-    file: 'fileserver/storage/duplicate-requests/operation-log.ts',
-    line: 'if (!group.some(isLong)) return;',
+    file: 'fileserver/storage/duplicate-requests/long-operations.ts',
+    line: 'if (!group.some(isLong)) return group;',
     code: '!group.some(isLong)',
     becomes: 'false',
     why: 'It spares two lists: without a long operation the group stays as it is.',

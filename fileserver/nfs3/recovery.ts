@@ -8,7 +8,7 @@
  */
 import { XdrReader } from '../../protocol/xdr.ts';
 import { DuplicateRequestCache } from '../storage/duplicate-requests/duplicate-request-cache.ts';
-import type { Settled } from '../storage/duplicate-requests/operation-log.ts';
+import type { Settled } from '../storage/duplicate-requests/operation-log-hooks.ts';
 import type { FileTable } from '../storage/files/file-table.ts';
 import { FlushSet } from '../storage/flush/flush-set.ts';
 import type { Journal, JournalContents } from '../storage/journal/journal.ts';

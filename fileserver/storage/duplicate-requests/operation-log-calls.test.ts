@@ -16,7 +16,8 @@ import { CountedKeys } from '../volume/counted-keys.ts';
 import type { Volume } from '../volume/volume.ts';
 import { DuplicateRequestCache } from './duplicate-request-cache.ts';
 import type { Check, JournaledOperation, Plan } from './journaled-operation.ts';
-import { OperationLog, type OperationLogHooks, type Settled } from './operation-log.ts';
+import { OperationLog } from './operation-log.ts';
+import type { OperationLogHooks, Settled } from './operation-log-hooks.ts';
 
 const { ENOSPC, EDQUOT, EIO } = constants.errno;
 const SEGMENT_SIZE = 256 * 1024;

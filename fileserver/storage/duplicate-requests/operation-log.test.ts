@@ -6,7 +6,8 @@ import type { Volume } from '../volume/volume.ts';
 import { DuplicateRequestCache } from './duplicate-request-cache.ts';
 import { GroupPacing, type Pacing } from './group-pacing.ts';
 import type { JournaledOperation, Plan } from './journaled-operation.ts';
-import { OperationLog, type OperationLogHooks } from './operation-log.ts';
+import { OperationLog } from './operation-log.ts';
+import type { OperationLogHooks } from './operation-log-hooks.ts';
 
 /** To the client and back. */
 const TURN_AROUND_MS = 1;

@@ -64,92 +64,30 @@
 
 import { performance } from 'node:perf_hooks';
 import { nextTurn } from '../../system/turns.ts';
-import { REFUSED } from '../../system/write-gate.ts';
-import { errnoName, outcomeOf } from '../failures/errno-outcomes.ts';
 import type { FaultReason } from '../failures/fault-reason.ts';
-import { failureOfResult, type VolumeFailure } from '../failures/status.ts';
 import type { FileTable } from '../files/file-table.ts';
 import { FlushSet } from '../flush/flush-set.ts';
 import type { JournalContents } from '../journal/journal.ts';
-import { noResults, payloadAround, statusOfResults } from '../journal/journal-payloads.ts';
-import { PAYLOAD_SIZE_MAX } from '../journal/journal-records.ts';
+import { payloadAround } from '../journal/journal-payloads.ts';
 import type { Volume } from '../volume/volume.ts';
+import { ChangeWaiters } from './change-waiters.ts';
 import type { DuplicateRequestCache } from './duplicate-request-cache.ts';
+import { GroupForming } from './group-forming.ts';
+import { doneOf, doneWith, keysOf, type Member } from './group-member.ts';
 import { GroupPacing, type Pacing } from './group-pacing.ts';
-import type { Done, JournaledOperation, Plan } from './journaled-operation.ts';
-import type { OperationStep } from './operation-step.ts';
-import type { ReplyListener } from './reply-listener.ts';
+import { GroupRecords } from './group-records.ts';
+import type { JournaledOperation } from './journaled-operation.ts';
+import { LongOperations } from './long-operations.ts';
+import { MemberExecution } from './member-execution.ts';
+import type { OperationLogHooks } from './operation-log-hooks.ts';
+import { OperationReplies } from './operation-replies.ts';
 
-const NOTHING = new Uint8Array(0);
-
-/** Operations of one group, and bytes of their intents: so that any group fits into a journal segment. */
-const GROUP_COUNT_MAX = 256;
-const GROUP_BYTES_MAX = 1024 * 1024;
 /** So many are executed before the thread looks whether a flush that runs beside them has ended. */
 const SLICE_COUNT = 4;
-/** Answers of failures recorded with a group; older ones are in memory only. They change nothing: asked again, they fail again. */
-const FAILURES_MAX = 512;
-
 /** Without a next group, answers are flushed so long after they were given, in ms: nobody waits for it. */
 const LINGER_MS = 20;
 /** The same when the journal had no room: until the reserve may be back. ms */
 const NO_ROOM_LINGER_MS = 1000;
-
-/** What became of an operation that was interrupted. `reason`: a sentence that names it. */
-export type Settled =
-  | {
-      readonly outcome: 'completed';
-      readonly key: string;
-      readonly results: Uint8Array;
-      readonly createdKey: string | null;
-    }
-  | { readonly outcome: 'notBegun' }
-  | {
-      readonly outcome: 'putAside';
-      readonly reason: string;
-      /** For its client, if it asks again; absent: it is executed then. */
-      readonly answer?: { readonly key: string; readonly results: Uint8Array };
-    };
-
-export interface OperationLogHooks {
-  /** R2: may this server change the volume at this moment? */
-  readonly mayServe: () => boolean;
-  /** The lease is gone or the volume has failed: nothing that runs may be answered. */
-  readonly onStopped: () => void;
-  /** For the test that kills the process at a step. */
-  readonly onStep: (operation: string, step: OperationStep) => void;
-  /** What makes intents safe before they are executed: the volume's way (commit-order.ts), or a test's. */
-  readonly intents: 'writeOut' | 'flush' | 'unwritten';
-  /** Settles an operation of which only its intent is known: nfs3/recovery.ts. */
-  readonly settle: (intent: Uint8Array, flushes: FlushSet) => Settled;
-  /** An exception, and whose it was. For the log. */
-  readonly onBug: (whose: string, error: unknown) => void;
-  /** Executes without a journal and without remembering answers: only to show that tests can fail. */
-  readonly journalDisabled: boolean;
-}
-
-interface Member {
-  readonly operation: JournaledOperation;
-  readonly plan: Plan;
-  readonly keys: readonly string[];
-  readonly reliesOn: readonly string[];
-  readonly intent: Uint8Array;
-  /** What has become of it; null: it is not executed. */
-  done: Done | null;
-  /** It takes long, and is half executed: its intent is in the journal since before it joined this group. */
-  partsDone: boolean;
-}
-
-/** A group that is being formed. */
-interface Forming {
-  /** What the group that is being flushed, its own members, and those before that have to wait touch. */
-  readonly touched: Set<string>;
-  /** What the same ones rely on. */
-  readonly reliedOn: Set<string>;
-  readonly later: JournaledOperation[];
-  /** Bytes of its intents. */
-  size: number;
-}
 
 /**
  * Of the group in front: nobody has formed one; its intents are on their way, or it is executed; it is executed and has
@@ -162,32 +100,22 @@ export class OperationLog implements JournalContents {
   readonly #volume: Volume;
   readonly #hooks: OperationLogHooks;
   readonly #flushes: FlushSet;
+  readonly #replies: OperationReplies;
+  readonly #execution: MemberExecution;
   phase: Phase = 'idle';
   #waiting: JournaledOperation[] = [];
   /** Intents (to be) recorded, not yet executed, or waiting for the flush. */
   #group: Member[] = [];
   /** `group`, of which those that take long may have left, has its intents in the journal. */
   #announced = false;
-  /** Intents recorded, being executed in parts. */
-  #inParts: Member[] = [];
-  /** All parts are done: to be completed with the next group. */
-  #partsDone: Member[] = [];
+  readonly #long: LongOperations;
   /** Executed, its effects on their way to the disk; null: no flush is under way. */
   #flushing: readonly Member[] | null = null;
   /** Executed and durable; answers not recorded yet. */
   #executed: Member[] = [];
-  /** Executed, durable and answered, but there was no room to append the answers: appended with the next record. */
-  #unrecorded: Done[] = [];
-  /** Why, when there was none last. */
-  #noRoom: VolumeFailure = 'noSpace';
-  /** Answers of failures that changed nothing: recorded along with the next group, nobody waits for it. */
-  #failures: Done[] = [];
-  /**
-   * Conflict keys of everything in `group`, `inParts`, `partsDone`, `flushing` and `executed` are in volume.changing; who waits
-   * for them is here.
-   */
-  #blocked: { readonly key: string; readonly ready: () => void }[] = [];
-  #idleListeners: (() => void)[] = [];
+  readonly #records: GroupRecords;
+  /** For the conflict keys of everything in `group`, `long`, `flushing` and `executed`, which are in volume.changing. */
+  readonly #waiters: ChangeWaiters;
   #scheduled = false;
   #linger: NodeJS.Timeout | undefined;
   readonly #pacing: Pacing;
@@ -208,6 +136,19 @@ export class OperationLog implements JournalContents {
     this.#hooks = hooks;
     this.#flushes = new FlushSet(volume, table);
     this.#pacing = pacing;
+    const allowed = (): boolean => this.#allowed();
+    this.#waiters = new ChangeWaiters(volume.changing, hooks.onBug);
+    this.#replies = new OperationReplies(requests, hooks);
+    this.#records = new GroupRecords(volume, this, {
+      allowed,
+      onFailed: (detail, reason) => this.#failed(detail, reason),
+    });
+    this.#execution = new MemberExecution(hooks, this.#flushes);
+    this.#long = new LongOperations(this.#execution, {
+      allowed,
+      nextTurn: (work) => this.#nextTurn(work),
+      onDone: () => this.#schedule(),
+    });
   }
 
   /** Takes a request that DuplicateRequestCache.admit() said is to be executed. Its reply goes to the cache's listeners. */
@@ -222,7 +163,7 @@ export class OperationLog implements JournalContents {
     this.#scheduled = true;
     this.#nextTurn(() => {
       this.#scheduled = false;
-      const isAny = this.#waiting.length > 0 || this.#partsDone.length > 0;
+      const isAny = this.#waiting.length > 0 || this.#long.isAnyDone;
       if (this.phase === 'idle' && isAny && this.#mayBegin()) this.#beginGroup();
     });
   }
@@ -280,12 +221,7 @@ export class OperationLog implements JournalContents {
    * WRITE, which has to look for itself whether there is room (Volume.reserve): without, it is called back too.
    */
   whenUnchanging(key: string, ready: () => void): void {
-    if (!this.#volume.changing.has(key)) {
-      this.#call(ready);
-      return;
-    }
-    this.#blocked.push({ key, ready });
-    this.#guarded(() => this.#recordLeft());
+    if (this.#waiters.waitFor(key, ready)) this.#guarded(() => this.#recordLeft());
   }
 
   /** Calls back when everything submitted has been answered and recorded, or never will be. */
@@ -294,36 +230,24 @@ export class OperationLog implements JournalContents {
       ready();
       return;
     }
-    this.#idleListeners.push(ready);
+    this.#waiters.waitForIdle(ready);
     this.#guarded(() => this.#recordLeft());
-  }
-
-  /** A caller that has waited: what it throws is not the queue's. */
-  #call(ready: () => void): void {
-    try {
-      ready();
-    } catch (error) {
-      this.#hooks.onBug('what waited for a change', error);
-    }
   }
 
   /** Nothing more is executed, recorded or answered. Who waits for the queue to become idle need not wait longer. */
   stop(): void {
     this.phase = 'stopped';
-    this.#inParts = [];
+    this.#long.stop();
     this.#stopLingering();
     this.#stopGathering();
-    this.#tellIdle();
+    this.#waiters.tellIdle();
   }
 
   /** Nothing is under way. Answers for which there was no room may wait to be recorded. */
   get isAtRest(): boolean {
-    return this.phase === 'idle' && this.#waiting.length === 0 && this.#flushing === null && !this.#isInParts;
-  }
-
-  /** An operation that takes long is under way. */
-  get #isInParts(): boolean {
-    return this.#inParts.length > 0 || this.#partsDone.length > 0;
+    return (
+      this.phase === 'idle' && this.#waiting.length === 0 && this.#flushing === null && !this.#long.isUnderWay
+    );
   }
 
   /** From now on, until thaw(), the queue writes only for what was submitted before or is. */
@@ -335,7 +259,7 @@ export class OperationLog implements JournalContents {
   /** Ends freeze(): what was executed meanwhile is recorded within LINGER_MS. */
   thaw(): void {
     this.#frozen = false;
-    const isLeft = this.#executed.length > 0 || this.#partsDone.length > 0;
+    const isLeft = this.#executed.length > 0 || this.#long.isAnyDone;
     if (this.phase === 'idle' && isLeft) this.#lingerFor(LINGER_MS);
   }
 
@@ -365,17 +289,11 @@ export class OperationLog implements JournalContents {
     if (this.#flushing !== null) return;
     if (this.#executed.length > 0) {
       // No client has to wait for it, unless it asked meanwhile.
-      if (this.#blocked.length > 0 || this.#idleListeners.length > 0) this.#record();
+      if (this.#waiters.isAny) this.#record();
       else this.#lingerFor(LINGER_MS);
       return;
     }
-    if (!this.#isInParts) this.#tellIdle();
-  }
-
-  #tellIdle(): void {
-    const listeners = this.#idleListeners;
-    this.#idleListeners = [];
-    for (const listener of listeners) this.#call(listener);
+    if (!this.#long.isUnderWay) this.#waiters.tellIdle();
   }
 
   #lingerFor(ms: number): void {
@@ -385,7 +303,7 @@ export class OperationLog implements JournalContents {
 
   #lingered(): void {
     this.#linger = undefined;
-    if (this.#partsDone.length > 0) this.#beginGroup();
+    if (this.#long.isAnyDone) this.#beginGroup();
     else this.#record();
   }
 
@@ -408,18 +326,14 @@ export class OperationLog implements JournalContents {
       this.#nextTurn(() => this.#recorded(null, executed));
       return;
     }
-    const unrecorded = this.#unrecorded;
-    const failures = this.#failures;
     const waiting = this.#answersWait ? executed.map(doneOf) : [];
-    const appended = this.#append([...unrecorded, ...failures, ...waiting], this.#group);
+    const appended = this.#records.appendGroup(waiting, this.#group);
     if (appended === 'failed') return;
-    this.#failures = [];
     if (appended === 'noRoom') {
       this.#executed = executed;
       this.#refuseGroup();
       return;
     }
-    this.#unrecorded = [];
     this.#announced = this.#group.length > 0;
     const { journal } = this.#volume;
     const { intents } = this.#hooks;
@@ -428,75 +342,36 @@ export class OperationLog implements JournalContents {
     else this.#nextTurn(() => this.#recorded(null, executed));
   }
 
-  /** failed: the volume has. noRoom: nothing was appended, not even with the space of the reserve. */
-  #append(answered: readonly Done[], announced: readonly Member[]): 'appended' | 'noRoom' | 'failed' {
-    const { journal, reserve } = this.#volume;
-    const replies = answered.map(({ key, results }) => payloadAround(key, results));
-    const intents = announced.map(({ intent }) => intent);
-    let result = journal.append(replies, intents, this);
-    if (result < 0 && reserve.lend(this.#volume.gate, result))
-      result = journal.append(replies, intents, this);
-    if (result >= 0) return 'appended';
-    if (result === REFUSED && !this.#allowed()) return 'failed';
-    const outcome = outcomeOf('write of the journal', -result);
-    if (outcome.kind !== 'fault') {
-      this.#noRoom = failureOfResult(result);
-      return 'noRoom';
-    }
-    this.#failed(errnoName(-result), outcome.reason);
-    return 'failed';
-  }
-
   /** Its intents can't be recorded, so it can't be executed. Nobody waits for room: others have to make it. */
   #refuseGroup(): void {
-    const blocked = this.#blocked;
-    const noRoom = this.#noRoom;
+    const { noRoom } = this.#records;
     const group = this.#group.filter(({ partsDone }) => !partsDone);
-    this.#partsDone.push(...this.#group.filter(({ partsDone }) => partsDone));
+    this.#long.takeBack(this.#group.filter(({ partsDone }) => partsDone));
     this.#group = [];
     for (const { keys } of group) for (const key of keys) this.#volume.changing.remove(key);
-    for (const { operation } of group) this.#refuseAndAnswer(operation, noRoom);
-    const half = keysOf([...this.#inParts, ...this.#partsDone]);
-    this.#blocked = blocked.filter(({ key }) => half.has(key));
-    for (const { key, ready } of blocked) if (!half.has(key)) this.#call(ready);
+    for (const { operation } of group) this.#replies.refuse(operation, noRoom);
+    this.#waiters.release(keysOf([...this.#long.members()]));
     this.phase = 'idle';
     if (this.#flushing !== null) return;
     if (this.#waiting.length > 0) {
       this.#schedule();
       return;
     }
-    if (!this.#isInParts) this.#tellIdle();
-    if (this.#executed.length > 0 || this.#partsDone.length > 0) this.#lingerFor(NO_ROOM_LINGER_MS);
-  }
-
-  #refuseAndAnswer(operation: JournaledOperation, failure: VolumeFailure): void {
-    let results: Uint8Array;
-    try {
-      results = operation.refuse(failure);
-    } catch (error) {
-      this.#giveUp(operation, error);
-      return;
-    }
-    this.#answer(doneWith(operation, results));
+    if (!this.#long.isUnderWay) this.#waiters.tellIdle();
+    if (this.#executed.length > 0 || this.#long.isAnyDone) this.#lingerFor(NO_ROOM_LINGER_MS);
   }
 
   /** Takes from the queue, in order, what has no conflict with anything before it. */
   #formGroup(): void {
-    const partsDone = this.#partsDone;
-    this.#group = partsDone;
-    this.#partsDone = [];
-    const before = [...(this.#flushing ?? []), ...this.#inParts, ...partsDone];
-    const forming: Forming = {
-      touched: keysOf(before),
-      reliedOn: new Set(before.flatMap(({ reliesOn }) => reliesOn)),
-      later: [],
-      size: 0,
-    };
+    const before = [...(this.#flushing ?? []), ...this.#long.members()];
+    this.#group = this.#long.takeDone();
+    const forming = new GroupForming(before, this.#group);
     for (const operation of this.#waiting) {
       try {
-        this.#place(operation, forming);
+        const results = forming.place(operation, this.#volume.reserve.shortage);
+        if (results !== null) this.#answerUnchanged(operation, results);
       } catch (error) {
-        this.#giveUp(operation, error);
+        this.#replies.giveUp(operation, error);
       }
     }
     this.#waiting = forming.later;
@@ -509,53 +384,8 @@ export class OperationLog implements JournalContents {
   #answerUnchanged(operation: JournaledOperation, results: Uint8Array): void {
     if (results.length === 0) throw new Error('it has neither succeeded nor failed');
     const done = doneWith(operation, results);
-    if (this.#failures.length >= FAILURES_MAX) this.#failures.shift();
-    this.#failures.push(done);
-    this.#answer(done);
-  }
-
-  /** Into the group, if it can be executed with that. An exception comes before anything is put down. */
-  #place(operation: JournaledOperation, forming: Forming): void {
-    const { touched, reliedOn, later } = forming;
-    if (this.#group.length >= GROUP_COUNT_MAX || forming.size > GROUP_BYTES_MAX) {
-      // As all that come behind it.
-      later.push(operation);
-      return;
-    }
-    const { lockKeys, reliesOn, plan, results } = operation.check();
-    const conflicts =
-      lockKeys.some((key) => touched.has(key) || reliedOn.has(key)) ||
-      reliesOn.some((key) => touched.has(key));
-    if (conflicts) {
-      for (const key of lockKeys) touched.add(key);
-      for (const key of reliesOn) reliedOn.add(key);
-      later.push(operation);
-      return;
-    }
-    if (plan === null) {
-      this.#answerUnchanged(operation, results);
-      return;
-    }
-    const { shortage } = this.#volume.reserve;
-    if (shortage !== null && plan.needsSpace) {
-      // The journal needs all there is.
-      this.#answerUnchanged(operation, operation.refuse(shortage));
-      return;
-    }
-    const intent = plan.intent();
-    if (intent.length > PAYLOAD_SIZE_MAX) {
-      throw new RangeError(`its intent has ${intent.length} bytes, a record at most ${PAYLOAD_SIZE_MAX}`);
-    }
-    for (const key of lockKeys) touched.add(key);
-    for (const key of reliesOn) reliedOn.add(key);
-    this.#group.push({ operation, plan, keys: lockKeys, reliesOn, intent, done: null, partsDone: false });
-    forming.size += intent.length;
-  }
-
-  /** It has thrown before its intent was recorded: nothing was executed. */
-  #giveUp(operation: JournaledOperation, error: unknown): void {
-    this.#hooks.onBug(`${nameOf(operation)}, before it was executed`, error);
-    this.#answer(doneWith(operation, NOTHING));
+    this.#records.keepFailure(done);
+    this.#replies.give(done);
   }
 
   /** Answers of `executed`, which was answered before, and intents of this group are in the journal for good. */
@@ -582,72 +412,19 @@ export class OperationLog implements JournalContents {
       for (const key of keys) changing.remove(key);
       if (done !== null && done.createdKey !== null) changing.remove(done.createdKey);
     }
-    const blocked = this.#blocked;
-    this.#blocked = [];
-    for (const { key, ready } of blocked) this.whenUnchanging(key, ready);
+    this.#waiters.release();
   }
 
   #answerAll(executed: readonly Member[]): void {
     for (const { operation } of executed) this.#hooks.onStep(operation.operation, 'afterReplyRecord');
-    for (const member of executed) this.#answer(doneOf(member));
+    for (const member of executed) this.#replies.give(doneOf(member));
     this.#pacing.noteAnswered(executed.length, this.#waiting.length, performance.now());
-  }
-
-  #answer({ operation, key, results }: Done): void {
-    this.#hooks.onStep(operation, 'beforeAnswer');
-    const given = results.length > 0;
-    const listeners: readonly ReplyListener[] = given
-      ? this.requests.complete(key, results)
-      : this.requests.abandon(key);
-    const status = given ? statusOfResults(results) : 0;
-    for (const listener of listeners) this.#tell(listener, given ? results : null, status);
-  }
-
-  #tell(listener: ReplyListener, results: Uint8Array | null, status: number): void {
-    try {
-      listener(results, status, 0);
-    } catch (error) {
-      this.#hooks.onBug('what waited for an answer', error);
-    }
   }
 
   #executeGroup(): void {
     for (const { operation } of this.#group) this.#hooks.onStep(operation.operation, 'afterIntent');
-    this.#beginParts();
+    this.#group = this.#long.begin(this.#group);
     this.#executeFrom(0);
-  }
-
-  /** Those that take long leave the group. */
-  #beginParts(): void {
-    const group = this.#group;
-    const isLong = ({ plan, partsDone }: Member): boolean => plan.isLong && !partsDone;
-    if (!group.some(isLong)) return;
-    if (this.#inParts.length === 0) this.#nextTurn(() => this.#executePart());
-    this.#inParts.push(...group.filter(isLong));
-    this.#group = group.filter((member) => !isLong(member));
-  }
-
-  /** Of those that take long, one after the other. */
-  #executePart(): void {
-    const [member] = this.#inParts;
-    if (member === undefined || !this.#allowed()) return;
-    const goesOn = this.#didPart(member);
-    // It may have found that the volume has failed.
-    if (this.#inParts.shift() === undefined) return;
-    member.partsDone = !goesOn;
-    if (goesOn) this.#inParts.push(member);
-    else this.#partsDone.push(member);
-    if (this.#inParts.length > 0) this.#nextTurn(() => this.#executePart());
-    if (!goesOn) this.#schedule();
-  }
-
-  #didPart(member: Member): boolean {
-    try {
-      return member.plan.applyPart();
-    } catch (error) {
-      this.#settleThrown(member, error);
-      return false;
-    }
   }
 
   /**
@@ -661,7 +438,7 @@ export class OperationLog implements JournalContents {
     const begunAt = performance.now();
     for (const member of group.slice(first, end)) {
       if (!this.#allowed()) return;
-      const { createdKey } = this.#execute(member);
+      const { createdKey } = this.#execution.execute(member);
       if (createdKey !== null) this.#volume.changing.add(createdKey);
       this.#hooks.onStep(member.operation.operation, 'afterExecution');
     }
@@ -674,59 +451,6 @@ export class OperationLog implements JournalContents {
     }
     this.phase = 'executed';
     if (this.#flushing === null) this.#flushGroup();
-  }
-
-  #execute(member: Member): Done {
-    const { operation, plan } = member;
-    // A part of it has thrown, or it is half executed.
-    if (member.done !== null) return member.done;
-    const completed = plan.isLong ? this.#settle(member) : null;
-    if (completed !== null) return completed;
-    try {
-      const results = plan.apply(this.#flushes);
-      const { createdKey } = plan;
-      member.done = { operation: operation.operation, key: operation.key, results, createdKey };
-      return member.done;
-    } catch (error) {
-      return this.#settleThrown(member, error);
-    }
-  }
-
-  #settleThrown(member: Member, error: unknown): Done {
-    const { operation, plan } = member;
-    this.#hooks.onBug(`${nameOf(operation)}, while it was executed`, error);
-    const completed = this.#settle(member);
-    if (completed !== null) return completed;
-    this.#flushes.addAll();
-    const { key } = operation;
-    member.done = {
-      operation: operation.operation,
-      key,
-      results: noResults(key),
-      createdKey: plan.createdKey,
-    };
-    return member.done;
-  }
-
-  /** null: it was not begun, or can't be settled. */
-  #settle(member: Member): Done | null {
-    const { operation, plan } = member;
-    const settled = this.#hooks.settle(member.intent, this.#flushes);
-    if (settled.outcome === 'putAside') {
-      this.#hooks.onBug(
-        `${nameOf(operation)} is put aside and may be half executed`,
-        new Error(settled.reason),
-      );
-    }
-    if (settled.outcome !== 'completed') return null;
-    const createdKey = settled.createdKey ?? plan.createdKey;
-    member.done = {
-      operation: operation.operation,
-      key: operation.key,
-      results: settled.results,
-      createdKey,
-    };
-    return member.done;
   }
 
   #flushGroup(): void {
@@ -776,10 +500,8 @@ export class OperationLog implements JournalContents {
     this.#executed.push(...members);
     if (!this.#answersWait) {
       if (!this.#allowed()) return;
-      const answers = [...this.#unrecorded, ...members.map(doneOf)];
-      const appended = this.#hooks.journalDisabled ? 'appended' : this.#append(answers, []);
-      if (appended === 'failed') return;
-      this.#unrecorded = appended === 'appended' ? [] : answers;
+      if (!this.#hooks.journalDisabled && this.#records.appendReplies(members.map(doneOf)) === 'failed')
+        return;
       this.#answerAll(members);
     }
     // The group that was executed meanwhile.
@@ -820,8 +542,7 @@ export class OperationLog implements JournalContents {
   /** JournalContents: operations without an answer, whose intents are in the journal already. */
   *intents(): Iterable<Uint8Array> {
     for (const { intent } of this.#flushing ?? []) yield intent;
-    for (const { intent } of this.#inParts) yield intent;
-    for (const { intent } of this.#partsDone) yield intent;
+    for (const { intent } of this.#long.members()) yield intent;
     for (const { intent, partsDone } of this.#group) if (this.#announced || partsDone) yield intent;
   }
 
@@ -830,27 +551,4 @@ export class OperationLog implements JournalContents {
     const answers = [...this.requests.replies()];
     for (const { key, results } of answers) yield payloadAround(key, results);
   }
-}
-
-function keysOf(members: readonly Member[]): Set<string> {
-  const keys = new Set<string>();
-  for (const { keys: own, done } of members) {
-    for (const key of own) keys.add(key);
-    if (done !== null && done.createdKey !== null) keys.add(done.createdKey);
-  }
-  return keys;
-}
-
-function doneWith({ operation, key }: JournaledOperation, results: Uint8Array): Done {
-  return { operation, key, results, createdKey: null };
-}
-
-/** Of a member that was executed. */
-function doneOf({ operation, done }: Member): Done {
-  if (done === null) throw new Error(`${nameOf(operation)} was not executed`);
-  return done;
-}
-
-function nameOf({ operation, key }: JournaledOperation): string {
-  return `${operation} ${Buffer.from(key, 'latin1').toString('hex')}`;
 }
