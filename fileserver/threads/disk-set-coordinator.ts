@@ -16,33 +16,29 @@
  * `closed` is said only when every thread has said so: a thread that a disk holds in a system call may still write.
  */
 
-import { basename, dirname, join } from 'node:path';
 import type { DiskSetSide } from '../../pair/types.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
-import type {
-  Admission,
-  ConnectionsByAddress,
-  Refusal,
-} from '../connection-limits/connections-by-address.ts';
 import { faultOfExports } from '../exports/export-check.ts';
 import { readMounts } from '../mount/mount-file.ts';
 import { type MountEntry, MountList } from '../mount/mount-list.ts';
-import { Acceptor, PortInUseError } from '../rpc/acceptor.ts';
+import { PortInUseError } from '../rpc/acceptor.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { placeOf, volumesOf } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { ExportRoot } from '../storage/files/export-root.ts';
-import { isMountedVolume } from '../storage/volume/mounted-volume.ts';
 import type { OpenFailure } from '../storage/volume/open-failure.ts';
 import { mustBeDifferent, VolumeOpenError } from '../storage/volume/open-failure.ts';
 import { STALL_NOTICE_MS, StallWatch } from '../storage/volume/stall-watch.ts';
 import type { VolumeAttachment } from '../storage/volume/volume.ts';
 import { bootMs } from '../system/boottime.ts';
-import { close } from '../system/file-calls.ts';
+import { ArrivingClients } from './arriving-clients.ts';
 import { CoordinatedExports } from './coordinated-exports.ts';
+import { CoordinatedFreeze } from './coordinated-freeze.ts';
 import type { DataThreads } from './data-threads.ts';
 import type { CloseMode, DisksMessage, FromDataThread, OpenMessage, Phase } from './messages.ts';
+import { whenMounted } from './mounted-volumes.ts';
+import { ReplyGathering } from './reply-gathering.ts';
 import type {
   AttachedVolume,
   FromDataThreads,
@@ -50,55 +46,12 @@ import type {
   ToVolumeThread,
 } from './thread-messages.ts';
 
-/** Between two looks for a volume that is to be mounted. ms */
-const ATTACHED_LOOK_MS = 20;
 /** How long a failed opening waits for its threads to close before it is reported. ms */
 const GIVE_UP_MS = 1000;
 
 type State = 'opening' | 'serving' | 'quiescing' | 'closed';
-type Reply = Extract<
-  FromDataThreads,
-  {
-    kind:
-      | 'verified'
-      | 'serving'
-      | 'attached'
-      | 'exported'
-      | 'rooted'
-      | 'flushed'
-      | 'frozen'
-      | 'drained'
-      | 'closed';
-  }
->;
-
 /** A message without the session, which is added here. */
 type Untold<T> = T extends unknown ? Omit<T, 'session'> : never;
-
-interface Freeze {
-  readonly id: string;
-  readonly end: NodeJS.Timeout;
-  /** Every volume thread has frozen its volumes. */
-  frozen: boolean;
-}
-
-/** A connection. */
-interface Arrival {
-  readonly fd: number;
-  readonly host: string;
-  readonly port: number;
-  readonly number: number;
-  readonly admission: Admission;
-}
-
-interface Gathering {
-  readonly kind: Reply['kind'];
-  /** Number of the change of exports that is answered; null: it is none. */
-  readonly change: number | null;
-  readonly from: Set<number>;
-  readonly replies: Reply[];
-  readonly done: PromiseWithResolvers<Reply[]>;
-}
 
 export class DiskSetCoordinator {
   readonly session: number;
@@ -112,12 +65,8 @@ export class DiskSetCoordinator {
   readonly #volumeThreads: number[];
   #connectionThreads: number[];
   #state: State;
-  #gatherings: Gathering[];
-  #acceptor: Acceptor | null;
-  /** Connections that have come while the disk set was opening, in order. */
-  #arrivals: Arrival[];
-  /** Connections so far. */
-  #accepted: number;
+  readonly #replies: ReplyGathering;
+  readonly #clients: ArrivingClients;
   /** Memory of ConnectionOrder, for all threads. */
   readonly #order: SharedArrayBuffer;
   #mounts: MountList | null;
@@ -125,9 +74,7 @@ export class DiskSetCoordinator {
   #closing: Promise<void> | null;
   /** `fault` or `halted` was said. */
   #faulted: boolean;
-  #freeze: Freeze | null;
-  /** performance.now() at the end of the last freeze. */
-  #thawedAtMs: number;
+  readonly #freeze: CoordinatedFreeze;
   readonly #stalls: StallWatch;
   readonly #exports: CoordinatedExports;
   /** That have come while it was being opened; null: none have. */
@@ -151,23 +98,32 @@ export class DiskSetCoordinator {
     this.#volumeThreads = threads.volumeThreadsFor(message.diskSet, message.volumes.length);
     this.#connectionThreads = [];
     this.#state = 'opening';
-    this.#gatherings = [];
-    this.#acceptor = null;
-    this.#arrivals = [];
-    this.#accepted = 0;
+    this.#replies = new ReplyGathering();
     this.#order = ConnectionOrder.allocate();
     this.#mounts = null;
     this.#answered = false;
     this.#closing = null;
     this.#faulted = false;
-    this.#freeze = null;
-    this.#thawedAtMs = Number.NEGATIVE_INFINITY;
+    this.#freeze = new CoordinatedFreeze(message.diskSet, post, {
+      freeze: () => {
+        const frozen = this.#replies.gather('frozen', this.#volumeThreads);
+        this.#toVolumeThreads({ kind: 'freeze' });
+        return frozen;
+      },
+      thaw: () => {
+        this.#replies.forget('frozen');
+        this.#toVolumeThreads({ kind: 'thaw' });
+      },
+    });
     this.#keptExports = null;
     this.#exportChanges = 0;
     this.#exports = new CoordinatedExports(message.exports, {
       log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
       onAbsent: (absent) => post({ kind: 'absentExports', diskSet: message.diskSet, exports: absent }),
     });
+    this.#clients = new ArrivingClients(session, threads, this.#exports, (text) =>
+      post({ kind: 'log', diskSet: message.diskSet, level: 'warn', message: text }),
+    );
     this.#stalls = new StallWatch(message.volumeStalledMs ?? 0, {
       log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
       onWaits: (volume, waitedMs) => {
@@ -196,9 +152,11 @@ export class DiskSetCoordinator {
       const fault = this.#faultOf(this.#message.exports);
       if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
       if (this.#message.volumes.some(({ reattached }) => reattached === true))
-        await this.#phase(phases, 'attach', () => this.#attached());
+        await this.#phase(phases, 'attach', () => this.#attach());
       const attachments = await this.#phase(phases, 'verify', () => this.#verify());
-      const port = await this.#phase(phases, 'listen', () => this.#listen());
+      const port = await this.#phase(phases, 'listen', () =>
+        this.#clients.listen(this.#message.host, this.#message.port),
+      );
       await this.#phase(phases, 'replay', () => this.#replay(attachments));
       this.#mustHoldLease('replay');
       await this.#applyKeptExports();
@@ -207,7 +165,7 @@ export class DiskSetCoordinator {
       this.#exports.tellAbsent();
       const uuids = attachments.map(({ spec, ownership }) => [spec.name, ownership.uuid]);
       this.#post({ kind: 'opened', diskSet: this.#side, port, phases, volumes: Object.fromEntries(uuids) });
-      for (const arrival of this.#arrivals.splice(0)) this.#adopt(arrival);
+      this.#clients.handOn();
     } catch (error) {
       if (this.#closing !== null) return;
       await Promise.race([this.#fence(), elapsed(GIVE_UP_MS)]);
@@ -231,57 +189,10 @@ export class DiskSetCoordinator {
     );
   }
 
-  /**
-   * Resolves when every volume that moves from node to node is mounted here. Looking costs microseconds and no disk: the
-   * root of a mounted file system is in memory. Patience counts the time in which the partner could serve: while it could
-   * not, giving up would help nobody.
-   */
-  async #attached(): Promise<void> {
-    const { attachPatienceMs = 0, home } = this.#message;
-    let waitedMs = 0;
-    let lookedAt = performance.now();
-    for (;;) {
-      const volumes = this.#placed();
-      const missing = volumes.find(
-        ({ path, reattached }) =>
-          reattached === true && (this.#directory() === null || !isMountedVolume(path)),
-      );
-      if (missing === undefined) {
-        this.#message = { ...this.#message, volumes };
-        return;
-      }
-      if (this.#closing !== null || !this.#leases.held(this.#side))
-        throw new VolumeOpenError(
-          'RightLost',
-          `${home}: the right to serve ended while waiting for its disks`,
-        );
-      const now = performance.now();
-      if (this.#disks()?.partnerCouldServe === true) waitedMs += now - lookedAt;
-      lookedAt = now;
-      if (waitedMs >= attachPatienceMs)
-        throw new VolumeOpenError(
-          'NotAttached',
-          `volume ${missing.name} of ${home} has not been mounted at ${missing.path} within ${Math.round(waitedMs / 1000)} s: it is still attached elsewhere, or cannot be attached to this node`,
-        );
-      await elapsed(ATTACHED_LOOK_MS);
-    }
-  }
-
-  #directory(): string | null {
-    return this.#disks()?.directory ?? null;
-  }
-
-  /**
-   * Volumes that move have a directory of their own for each of their moves: a mount that an earlier one has left
-   * behind on this node is never taken for the volume. Without word of the directory nothing is ever found.
-   */
-  #placed(): readonly VolumeSpec[] {
-    const directory = this.#directory();
-    return this.#message.volumes.map((volume) =>
-      volume.reattached === true && directory !== null
-        ? { ...volume, path: join(dirname(volume.path), directory, basename(volume.path)) }
-        : volume,
-    );
+  async #attach(): Promise<void> {
+    const mayGoOn = (): boolean => this.#closing === null && this.#leases.held(this.#side);
+    const volumes = await whenMounted(this.#message, this.#disks, mayGoOn);
+    this.#message = { ...this.#message, volumes };
   }
 
   async #verify(): Promise<VolumeAttachment[]> {
@@ -291,7 +202,7 @@ export class DiskSetCoordinator {
       const part = { ...this.#message, volumes: mine, exports: this.#exportsOf(mine, exports) };
       this.#threads.toVolumeThread(thread, { kind: 'verify', session: this.session, part });
     });
-    const replies = await this.#gather('verified', this.#volumeThreads);
+    const replies = await this.#replies.gather('verified', this.#volumeThreads);
     const attachments = replies.flatMap((reply) => (reply.kind === 'verified' ? reply.attachments : []));
     for (const reply of replies) if (reply.kind === 'verified') this.#exports.found(reply.roots);
     mustBeDifferent(
@@ -303,7 +214,7 @@ export class DiskSetCoordinator {
 
   async #replay(attachments: readonly VolumeAttachment[]): Promise<void> {
     const { exports, volumes, diskSet } = this.#message;
-    const serving = this.#gather('serving', this.#volumeThreads);
+    const serving = this.#replies.gather('serving', this.#volumeThreads);
     this.#toVolumeThreads({ kind: 'serve', order: this.#order });
     const [first] = volumes;
     const known = first === undefined ? [] : await readMounts(first.path);
@@ -317,7 +228,7 @@ export class DiskSetCoordinator {
       return { attachment, thread: this.#volumeThreads[placeOf(index, this.#volumeThreads.length)]! };
     });
     this.#connectionThreads = this.#threads.connectionThreads;
-    const attaching = this.#gather('attached', this.#connectionThreads);
+    const attaching = this.#replies.gather('attached', this.#connectionThreads);
     this.#toConnectionThreads({
       kind: 'attach',
       diskSet,
@@ -328,35 +239,6 @@ export class DiskSetCoordinator {
       order: this.#order,
     });
     await Promise.all([serving, attaching]);
-  }
-
-  /**
-   * Clients that look for their server connect during the replay and are answered the moment it ends, instead of with their
-   * next attempt after it. The volumes are verified by then; nothing is answered before they are marked with the new epoch.
-   */
-  #listen(): Promise<number> {
-    const { connections } = this.#threads;
-    const acceptor = new Acceptor({
-      admit: (host) => connections.admit(host, this.#exports.areFor(host)),
-      onLost: (admission) => connections.leave(admission),
-      onRefused: (host) => {
-        const why = connections.why(host, this.#exports.areFor(host)) ?? 'full';
-        const message = whyRefused(host, why, connections);
-        this.#post({ kind: 'log', diskSet: this.#side, level: 'warn', message });
-      },
-      onAccepted: (fd, host, port, admission) => {
-        const arrival = { fd, host, port, number: ++this.#accepted, admission };
-        if (this.#state === 'opening') this.#arrivals.push(arrival);
-        else this.#adopt(arrival);
-      },
-    });
-    this.#acceptor = acceptor;
-    return acceptor.listen(this.#message.host, this.#message.port);
-  }
-
-  #adopt(arrival: Arrival): void {
-    const thread = this.#threads.leastLoaded();
-    this.#threads.toConnectionThread(thread, { kind: 'adopt', session: this.session, ...arrival });
   }
 
   #failure(error: unknown): FromDataThread {
@@ -378,12 +260,12 @@ export class DiskSetCoordinator {
     switch (message.kind) {
       case 'failed': {
         const { reason, message: text, epochFound } = message;
-        this.#abandon(new VolumeOpenError(reason, text, epochFound));
+        this.#replies.abandon(new VolumeOpenError(reason, text, epochFound));
         return;
       }
       case 'fault':
         this.#halt();
-        if (this.#state === 'opening') this.#abandon(new VolumeOpenError('IoError', message.message));
+        if (this.#state === 'opening') this.#replies.abandon(new VolumeOpenError('IoError', message.message));
         else if (!this.#faulted && !this.isClosed) {
           this.#faulted = true;
           const { volume, reason, message: text } = message;
@@ -420,7 +302,7 @@ export class DiskSetCoordinator {
         this.#post({ kind: 'log', diskSet: this.#side, level: message.level, message: message.message });
         return;
       default:
-        this.#replied(from, message);
+        this.#replies.received(from, message);
     }
   }
 
@@ -429,44 +311,6 @@ export class DiskSetCoordinator {
     if (this.#state === 'opening' || this.#closing !== null || this.#faulted) return;
     this.#faulted = true;
     this.#post({ kind: 'halted', diskSet: this.#side });
-  }
-
-  #replied(from: number, message: Reply): void {
-    for (const gathering of this.#gatherings) {
-      if (
-        gathering.kind !== message.kind ||
-        gathering.change !== ('change' in message ? message.change : null)
-      )
-        continue;
-      if (!gathering.from.delete(from)) continue;
-      gathering.replies.push(message);
-      if (gathering.from.size > 0) continue;
-      this.#gatherings = this.#gatherings.filter((one) => one !== gathering);
-      gathering.done.resolve(gathering.replies);
-      return;
-    }
-  }
-
-  /** Resolves when each of the threads has said it. Rejected when the disk set is closed or fails before. */
-  #gather(kind: Reply['kind'], threads: readonly number[], change: number | null = null): Promise<Reply[]> {
-    const done = Promise.withResolvers<Reply[]>();
-    if (threads.length === 0) done.resolve([]);
-    else this.#gatherings.push({ kind, change, from: new Set(threads), replies: [], done });
-    return done.promise;
-  }
-
-  /** Waiting for threads is in vain, but for `closed`. */
-  #abandon(reason: Error): void {
-    const kept: Gathering[] = [];
-    for (const gathering of this.#gatherings) {
-      if (gathering.kind === 'closed') kept.push(gathering);
-      else {
-        // More than one may wait at once, and only the first rejection is looked at.
-        gathering.done.promise.catch(() => {});
-        gathering.done.reject(reason);
-      }
-    }
-    this.#gatherings = kept;
   }
 
   #changeMounts(from: number, change: Extract<FromDataThreads, { kind: 'mountChange' }>['change']): void {
@@ -541,7 +385,7 @@ export class DiskSetCoordinator {
     const change = this.#exportChanges;
     this.#exports.replace(exports);
     this.#toConnectionThreads({ kind: 'exports', exports });
-    const exported = this.#gather('exported', this.#volumeThreads, change);
+    const exported = this.#replies.gather('exported', this.#volumeThreads, change);
     const { volumes } = this.#message;
     this.#volumeThreads.forEach((thread, index) => {
       const mine = volumesOf(volumes, this.#volumeThreads.length, index);
@@ -550,7 +394,7 @@ export class DiskSetCoordinator {
       this.#threads.toVolumeThread(thread, message);
     });
     for (const reply of await exported) if (reply.kind === 'exported') this.#exports.found(reply.roots);
-    const rooted = this.#gather('rooted', this.#connectionThreads, change);
+    const rooted = this.#replies.gather('rooted', this.#connectionThreads, change);
     this.#toConnectionThreads({ kind: 'roots', change, roots: this.#exports.roots });
     await rooted;
     if (this.#state !== 'opening') this.#exports.tellAbsent();
@@ -576,47 +420,18 @@ export class DiskSetCoordinator {
   // ---------------------------------------------------------------------------------------------- freezing
 
   /** Ends with `held`, and later `resumed`; or with `resumed` alone. */
-  async freeze(id: string, msMax: number): Promise<void> {
-    if (this.#freeze?.id === id) return;
-    if (this.#state !== 'serving' || this.#freeze !== null) {
-      const message = this.#freeze === null ? `it is ${this.#state}` : 'another freeze is under way';
-      this.#post({ kind: 'resumed', diskSet: this.#side, id, whole: false, message });
-      return;
-    }
-    const end = setTimeout(() => this.#thaw(`it has lasted ${msMax} ms, as long as it may`), msMax);
-    const freeze = { id, end, frozen: false };
-    this.#freeze = freeze;
-    const standing = this.#gather('frozen', this.#volumeThreads);
-    this.#toVolumeThreads({ kind: 'freeze' });
-    await standing.catch(() => []);
-    if (this.#freeze !== freeze) return;
-    freeze.frozen = true;
-    this.#post({ kind: 'held', diskSet: this.#side, id });
+  freeze(id: string, msMax: number): Promise<void> {
+    return this.#freeze.begin(id, msMax, this.#state === 'serving' ? null : `it is ${this.#state}`);
   }
 
   thaw(id: string): void {
-    if (this.#freeze?.id !== id) return;
-    this.#thaw(this.#freeze.frozen ? '' : 'it had not begun yet');
+    this.#freeze.endOf(id);
   }
 
   /** The time in which it was frozen is not the disk's. */
   #waits(volume: string, waitedMs: number): void {
-    if (this.#freeze !== null) return;
-    const byDiskMs = Math.min(waitedMs, Math.round(performance.now() - this.#thawedAtMs));
+    const byDiskMs = Math.min(waitedMs, Math.round(this.#freeze.thawedForMs));
     if (byDiskMs >= STALL_NOTICE_MS) this.#stalls.waits(volume, byDiskMs);
-  }
-
-  /** `problem`: why it was not whole; empty: it was. */
-  #thaw(problem: string): void {
-    if (this.#freeze === null) return;
-    const { id, end } = this.#freeze;
-    clearTimeout(end);
-    this.#freeze = null;
-    this.#thawedAtMs = performance.now();
-    // A thread that has not got so far yet says so to nobody.
-    this.#gatherings = this.#gatherings.filter(({ kind }) => kind !== 'frozen');
-    this.#toVolumeThreads({ kind: 'thaw' });
-    this.#post({ kind: 'resumed', diskSet: this.#side, id, whole: problem === '', message: problem });
   }
 
   // ---------------------------------------------------------------------------------------------- closing
@@ -624,13 +439,9 @@ export class DiskSetCoordinator {
   /** Nothing more is accepted, read, executed or answered, in any thread. The port is closed before connections end. */
   #halt(): void {
     this.#leases.halt(this.#side);
-    this.#thaw('the disk set is not served any more');
+    this.#freeze.end('the disk set is not served any more');
     this.#stalls.stop();
-    this.#acceptor?.stop();
-    for (const { fd, admission } of this.#arrivals.splice(0)) {
-      close(fd);
-      this.#threads.connections.leave(admission);
-    }
+    this.#clients.refuse();
     this.#toVolumeThreads({ kind: 'halt' });
     this.#toConnectionThreads({ kind: 'halt' });
   }
@@ -638,7 +449,7 @@ export class DiskSetCoordinator {
   /** Ends with `closed`. */
   async close(mode: CloseMode): Promise<void> {
     if (mode === 'quiesce' && this.#state === 'serving') {
-      this.#thaw('the disk set is handed over');
+      this.#freeze.end('the disk set is handed over');
       this.#state = 'quiescing';
       try {
         await this.#quiesce();
@@ -652,14 +463,14 @@ export class DiskSetCoordinator {
   }
 
   async #quiesce(): Promise<void> {
-    const flushed = this.#gather('flushed', this.#volumeThreads);
+    const flushed = this.#replies.gather('flushed', this.#volumeThreads);
     this.#toVolumeThreads({ kind: 'flush' });
     await flushed;
-    this.#acceptor?.stop();
-    const drained = this.#gather('drained', this.#connectionThreads);
+    this.#clients.stop();
+    const drained = this.#replies.gather('drained', this.#connectionThreads);
     this.#toConnectionThreads({ kind: 'drain' });
     await drained;
-    const closed = this.#gather('closed', this.#everyThread());
+    const closed = this.#replies.gather('closed', this.#everyThread());
     this.#toVolumeThreads({ kind: 'close', mode: 'quiesce' });
     this.#toConnectionThreads({ kind: 'close', mode: 'quiesce' });
     await closed;
@@ -676,10 +487,9 @@ export class DiskSetCoordinator {
 
   async #closeAll(): Promise<void> {
     this.#halt();
-    this.#abandon(new VolumeOpenError('RightLost', `${this.#message.home}: closed`));
+    this.#replies.abandon(new VolumeOpenError('RightLost', `${this.#message.home}: closed`));
     // A quiescing that waits for `closed` has asked for it already: who has said it says nothing more.
-    const waiting = this.#gatherings.find(({ kind }) => kind === 'closed');
-    const closed = waiting?.done.promise ?? this.#gather('closed', this.#everyThread());
+    const closed = this.#replies.awaited('closed') ?? this.#replies.gather('closed', this.#everyThread());
     this.#toVolumeThreads({ kind: 'close', mode: 'fence' });
     this.#toConnectionThreads({ kind: 'close', mode: 'fence' });
     await closed;
@@ -688,17 +498,6 @@ export class DiskSetCoordinator {
 
   #everyThread(): number[] {
     return [...this.#volumeThreads, ...this.#connectionThreads];
-  }
-}
-
-function whyRefused(host: string, why: Refusal, { total, max }: ConnectionsByAddress): string {
-  switch (why) {
-    case 'full':
-      return `connections of clients are refused: there are ${total}, and the limit of open files (RLIMIT_NOFILE) allows ${max}; raise it, or look who opens so many`;
-    case 'address':
-      return `connections from ${host} are refused: it has too many of them (there are ${total} of ${max}); look what opens so many there`;
-    case 'stranger':
-      return `connections from ${host} are refused: it is in no export. Add it to the clients of an export, or look who connects there`;
   }
 }
 
