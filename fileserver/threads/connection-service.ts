@@ -28,12 +28,18 @@ import type { Volume } from '../storage/volume/volume.ts';
 import { successionProgram } from '../succession/program.ts';
 import { bootMs } from '../system/boottime.ts';
 import { close } from '../system/file-calls.ts';
+import { describeBug } from './bug-reports.ts';
 import { CallForwarder, VolumeRoute } from './call-forwarder.ts';
 import { CallRouting } from './call-routing.ts';
 import type { HeldUp } from './held-up.ts';
 import type { CloseMode } from './messages.ts';
-import type { Channel, FromDataThreads, RepliesMessage, ToConnectionThread } from './thread-messages.ts';
-import { describeBug, type Told } from './volume-service.ts';
+import type {
+  Channel,
+  FromDataThreads,
+  RepliesMessage,
+  ToConnectionThread,
+  WithoutSession,
+} from './thread-messages.ts';
 
 /** For the last bytes of a connection to be taken by its client, after the last answer. ms */
 const DRAIN_MS = 1000;
@@ -95,7 +101,7 @@ export class ConnectionService {
     return this.#closed;
   }
 
-  #tell(message: Told): void {
+  #tell(message: WithoutSession<FromDataThreads>): void {
     this.#setup.post({ ...message, session: this.session } as FromDataThreads);
   }
 

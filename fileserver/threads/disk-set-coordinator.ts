@@ -44,15 +44,13 @@ import type {
   FromDataThreads,
   ToConnectionThread,
   ToVolumeThread,
+  WithoutSession,
 } from './thread-messages.ts';
 
 /** How long a failed opening waits for its threads to close before it is reported. ms */
 const GIVE_UP_MS = 1000;
 
 type State = 'opening' | 'serving' | 'quiescing' | 'closed';
-/** A message without the session, which is added here. */
-type Untold<T> = T extends unknown ? Omit<T, 'session'> : never;
-
 export class DiskSetCoordinator {
   readonly session: number;
   /** Once volumes that move are there, with the paths at which they are. */
@@ -332,13 +330,13 @@ export class DiskSetCoordinator {
       this.#threads.toVolumeThread(first, { kind: 'mounts', session: this.session, mounts });
   }
 
-  #toVolumeThreads(message: Untold<ToVolumeThread>): void {
+  #toVolumeThreads(message: WithoutSession<ToVolumeThread>): void {
     for (const thread of this.#volumeThreads) {
       this.#threads.toVolumeThread(thread, { ...message, session: this.session } as ToVolumeThread);
     }
   }
 
-  #toConnectionThreads(message: Untold<ToConnectionThread>): void {
+  #toConnectionThreads(message: WithoutSession<ToConnectionThread>): void {
     for (const thread of this.#connectionThreads) {
       this.#threads.toConnectionThread(thread, { ...message, session: this.session } as ToConnectionThread);
     }

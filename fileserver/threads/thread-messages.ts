@@ -43,6 +43,9 @@ interface OfSession {
   readonly session: number;
 }
 
+/** As its sender writes it; the session is added. */
+export type WithoutSession<T> = T extends unknown ? Omit<T, 'session'> : never;
+
 export type ToVolumeThread = OfSession &
   (
     | { readonly kind: 'verify'; readonly part: OpenMessage }

@@ -17,30 +17,30 @@ import { MountFile } from '../mount/mount-file.ts';
 import type { MountEntry } from '../mount/mount-list.ts';
 import { NfsContext } from '../nfs3/nfs-context.ts';
 import { nfs3Program } from '../nfs3/program.ts';
-import { recover, settleIntent } from '../nfs3/recovery.ts';
 import { RpcRegistry } from '../rpc/rpc-program.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
 import { VolumeGate } from '../serving-lease/volume-gate.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
-import { DuplicateRequestCache } from '../storage/duplicate-requests/duplicate-request-cache.ts';
-import { OperationLog } from '../storage/duplicate-requests/operation-log.ts';
+import type { OperationLog } from '../storage/duplicate-requests/operation-log.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
-import type { DataFlusher } from '../storage/flush/data-flusher.ts';
 import { mustBeDifferent, VolumeOpenError } from '../storage/volume/open-failure.ts';
 import { openVolume } from '../storage/volume/open-volume.ts';
 import { OwnerWatch } from '../storage/volume/owner-watch.ts';
 import type { Volume } from '../storage/volume/volume.ts';
 import { failpoints } from '../system/failpoints.ts';
-import { identityCanChange } from '../system/thread-identity.ts';
 import { inBackground, repeat } from '../system/turns.ts';
 import { RefusedError } from '../system/write-gate.ts';
+import { describeBug } from './bug-reports.ts';
 import { CallExecutor } from './call-executor.ts';
 import type { CloseMode, OpenMessage } from './messages.ts';
 import { discardReadings, type Readings } from './prepared-volumes.ts';
-import type { CallsMessage, Channel, FromDataThreads } from './thread-messages.ts';
+import type { CallsMessage, Channel, FromDataThreads, WithoutSession } from './thread-messages.ts';
+import { logNotices } from './volume-notices.ts';
+import { type LogLine, replay } from './volume-replay.ts';
+import { flushUnstable, settle } from './volume-settling.ts';
 
 const TICK_MS = 1000;
 
@@ -57,9 +57,6 @@ export interface VolumeServiceSetup {
   /** To and from the threads that hold connections. */
   readonly connectionThreads: readonly Channel[];
 }
-
-/** A message of either thread, without the session: that is added here. */
-export type Told = FromDataThreads extends infer T ? (T extends unknown ? Omit<T, 'session'> : never) : never;
 
 type State = 'opening' | 'serving' | 'closing' | 'closed';
 
@@ -119,17 +116,15 @@ export class VolumeService {
 
   readonly #mayServe = (): boolean => this.#setup.leases.held(this.#side);
 
-  #tell(message: Told): void {
+  #tell(message: WithoutSession<FromDataThreads>): void {
     this.#setup.post({ ...message, session: this.session } as FromDataThreads);
   }
 
-  #log(level: 'info' | 'warn' | 'error', message: string): void {
-    this.#tell({ kind: 'log', level, message });
-  }
+  readonly #logLine: LogLine = (level, message) => this.#tell({ kind: 'log', level, message });
 
   /** An exception that costs one call, or that no caller awaits. */
   readonly onBug = (error: unknown): void => {
-    this.#log('error', `a request failed: ${describeBug(error)}`);
+    this.#logLine('error', `a request failed: ${describeBug(error)}`);
   };
 
   /** Ends with `verified` or `failed`. */
@@ -223,31 +218,12 @@ export class VolumeService {
       this.volumes.map(({ attachment }) => attachment.ownership.uuid),
     );
     this.#diskSet = new DiskSet(this.volumes, this.#message.exports, this.#setup.limits);
-    for (const volume of this.volumes) this.#describe(volume);
+    for (const volume of this.volumes) logNotices(volume, this.#logLine);
   }
 
   #mustHoldLease(): void {
     if (!this.#stopping && this.#mayServe()) return;
     throw new VolumeOpenError('RightLost', `${this.#message.home}: the right to serve ended while opening`);
-  }
-
-  /** What clients may and may not expect, once, in the log. */
-  #describe(volume: Volume): void {
-    const { name } = volume.spec;
-    for (const warning of volume.warnings) this.#log('warn', warning);
-    if (volume.keyNotice !== null) this.#log('info', volume.keyNotice);
-    const flushes = volume.intents === 'writeOut' ? 'one flush' : 'two flushes';
-    this.#log('info', `volume ${name}: ${flushes} for a group of operations (${volume.intentsReason})`);
-    if (volume.pathIndex !== null) {
-      this.#log(
-        'warn',
-        `volume ${name}: the kernel does not open file handles here (no root, no CAP_DAC_READ_SEARCH, or a file ` +
-          `system without handles); files are found through an index in memory, which large volumes make slow`,
-      );
-    }
-    if (!identityCanChange) {
-      this.#log('warn', `volume ${name}: without root all requests run as uid ${process.geteuid!()}`);
-    }
   }
 
   async #replay(): Promise<void> {
@@ -256,34 +232,15 @@ export class VolumeService {
     this.#mustHoldLease();
     const context = this.#contextOf(diskSet);
     for (const volume of this.volumes) {
-      const cache = new DuplicateRequestCache();
-      const summary = await recover(context, volume, diskSet.table, cache);
-      const log = new OperationLog(volume, diskSet.table, cache, {
+      const log = await replay(volume, context, {
         mayServe: this.#mayServe,
         onStopped: () => this.#leaseExpired(),
         onStep: this.#onStep,
-        settle: (intent, flushes) => diskSet.asRecorded(() => settleIntent(context, intent, flushes)),
-        onBug: (whose, error) =>
-          this.#log('error', `volume ${volume.spec.name}: ${whose}: ${describeBug(error)}`),
-        intents: failpoints.intents ?? volume.intents,
-        journalDisabled: failpoints.journalDisabled === true,
+        log: this.#logLine,
       });
       this.#logs.set(volume, log);
       if (volume.failed)
         throw new VolumeOpenError('IoError', `volume ${volume.spec.name} failed during its replay`);
-      for (const reason of summary.putAside) {
-        this.#log(
-          'error',
-          `volume ${volume.spec.name}: ${reason}. It is put aside and may be half executed; everything else is served`,
-        );
-      }
-      if (summary.answers + summary.completed + summary.forgotten > 0) {
-        this.#log(
-          'info',
-          `volume ${volume.spec.name}: ${summary.answers} answers from the journal; of operations under way ` +
-            `${summary.completed} were found executed, ${summary.forgotten} not begun`,
-        );
-      }
     }
   }
 
@@ -426,9 +383,17 @@ export class VolumeService {
     if (!(await this.#settle(() => true))) return;
     // It is closed all the same: the next owner takes another write verifier.
     this.#writing = this.#declareClean().catch((error: Error) =>
-      this.#log('warn', `${this.#message.home}: not recorded that all is on the disk: ${error.message}`),
+      this.#logLine('warn', `${this.#message.home}: not recorded that all is on the disk: ${error.message}`),
     );
     await this.#writing;
+  }
+
+  /** false: it could not be done, is not ours to do any more, or is no longer `wanted`. */
+  async #settle(wanted: () => boolean): Promise<boolean> {
+    const flusher = this.#context?.flusher;
+    if (flusher === undefined) return false;
+    const writers = { volumes: this.volumes, logs: this.#logs, flusher, mounts: () => this.#mounts };
+    return settle(writers, () => wanted() && !this.isClosed && this.#mayServe());
   }
 
   async #declareClean(): Promise<void> {
@@ -437,65 +402,4 @@ export class VolumeService {
       await volume.declareClean();
     }
   }
-
-  /**
-   * Waits until everything that was begun is on the disk and nothing writes any more: every operation answered and recorded,
-   * nothing unstable, no flush under way, whether its client is still there or not. No more calls come meanwhile. What one of them
-   * waits for may give another one something to do, so they are looked at again until all are so at once. false: it could not be
-   * done, is not ours to do any more, or is no longer `wanted`.
-   */
-  async #settle(wanted: () => boolean): Promise<boolean> {
-    const flusher = this.#context?.flusher;
-    if (flusher === undefined) return false;
-    const goesOn = (): boolean => wanted() && !this.isClosed && this.#mayServe();
-    for (;;) {
-      for (const log of this.#logs.values()) await new Promise<void>((resolve) => log.whenIdle(resolve));
-      if (!goesOn()) return false;
-      await flushUnstable(flusher);
-      await Promise.all(this.volumes.map(flushJournal));
-      await Promise.all(this.volumes.map(({ flushTimes }) => flushTimes.whenEnded()));
-      await this.#mounts?.write();
-      if (!goesOn() || this.volumes.some(({ failed }) => failed)) return false;
-      if (this.#isSettled(flusher)) return true;
-    }
-  }
-
-  #isSettled(flusher: DataFlusher): boolean {
-    const busy = this.volumes.some(({ flushTimes }) => flushTimes.underWay > 0);
-    if (this.#mounts?.isSettled === false) return false;
-    return !busy && !flusher.hasUnstable && [...this.#logs.values()].every(({ isAtRest }) => isAtRest);
-  }
-}
-
-/** A volume of which unstable data may be lost has failed. */
-async function flushUnstable(flusher: DataFlusher): Promise<void> {
-  for (const volume of await flusher.flushUnstable())
-    volume.fail('IoError', `volume ${volume.spec.name}: data could not be flushed`);
-}
-
-/** Also what its opening has left in memory. */
-function flushJournal(volume: Volume): Promise<void> {
-  return new Promise((resolve) => {
-    volume.journal.flush((error) => {
-      if (error !== null)
-        volume.fail(
-          'IoError',
-          `volume ${volume.spec.name}: the journal could not be flushed: ${error.message}`,
-        );
-      resolve();
-    });
-  });
-}
-
-export function describeBug(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
-/** Work without a caller has thrown: into the log, by any service of the thread; without one there is only standard error. */
-export function tellBug(services: Iterable<{ onBug(error: unknown): void }>, error: unknown): void {
-  for (const service of services) {
-    service.onBug(error);
-    return;
-  }
-  console.error(describeBug(error));
 }
