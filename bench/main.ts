@@ -1,7 +1,8 @@
 /**
  * Compares our file server with nfs-ganesha on this machine:
  * `node bench/main.ts [--quick] [--only WORKLOAD]... [--rounds 15] [--server filerpair|ganesha] [--beside CHECKOUT] [--profile DIRECTORY] [--built] [--file-system ext4|xfs|btrfs]`.
- * Writes out/bench.json and a table.
+ * Writes out/bench.json and a table. `--beside` runs all rounds twice, with the directories made in the other order: the place on the
+ * file system counts.
  */
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,10 +16,11 @@ import {
   RecordingDisk,
   workDirectory,
 } from '../e2e/disk/recording-disk.ts';
-import type { Plan } from './comparison.ts';
+import type { ComparisonFigures, Plan, WorkloadFigures } from './comparison.ts';
 import { compare } from './comparison.ts';
 import { workloadNames, workloadsNamed } from './generator/messages.ts';
 import { describeMachine } from './machine.ts';
+import { inBothPlaces } from './places.ts';
 import { startFilerpair } from './servers/filerpair.ts';
 import { ganeshaVersion, startGanesha } from './servers/ganesha.ts';
 import type { ServerUnderTest } from './servers/server-under-test.ts';
@@ -100,15 +102,32 @@ function directoryOf(mounted: LoopMount, server: string): string {
 
 type Data = ((server: string) => string) | undefined;
 
+/** Ours comes first, whichever directory was `madeFirst`. */
+async function startBeside(
+  directory: string,
+  data: Data,
+  checkout: string,
+  madeFirst: 'filerpair' | 'other',
+): Promise<ServerUnderTest[]> {
+  const servers = new Map<string, ServerUnderTest>();
+  const order = madeFirst === 'filerpair' ? ['filerpair', 'other'] : ['other', 'filerpair'];
+  try {
+    for (const name of order) {
+      const peer = name === 'other' ? resolve(checkout) : undefined;
+      servers.set(name, await startOurs(join(directory, name), data?.(name), peer));
+    }
+  } catch (error) {
+    for (const server of servers.values()) await server.stop();
+    throw error;
+  }
+  return [servers.get('filerpair')!, servers.get('other')!];
+}
+
 async function startServers(directory: string, data: Data): Promise<ServerUnderTest[]> {
   const servers: ServerUnderTest[] = [];
   try {
     if (values.server !== 'ganesha')
       servers.push(await startOurs(join(directory, 'filerpair'), data?.('filerpair')));
-    if (values.beside !== undefined) {
-      servers.push(await startOurs(join(directory, 'other'), data?.('other'), resolve(values.beside)));
-      return servers;
-    }
     const version = ganeshaVersion();
     if (values.server !== 'filerpair') {
       if (version === null) console.log('nfs-ganesha is not installed here, so FilerPair is measured alone.');
@@ -142,6 +161,54 @@ function printEnd(log: string): void {
   console.error([`${log}:`, ...lines.slice(-LINES_OF_LOG)].join('\n  '));
 }
 
+interface Run {
+  readonly figures: ComparisonFigures;
+  readonly titles: Readonly<Record<string, string>>;
+}
+
+/** On a file system, and in directories, of its own. */
+async function run(
+  cache: string,
+  plan: Plan,
+  start: (directory: string, data: Data) => Promise<ServerUnderTest[]>,
+  onWorkload: (figures: WorkloadFigures) => void,
+): Promise<Run> {
+  const directory = mkdtempSync(join(cache, 'bench-'));
+  const disk = await prepareDisk();
+  let servers: ServerUnderTest[] = [];
+  try {
+    servers = await start(directory, disk?.data);
+    const figures = await compare(servers, plan, onWorkload);
+    return { figures, titles: Object.fromEntries(servers.map((server) => [server.name, server.title])) };
+  } catch (error) {
+    // Why a server did not answer stands in its log, which goes with the directory.
+    for (const name of ['filerpair', 'other', 'ganesha']) printEnd(join(directory, name, 'output.log'));
+    throw error;
+  } finally {
+    for (const server of servers) await server.stop();
+    await disk?.remove();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const printRow = (figures: WorkloadFigures): void => console.log(tableRow(figures));
+
+/** Beside another revision: twice, with the directories in both places. */
+async function runBeside(cache: string, plan: Plan, checkout: string): Promise<Run> {
+  const place = (madeFirst: 'filerpair' | 'other'): Promise<Run> =>
+    run(
+      cache,
+      plan,
+      (directory, data) => startBeside(directory, data, checkout, madeFirst),
+      () => {},
+    );
+  const first = await place('filerpair');
+  const second = await place('other');
+  const figures = inBothPlaces(first.figures, second.figures);
+  for (const workload of figures.workloads) printRow(workload);
+  return { figures, titles: second.titles };
+}
+
 async function main(): Promise<void> {
   const [connections, depth] = [Number(values.connections), Number(values.depth)];
   const length = values.quick ? QUICK : FULL;
@@ -153,39 +220,21 @@ async function main(): Promise<void> {
     ...length,
     rounds,
   };
+  const { beside } = values;
   const cache = join(ROOT, '.cache');
   mkdirSync(cache, { recursive: true });
-  const directory = mkdtempSync(join(cache, 'bench-'));
   const machine = describeMachine();
   console.log(`${machine.cores} cores (${machine.processor}), ${machine.kernel}, Node ${machine.node}`);
-  const disk = await prepareDisk();
-  let servers: ServerUnderTest[] = [];
-  try {
-    servers = await startServers(directory, disk?.data);
-    console.log(tableHead(values.beside === undefined ? 'nfs-ganesha' : 'other revision'));
-    const figures = await compare(servers, plan, (workload) => console.log(tableRow(workload)));
-    for (const line of memoryLines(figures)) console.log(line);
-    const titles = Object.fromEntries(servers.map((server) => [server.name, server.title]));
-    const dataOn = { fileSystem: values['file-system'] ?? 'of .cache', flushMs: values['flush-ms'] ?? '' };
-    const result = {
-      measuredAt: new Date().toISOString(),
-      machine,
-      dataOn,
-      servers: titles,
-      plan,
-      ...figures,
-    };
-    mkdirSync(join(ROOT, 'out'), { recursive: true });
-    writeFileSync(join(ROOT, 'out/bench.json'), `${JSON.stringify(result, null, 2)}\n`);
-  } catch (error) {
-    // Why a server did not answer stands in its log, which goes with the directory.
-    for (const name of ['filerpair', 'other', 'ganesha']) printEnd(join(directory, name, 'output.log'));
-    throw error;
-  } finally {
-    for (const server of servers) await server.stop();
-    await disk?.remove();
-    rmSync(directory, { recursive: true, force: true });
-  }
+  console.log(tableHead(beside === undefined ? 'nfs-ganesha' : 'other revision'));
+  const { figures, titles } =
+    beside === undefined
+      ? await run(cache, plan, startServers, printRow)
+      : await runBeside(cache, plan, beside);
+  for (const line of memoryLines(figures)) console.log(line);
+  const dataOn = { fileSystem: values['file-system'] ?? 'of .cache', flushMs: values['flush-ms'] ?? '' };
+  const result = { measuredAt: new Date().toISOString(), machine, dataOn, servers: titles, plan, ...figures };
+  mkdirSync(join(ROOT, 'out'), { recursive: true });
+  writeFileSync(join(ROOT, 'out/bench.json'), `${JSON.stringify(result, null, 2)}\n`);
 }
 
 main().catch((error: Error) => {
