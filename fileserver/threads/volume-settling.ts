@@ -9,15 +9,15 @@ export interface Writers {
   readonly volumes: readonly Volume[];
   readonly logs: ReadonlyMap<Volume, OperationLog>;
   readonly flusher: DataFlusher;
-  /** null: it has not changed, or is kept by another thread. */
+  /** null: it has not changed, or another thread keeps it. */
   readonly mounts: () => MountFile | null;
 }
 
 /**
- * Waits until everything that was begun is on the disk and nothing writes any more: every operation answered and recorded,
- * nothing unstable, no flush under way, whether its client is still there or not. No more calls come meanwhile. What one of them
- * waits for may give another one something to do, so they are looked at again until all are so at once. false: it could not be
- * done, is not ours to do any more, or is no longer wanted (`goesOn`).
+ * Waits until everything that was begun is on the disk and nothing writes any more: every operation answered and recorded, nothing
+ * unstable, no flush under way, whether its client is still there or not. No more calls come meanwhile. What one of them waits for
+ * may give another one something to do. So all are looked at again until they are at rest at once. false: it could not be done, is
+ * not ours to do any more, or is no longer wanted (`goesOn`).
  */
 export async function settle(writers: Writers, goesOn: () => boolean): Promise<boolean> {
   const { volumes, logs, flusher, mounts } = writers;
