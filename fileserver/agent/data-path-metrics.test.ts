@@ -1,6 +1,13 @@
 import { expect, it } from 'vitest';
 import { parseConfig } from '../config/config.ts';
-import { CallMeter, DataFigures, metricsSize, PROCEDURES, VolumeMeter } from '../metrics/data-metrics.ts';
+import {
+  CallMeter,
+  DataFigures,
+  lineOf,
+  metricsSize,
+  publishLabels,
+  VolumeMeter,
+} from '../metrics/data-metrics.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { exportIdOf } from '../storage/handles/file-handle.ts';
 import { dataPathMetrics } from './data-path-metrics.ts';
@@ -23,7 +30,8 @@ const config = parseConfig(
 it('adds up what the threads have counted, for each disk set', async () => {
   const counts = { connections: 2, own: 1, partner: 1 };
   const buffer = new SharedArrayBuffer(metricsSize(counts));
-  const read = PROCEDURES.indexOf('READ');
+  const read = lineOf('READ');
+  publishLabels(buffer);
   const home = exportIdOf('/home');
   for (const thread of [0, 1]) {
     const meter = new CallMeter(buffer, thread, 0);

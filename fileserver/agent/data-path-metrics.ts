@@ -3,7 +3,6 @@ import type { Config } from '../config/config.ts';
 import {
   type DataFigures,
   type ExportFigures,
-  PROCEDURES,
   RESULTS,
   SECONDS,
   slotNumber,
@@ -32,7 +31,7 @@ export function dataPathMetrics(
     'Calls answered. Labels: disk_set, procedure, result (of nfsstat3; refused: no procedure has seen it; internal: SYSTEM_ERR, a fault of the server).',
     function* (): Iterable<Sample> {
       for (const { home, slot } of homes) {
-        for (const [number, procedure] of PROCEDURES.entries()) {
+        for (const [number, procedure] of figures.procedures.entries()) {
           for (const [index, result] of RESULTS.entries()) {
             const count = figures.calls(slot, number, index);
             // OK exists from the beginning; what never happened need not.
@@ -48,7 +47,7 @@ export function dataPathMetrics(
     SECONDS,
     function* () {
       for (const { home, slot } of homes) {
-        for (const [number, procedure] of PROCEDURES.entries()) {
+        for (const [number, procedure] of figures.procedures.entries()) {
           const { counts, ms } = figures.times(slot, number);
           if (counts.some((count) => count > 0)) {
             yield [{ disk_set: home, procedure }, counts, ms / 1000] as const;

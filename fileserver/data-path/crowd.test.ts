@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
-import { PROCEDURES, slotNumber } from '../metrics/data-metrics.ts';
+import { slotNumber } from '../metrics/data-metrics.ts';
 import { Crowd } from './crowd.fixture.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { ROOT, RpcClient } from './rpc-client.fixture.ts';
@@ -67,7 +67,7 @@ test('1,000 idle and 200 slow clients leave a normal one its speed, and memory i
     let read = -1;
     const settled = (): boolean => {
       const before = read;
-      read = thread.figures.calls(slotNumber('local'), PROCEDURES.indexOf('READ'), 0);
+      read = thread.figures.calls(slotNumber('local'), thread.figures.procedures.indexOf('READ'), 0);
       return read === before;
     };
     await expect.poll(settled, { interval: 300, timeout: 25_000 }).toBe(true);

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
-import { PROCEDURES, slotNumber } from '../metrics/data-metrics.ts';
+import { slotNumber } from '../metrics/data-metrics.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
 
@@ -72,7 +72,8 @@ const sent = (client: RpcClient): Promise<unknown> =>
   client.raw(nfs.NFS_PROGRAM, nfs.NFS_V3, nfs.nfsproc3.NULL, () => {});
 const listings = (client: RpcClient, count: number): Promise<unknown>[] =>
   Array.from({ length: count }, () => client.call('READDIRPLUS', { dir, ...PLACE }));
-const listed = (): number => thread.figures.calls(SLOT, PROCEDURES.indexOf('READDIRPLUS'), nfs.NFS3_OK);
+const listed = (): number =>
+  thread.figures.calls(SLOT, thread.figures.procedures.indexOf('READDIRPLUS'), nfs.NFS3_OK);
 
 test('of 720 listings few are executed before the call of another client that came last', async () => {
   const greedyOnes = [greedy, await RpcClient.connect(port), await RpcClient.connect(port)];

@@ -5,7 +5,7 @@ import * as nfs from '../../protocol/nfs3.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from '../data-path/data-thread.fixture.ts';
 import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 import { exportIdOf } from '../storage/handles/file-handle.ts';
-import { PROCEDURES, RESULTS, SECONDS, slotNumber } from './data-metrics.ts';
+import { RESULTS, SECONDS, slotNumber } from './data-metrics.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const how: nfs.createhow3 = { mode: nfs.GUARDED, obj_attributes: { ...nfs.SATTR3_NOTHING, mode: 0o644 } };
@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 function calls(procedure: string, result: (typeof RESULTS)[number]): number {
-  return thread.figures.calls(own, PROCEDURES.indexOf(procedure), RESULTS.indexOf(result));
+  return thread.figures.calls(own, thread.figures.procedures.indexOf(procedure), RESULTS.indexOf(result));
 }
 
 test('calls, results, times, bytes, connections and flushes are counted', async () => {
@@ -59,7 +59,7 @@ test('calls, results, times, bytes, connections and flushes are counted', async 
   expect(calls('LOOKUP', 'NOENT')).toBe(1);
   expect(calls('NULL', 'OK')).toBe(1);
   expect(calls('MOUNT', 'OK')).toBe(3);
-  const { counts, ms } = thread.figures.times(own, PROCEDURES.indexOf('WRITE'));
+  const { counts, ms } = thread.figures.times(own, thread.figures.procedures.indexOf('WRITE'));
   expect(counts.length).toBe(SECONDS.length + 1);
   expect(counts.reduce((a, b) => a + b)).toBe(3);
   expect(ms).toBeGreaterThan(0);

@@ -2,19 +2,30 @@
  * Figures of the data path, in memory that its threads share with the agent's. Each thread counts in a block of its own, without
  * locks and without messages. The agent adds the blocks up when it is asked for metrics. A call costs a few additions.
  */
-import { nfsproc3 } from '../../protocol/nfs3.ts';
 import { placeOf, type ThreadCounts } from '../settings/thread-counts.ts';
 
 // Connection threads have, for each disk set, a block of calls, times and bytes; volume threads one of their volumes.
 
-/** Labels of procedures, by number; MOUNT's together are the last. */
-export const PROCEDURES: readonly string[] = [...namesByNumber(), 'MOUNT'];
-export const MOUNT_PROCEDURE = PROCEDURES.length - 1;
+/** Labels of procedures that are told apart, and bytes of each. */
+const PROCEDURES_MAX = 40;
+const LABEL_SIZE = 16;
+const LABELS_SIZE = PROCEDURES_MAX * LABEL_SIZE;
 
-function namesByNumber(): string[] {
-  const names: string[] = [];
-  for (const [name, number] of Object.entries(nfsproc3)) names[number] = name;
-  return names;
+const labels: string[] = [];
+
+/** The line of a procedure's label, for CallMeter.called(). RPC programs ask for theirs when they are loaded, in every thread in the same order. */
+export function lineOf(label: string): number {
+  const known = labels.indexOf(label);
+  if (known >= 0) return known;
+  if (labels.length === PROCEDURES_MAX || label.length > LABEL_SIZE)
+    throw new RangeError(`no room for the figures of ${label}`);
+  return labels.push(label) - 1;
+}
+
+/** Of a connection thread: what its lines stand for. The agent's thread loads no RPC program. */
+export function publishLabels(buffer: SharedArrayBuffer): void {
+  const bytes = new Uint8Array(buffer, buffer.byteLength - LABELS_SIZE);
+  for (const [line, label] of labels.entries()) bytes.set(Buffer.from(label), line * LABEL_SIZE);
 }
 
 /** Labels of results. Statuses that no others come close to in number have their own. */
@@ -60,9 +71,9 @@ export const EXPORTS_MAX = 64;
 export const VOLUMES_MAX = 16;
 
 const RESULTS_AT = 0;
-const TIMES_AT = RESULTS_AT + PROCEDURES.length * RESULTS.length;
-const SUMS_AT = TIMES_AT + PROCEDURES.length * CLASSES;
-const EXPORTS_AT = SUMS_AT + PROCEDURES.length;
+const TIMES_AT = RESULTS_AT + PROCEDURES_MAX * RESULTS.length;
+const SUMS_AT = TIMES_AT + PROCEDURES_MAX * CLASSES;
+const EXPORTS_AT = SUMS_AT + PROCEDURES_MAX;
 /** Number + 1, calls, bytes read, bytes written. */
 const EXPORT_SIZE = 4;
 const CONNECTIONS_AT = EXPORTS_AT + EXPORTS_MAX * EXPORT_SIZE;
@@ -73,7 +84,7 @@ const VOLUME_BLOCK = VOLUMES_MAX * VOLUME_SIZE;
 
 /** Bytes for all threads. */
 export function metricsSize({ connections, own, partner }: ThreadCounts): number {
-  return 8 * (connections * 2 * CONNECTION_BLOCK + (own + partner) * VOLUME_BLOCK);
+  return 8 * (connections * 2 * CONNECTION_BLOCK + (own + partner) * VOLUME_BLOCK) + LABELS_SIZE;
 }
 
 type Slot = 0 | 1;
@@ -156,20 +167,30 @@ export interface VolumeFigures {
 /** All blocks together, for the thread that serves metrics. */
 export class DataFigures {
   readonly #buffer: SharedArrayBuffer;
+  readonly #all: Float64Array;
   readonly #counts: ThreadCounts;
 
   constructor(buffer: SharedArrayBuffer, counts: ThreadCounts) {
     this.#buffer = buffer;
+    this.#all = new Float64Array(buffer);
     this.#counts = counts;
   }
 
   #sum(slot: Slot, at: number): number {
     let sum = 0;
-    const all = new Float64Array(this.#buffer);
+    const all = this.#all;
     for (let thread = 0; thread < this.#counts.connections; thread++) {
       sum += all[(2 * thread + slot) * CONNECTION_BLOCK + at]!;
     }
     return sum;
+  }
+
+  /** Labels of procedures by their lines, as soon as a connection thread has said them. */
+  get procedures(): readonly string[] {
+    const bytes = Buffer.from(new Uint8Array(this.#buffer, this.#buffer.byteLength - LABELS_SIZE));
+    const label = (line: number): string =>
+      bytes.toString('latin1', line * LABEL_SIZE, (line + 1) * LABEL_SIZE).replaceAll('\0', '');
+    return Array.from({ length: PROCEDURES_MAX }, (_, line) => label(line)).filter((text) => text !== '');
   }
 
   calls(slot: Slot, procedure: number, result: number): number {
@@ -186,7 +207,7 @@ export class DataFigures {
 
   /** Of the export with this number. */
   exported(slot: Slot, number: number): ExportFigures {
-    const all = new Float64Array(this.#buffer);
+    const all = this.#all;
     const figures = { calls: 0, bytesRead: 0, bytesWritten: 0 };
     for (let thread = 0; thread < this.#counts.connections; thread++) {
       const first = (2 * thread + slot) * CONNECTION_BLOCK + EXPORTS_AT;

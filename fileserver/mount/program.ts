@@ -21,7 +21,7 @@ import {
 } from '../../protocol/mount.ts';
 import { AUTH_SYS } from '../../protocol/rpc.ts';
 import type { XdrReader } from '../../protocol/xdr.ts';
-import { MOUNT_PROCEDURE } from '../metrics/data-metrics.ts';
+import { lineOf } from '../metrics/data-metrics.ts';
 import type { Caller } from '../rpc/caller.ts';
 import type { Outcome, RpcCall, RpcProcedure, RpcVersion } from '../rpc/rpc-program.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
@@ -29,6 +29,9 @@ import type { DiskSet } from '../storage/files/disk-set.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { S_IFDIR } from '../system/statx.ts';
 import type { Mounts } from './mount-list.ts';
+
+/** All of its procedures have one line of the metrics. */
+const METER = lineOf('MOUNT');
 
 interface MountContext {
   readonly diskSet: DiskSet;
@@ -44,7 +47,7 @@ export function mountProgram(diskSet: DiskSet, mounts: Mounts): RpcVersion {
   const add = (name: keyof typeof mountproc3, execute: Execute): void => {
     procedures[mountproc3[name]] = {
       name,
-      meter: MOUNT_PROCEDURE,
+      meter: METER,
       runsIn: 'connection',
       handles: 'none',
       isSized: false,
@@ -59,7 +62,7 @@ export function mountProgram(diskSet: DiskSet, mounts: Mounts): RpcVersion {
   add('UMNT', umnt);
   add('UMNTALL', umntall);
   add('EXPORT', exportList);
-  return { program: MOUNT_PROGRAM, version: MOUNT_V3, procedures, meter: MOUNT_PROCEDURE };
+  return { program: MOUNT_PROGRAM, version: MOUNT_V3, procedures, meter: METER };
 }
 
 /** Appendix I §5.2.1. A directory below an export can be mounted too; symbolic links on the way are not followed. */

@@ -3,7 +3,7 @@
  * procedure what its row says.
  */
 import { NFS_PROGRAM, NFS_V3, NFS3_OK, nfsproc3, type nfsproc3Name } from '../../protocol/nfs3.ts';
-import { PROCEDURES } from '../metrics/data-metrics.ts';
+import { lineOf } from '../metrics/data-metrics.ts';
 import {
   type Handles,
   type RpcProcedure,
@@ -37,6 +37,7 @@ import { write } from './write.ts';
 
 interface Row {
   readonly name: nfsproc3Name;
+  readonly meter: number;
   readonly runsIn: RunsIn;
   readonly handles: Handles;
   readonly isSized: boolean;
@@ -50,6 +51,7 @@ interface Row {
 /** Where nothing else is said: it asks about one object and waits for a disk only where it has to. */
 const row = (name: nfsproc3Name, handler: Handler, other: Partial<Row> = {}): Row => ({
   name,
+  meter: lineOf(name),
   runsIn: 'either',
   handles: 'one',
   isSized: false,
@@ -105,7 +107,6 @@ export function nfs3Program(context: NfsContext): RpcVersion {
   for (const { handler, journaled: _, ...rest } of rows) {
     procedures[nfsproc3[rest.name]] = {
       ...rest,
-      meter: PROCEDURES.indexOf(rest.name),
       execute: (call) => handler(call, context),
     };
   }

@@ -6,7 +6,7 @@
 import { performance } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { groupsOf } from '../groups/group-directory.ts';
-import { CallMeter, slotNumber } from '../metrics/data-metrics.ts';
+import { CallMeter, publishLabels, slotNumber } from '../metrics/data-metrics.ts';
 import { AdaptivePoller } from '../rpc/adaptive-poller.ts';
 import type { ConnectionMemory } from '../rpc/connection.ts';
 import { LongRecords } from '../rpc/long-records.ts';
@@ -33,6 +33,7 @@ const INPUT_SIZE = 64 * 1024;
 const TICK_MS = 1000;
 
 export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): void {
+  publishLabels(setup.metrics);
   const board = new ThreadBoard(setup.board);
   const leases = new LeaseTable(setup.leases);
   // Where nobody knows it is taken to be rationed.
