@@ -1,5 +1,5 @@
-// Two runs of a comparison with the servers' directories in exchanged places, as one: the place of a directory on its file system
-// counts, in favour of one server in the first run and of the other in the second.
+// One comparison of two runs, in the second of which the servers' directories have exchanged their places. The place of a directory
+// on its file system counts: in favour of one server in one run, of the other in the other.
 
 import type { ComparisonFigures, Measured, Ratio, WorkloadFigures } from './comparison.ts';
 
