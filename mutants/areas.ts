@@ -78,6 +78,7 @@ export const AREAS: readonly Area[] = [
       'fileserver/storage/duplicate-requests/duplicate-request-cache.ts',
     ],
     tests: [
+      'fileserver/storage/volume/counted-keys.test.ts',
       'fileserver/storage/duplicate-requests/operation-log.test.ts',
       'fileserver/storage/duplicate-requests/operation-log-calls.test.ts',
       'fileserver/storage/duplicate-requests/duplicate-request-cache.test.ts',
@@ -88,6 +89,7 @@ export const AREAS: readonly Area[] = [
       'fileserver/data-path/exactly-once.test.ts',
     ],
     unitTests: [
+      'fileserver/storage/volume/counted-keys.test.ts',
       'fileserver/storage/duplicate-requests/duplicate-request-cache.test.ts',
       'fileserver/storage/duplicate-requests/operation-log.test.ts',
       'fileserver/storage/duplicate-requests/operation-log-calls.test.ts',
@@ -162,6 +164,7 @@ export const AREAS: readonly Area[] = [
     tests: [
       'fileserver/nfs3/recent-writes.test.ts',
       'fileserver/nfs3/write.test.ts',
+      'fileserver/nfs3/journaled-call.test.ts',
       'fileserver/callers/connection-order.test.ts',
       'fileserver/threads/call-executor.test.ts',
       'fileserver/data-path/waiting-calls.test.ts',
@@ -173,6 +176,7 @@ export const AREAS: readonly Area[] = [
       'fileserver/nfs3/recent-writes.test.ts',
       'fileserver/callers/connection-order.test.ts',
       'fileserver/nfs3/write.test.ts',
+      'fileserver/nfs3/journaled-call.test.ts',
       'fileserver/threads/call-executor.test.ts',
       'fileserver/data-path/waiting-calls.test.ts',
       'fileserver/data-path/duplicate-writes.test.ts',

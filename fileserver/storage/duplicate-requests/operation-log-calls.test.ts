@@ -11,6 +11,7 @@ import type { FileTable } from '../files/file-table.ts';
 import type { Journal } from '../journal/journal.ts';
 import { createJournal } from '../journal/journal-files.ts';
 import { decodeIntentRecord, encodeIntentRecord, resultsToKeep } from '../journal/journal-payloads.ts';
+import { PAYLOAD_SIZE_MAX } from '../journal/journal-records.ts';
 import { openJournal } from '../journal/open-journal.ts';
 import { CountedKeys } from '../volume/counted-keys.ts';
 import type { Volume } from '../volume/volume.ts';
@@ -150,7 +151,7 @@ let changing: CountedKeys;
 let volume: Volume;
 let queue: OperationLog;
 /** What hooks and the volume say. */
-let may: { serve: boolean; own: boolean; overlap: boolean };
+let may: { serve: boolean; own: boolean; overlap: boolean; gatherMs: number };
 let shortage: VolumeFailure | null;
 let lends: boolean;
 let settled: Settled;
@@ -167,7 +168,7 @@ beforeEach(async () => {
   endsAtOnce = null;
   bugs = [];
   steps = [];
-  may = { serve: true, own: true, overlap: false };
+  may = { serve: true, own: true, overlap: false, gatherMs: 0 };
   shortage = null;
   lends = false;
   settled = { outcome: 'notBegun' };
@@ -229,7 +230,7 @@ function begin(): void {
   };
   queue = new OperationLog(volume, {} as FileTable, cache, hooks, {
     mayOverlap: () => may.overlap,
-    gatherMs: () => 0,
+    gatherMs: () => may.gatherMs,
     noteAnswered: () => {},
     noteFlush: () => {},
     noteExecution: () => {},
@@ -398,6 +399,25 @@ describe('a group', () => {
     expect(events.filter((event) => event.endsWith('answered'))).toHaveLength(60);
   });
 
+  test('that has come while another one was recorded is executed beside that one’s flush', async () => {
+    may.overlap = true;
+    intents = 'writeOut';
+    begin();
+    let recorded = (): void => {};
+    vi.spyOn(journal, 'writeOut').mockImplementationOnce((done) => {
+      recorded = () => done(null);
+    });
+    submit('a');
+    await turns();
+    submit('b');
+    await turns();
+    expect(events).toEqual([]);
+    recorded();
+    await turns();
+    expect(events).toEqual(['a executed', 'b executed']);
+    expect(flushes).toHaveLength(1);
+  });
+
   test('beside a flush touches nothing of the one that is flushed, nor what that relies on or has made', async () => {
     may.overlap = true;
     submit('first', { touches: ['x'], reliesOn: ['y'], makes: 'z' });
@@ -461,11 +481,34 @@ describe('an operation that is not executed', () => {
   });
 
   test('because its intent is too long for a record has no answer', async () => {
-    submit('long', { size: 64 * 1024 });
-    submit('fits', { size: 64 * 1024 - 52 });
+    const longest = PAYLOAD_SIZE_MAX - new Operation('fits', { size: 0 }).intent().length;
+    submit('long', { size: longest + 4 });
+    submit('fits', { size: longest });
     await turns();
     expect(events).toEqual(['long unanswered', 'fits executed']);
     expect(bugs[0]).toMatch(/its intent has \d+ bytes, a record at most 65536/);
+  });
+
+  test('is told with its status to who waits for it; without an answer that is 0', async () => {
+    const told: [string, number | null, number][] = [];
+    const refused: Operation[] = [
+      new Operation('fails', {
+        checked: false,
+        answer: resultsToKeep(keyOf('fails'), Uint8Array.of(0, 0, 0, 13), 4),
+      }),
+      new Operation('throws', { throwsIn: 'check' }),
+    ];
+    for (const operation of refused) {
+      cache.admit(operation.key, (results, status) =>
+        told.push([operation.name, results?.length ?? null, status]),
+      );
+      queue.submit(operation);
+    }
+    await turns();
+    expect(told).toEqual([
+      ['fails', expect.any(Number), 13],
+      ['throws', null, 0],
+    ]);
   });
 
   test('because it needs space that the journal needs is refused; one that needs none is executed', async () => {
@@ -590,6 +633,61 @@ describe('without room for the journal', () => {
     await turns();
     // An intent, and no answer again.
     expect(journal.usedSize - used).toBeLessThan(130);
+  });
+
+  test('each answer is recorded once, whether there was room for it at once or not', async () => {
+    const append = journal.append.bind(journal);
+    let recorded = 0;
+    let isFull = false;
+    vi.spyOn(journal, 'append').mockImplementation((replies, announced, contents) => {
+      if (isFull) return -ENOSPC;
+      recorded += replies.length;
+      return append(replies, announced, contents);
+    });
+    submit('a');
+    await settleAll();
+    expect(recorded).toBe(1);
+    submit('b');
+    await turns();
+    isFull = true;
+    await flushed();
+    isFull = false;
+    for (const name of ['c', 'd']) {
+      submit(name);
+      await settleAll();
+    }
+    expect(recorded).toBe(4);
+  });
+
+  test('what was refused is not executed with what is recorded later, and nobody is called twice', async () => {
+    submit('a', { touches: ['x'] });
+    await turns();
+    await flushed();
+    queue.whenIdle(() => events.push('idle'));
+    noRoomOnce();
+    submit('b');
+    queue.whenUnchanging('x', () => events.push('x unchanging'));
+    await settleAll();
+    submit('c');
+    queue.whenIdle(() => events.push('idle again'));
+    await settleAll();
+    submit('d');
+    await settleAll();
+    expect(events).not.toContain('b executed');
+    for (const event of ['idle', 'x unchanging', 'idle again'])
+      expect(
+        events.filter((one) => one === event),
+        event,
+      ).toHaveLength(1);
+  });
+
+  test('with nothing else to record, nothing is written after a group that was refused', async () => {
+    const append = vi.spyOn(journal, 'append').mockReturnValueOnce(-ENOSPC);
+    submit('a');
+    await turns();
+    vi.advanceTimersByTime(10_000);
+    await turns();
+    expect(append).toHaveBeenCalledTimes(1);
   });
 
   test('a record that fails for another reason ends the volume', async () => {
@@ -753,6 +851,32 @@ describe('who waits', () => {
     expect(events).not.toContain('idle');
     await until(() => events.includes('idle'));
     expect(changing.size).toBe(0);
+  });
+
+  test('for the queue while nothing is there to be recorded makes nothing be written', async () => {
+    submit('long', { touches: ['x'], parts: 1000 });
+    await until(() => events.includes('long part'));
+    await flushed();
+    const append = vi.spyOn(journal, 'append');
+    queue.whenUnchanging('x', () => events.push('x unchanging'));
+    queue.whenIdle(() => events.push('idle'));
+    await turns(3);
+    expect(append).not.toHaveBeenCalled();
+  });
+
+  test('for an object while a group is gathered: what was executed is recorded, and not executed again', async () => {
+    submit('a');
+    await turns();
+    may.gatherMs = 1_000_000;
+    submit('b');
+    await flushed();
+    expect(events).toEqual(['a executed', 'a answered']);
+    queue.whenUnchanging('a', () => events.push('a unchanging'));
+    await until(() => events.includes('a unchanging'));
+    may.gatherMs = 0;
+    vi.advanceTimersByTime(1_000_000);
+    await settleAll();
+    expect(events.filter((event) => event.endsWith('executed'))).toEqual(['a executed', 'b executed']);
   });
 
   test('for nobody: the last answers are flushed 20 ms later', async () => {
@@ -1043,6 +1167,15 @@ describe('a volume that is written through', () => {
     expect(events.slice(-2)).toEqual(['long executed', 'long answered']);
   });
 
+  test('is at rest after a group of which nothing was executed', async () => {
+    const append = vi.spyOn(journal, 'append');
+    submit('refused', { checked: false });
+    await turns();
+    expect(events).toEqual(['refused answered']);
+    expect(queue.isAtRest).toBe(true);
+    expect(append).not.toHaveBeenCalled();
+  });
+
   test('answers nothing of what another owner may have seen', async () => {
     submit('a');
     await turns();
@@ -1132,6 +1265,17 @@ describe('an operation that takes long', () => {
     ]);
   });
 
+  test('takes one part a turn, of all that are under way', async () => {
+    submit('one', { parts: 1000 });
+    await until(() => events.includes('one part'));
+    await flushed();
+    submit('other', { parts: 1000 });
+    await until(() => events.includes('other part'));
+    const { length } = events;
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(events.length - length).toBeLessThanOrEqual(22);
+  });
+
   test('waits for nobody, and nobody for it, when its group has no room', async () => {
     submit('long', { parts: 3 });
     await until(() => events.filter((event) => event === 'long part').length === 2);
@@ -1180,6 +1324,25 @@ describe('a new segment of the journal', () => {
     await settleAll();
     expect(events).toContain('next answered');
     expect(seen.slice(0, 2)).toEqual([[], ['long']]);
+  });
+
+  test('gets no intent of the group that it is begun for, also after a record without one', async () => {
+    submit('a');
+    await turns();
+    await flushed();
+    // The last answers are recorded.
+    vi.advanceTimersByTime(20);
+    await until(() => changing.size === 0);
+    const append = journal.append.bind(journal);
+    const seen: number[] = [];
+    vi.spyOn(journal, 'append').mockImplementation((replies, announced, contents) => {
+      seen.push([...contents.intents()].length);
+      return append(replies, announced, contents);
+    });
+    submit('b');
+    await turns();
+    expect(events).toContain('b executed');
+    expect(seen).toEqual([0]);
   });
 
   test('gets the intents of what is flushed, half executed and recorded, and no others', async () => {

@@ -378,3 +378,68 @@ test('while more are waited for again, the group begins when that time is over t
   await vi.runAllTimersAsync();
   expect([answered, waits]).toEqual([true, []]);
 });
+
+/** ms by which each question is answered; then none is waited for. */
+function gathering(waits: number[], told: string[] = [], overlaps = false): OperationLog {
+  return makeQueue({
+    mayOverlap: () => overlaps,
+    gatherMs: () => waits.shift() ?? 0,
+    noteAnswered: () => {},
+    noteFlush: () => {},
+    noteExecution: (ms) => told.push(`${ms}`),
+  });
+}
+
+test('a wait that ended early, as enough had come, leaves the next one its time', async () => {
+  flushMs = 20;
+  queue = gathering([5, 0, 5, 0]);
+  const events: string[] = [];
+  submit(() => events.push('first'));
+  await vi.advanceTimersByTimeAsync(1);
+  submit(() => events.push('second'));
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['first', 'second']);
+  submit(() => events.push('third'));
+  await vi.runAllTimersAsync();
+  expect(events).toEqual(['first', 'second', 'third']);
+});
+
+test('a group that was executed while another was flushed is flushed after it', async () => {
+  flushMs = 1000;
+  queue = makeQueue(new AlwaysOverlapping());
+  const events: string[] = [];
+  submit(() => events.push('first'));
+  await vi.advanceTimersByTimeAsync(1);
+  submit(() => events.push('second'));
+  await vi.advanceTimersByTimeAsync(10);
+  expect(groups).toEqual([1]);
+  endFlush();
+  await vi.advanceTimersByTimeAsync(10);
+  expect(groups).toEqual([1, 1]);
+  endFlush();
+  await vi.advanceTimersByTimeAsync(10);
+  expect(events).toEqual(['first', 'second']);
+});
+
+test('what operations take is told of those that were executed: of each slice beside a flush, and never of none', async () => {
+  flushMs = 1000;
+  const told: string[] = [];
+  queue = gathering([], told, true);
+  submit(() => {}, undefined, { parts: 3 });
+  await vi.advanceTimersByTimeAsync(1);
+  expect(told).toEqual([]);
+  await vi.runAllTimersAsync();
+  told.length = 0;
+  submit(() => {});
+  await vi.advanceTimersByTimeAsync(1);
+  for (let i = 0; i < 40; i++)
+    submit(
+      () => {},
+      () => {
+        passedMs += 3;
+      },
+    );
+  await vi.advanceTimersByTimeAsync(20);
+  expect(told.length).toBeGreaterThan(2);
+  expect(new Set(told.slice(1))).toEqual(new Set(['3']));
+});

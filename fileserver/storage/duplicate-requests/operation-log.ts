@@ -284,7 +284,6 @@ export class OperationLog implements JournalContents {
   }
 
   #becomeIdle(): void {
-    this.phase = 'idle';
     // Its end comes back to this.
     if (this.#flushing !== null) return;
     if (this.#executed.length > 0) {
@@ -298,13 +297,7 @@ export class OperationLog implements JournalContents {
 
   #lingerFor(ms: number): void {
     if (this.#frozen) return;
-    this.#linger ??= this.#later(() => this.#lingered(), ms);
-  }
-
-  #lingered(): void {
-    this.#linger = undefined;
-    if (this.#long.isAnyDone) this.#beginGroup();
-    else this.#record();
+    this.#linger ??= this.#later(() => this.#record(), ms);
   }
 
   #stopLingering(): void {
@@ -322,7 +315,7 @@ export class OperationLog implements JournalContents {
     this.#executed = [];
     const recorded = (error: Error | null): void => this.#guarded(() => this.#recorded(error, executed));
     if (this.#hooks.journalDisabled) {
-      this.#announced = this.#group.length > 0;
+      this.#announced = true;
       this.#nextTurn(() => this.#recorded(null, executed));
       return;
     }
