@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { CONNECTIONS_MAX } from '../connection-limits/descriptor-budget.ts';
-import { ConnectionOrder } from './connection-order.ts';
+import { ConnectionOrder, type Place } from './connection-order.ts';
 
 const CLIENT = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
 const OTHER = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 9]);
@@ -42,6 +42,12 @@ test('a client that names itself by zeros alone is nobody: it ends no connection
   order.announce(attacker, new Uint8Array(8));
   expect(order.isCurrent(silent)).toBe(true);
   expect(order.isCurrent(attacker)).toBe(true);
+  const places = [3, 4].map((number) => order.enter(number, '10.0.0.1', number));
+  for (const place of places) order.announce(place, Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 1));
+  expect(
+    places.map((place) => order.isCurrent(place)),
+    'a number that begins with zeros',
+  ).toEqual([false, true]);
 });
 
 test('also when the new one has ended meanwhile', () => {
@@ -80,6 +86,61 @@ test('with more connections than places the rest is served, and never given up',
     order.leave(place);
   }
   expect(places.every((place) => order.isCurrent(place))).toBe(true);
+});
+
+test('where an address lies depends on a secret of each server', () => {
+  const other = new ConnectionOrder(ConnectionOrder.allocate());
+  expect(other.enter(1, '10.0.0.1', 700).address).not.toBe(order.enter(1, '10.0.0.1', 700).address);
+});
+
+test('clients are told apart by all of their number', () => {
+  const places = [1, 2, 3].map((number) => order.enter(number, '10.0.0.1', number));
+  order.announce(places[0]!, CLIENT);
+  order.announce(places[1]!, OTHER);
+  order.announce(places[2]!, Uint8Array.of(9, 2, 3, 4, 5, 6, 7, 8));
+  expect(places.map((place) => order.isCurrent(place))).toEqual([true, true, true]);
+});
+
+test('a connection that is accepted after a younger one of its address and port has come and gone is given up', () => {
+  order.leave(order.enter(2, '10.0.0.1', 700));
+  expect(order.isCurrent(order.enter(1, '10.0.0.1', 700))).toBe(false);
+});
+
+describe('with all places taken but one that is given back', () => {
+  const full = (): Place[] =>
+    Array.from({ length: CONNECTIONS_MAX }, (_, index) => order.enter(100 + index, '10.0.0.1', index));
+
+  test('the next connection has nothing of the one before: neither its number nor its client', () => {
+    for (const client of [
+      CLIENT,
+      Uint8Array.of(0, 0, 0, 0, 5, 6, 7, 8),
+      Uint8Array.of(1, 2, 3, 4, 0, 0, 0, 0),
+    ]) {
+      order = new ConnectionOrder(ConnectionOrder.allocate());
+      const [first, second] = full();
+      order.announce(first!, client);
+      order.leave(first!);
+      const next = order.enter(1, '10.0.0.2', 1);
+      expect(next.place).toBe(first!.place);
+      expect(order.isCurrent(next)).toBe(true);
+      order.announce(second!, client);
+      expect(order.isCurrent(next)).toBe(true);
+    }
+  });
+
+  test('the first place is one like the others', () => {
+    const places = full();
+    const first = places.find(({ place }) => place === 0)!;
+    const last = places.findLast(({ place }) => place !== 0)!;
+    order.announce(first, CLIENT);
+    order.announce(last, CLIENT);
+    expect([order.isCurrent(first), order.isCurrent(last)]).toEqual([
+      first.number > last.number,
+      last.number > first.number,
+    ]);
+    order.leave(first);
+    expect(order.enter(1, '10.0.0.2', 1).place).toBe(0);
+  });
 });
 
 test('no two addresses of a crowd are taken for one', () => {

@@ -143,9 +143,18 @@ test.each([1, 0x1000000])(
   },
 );
 
+test('the first place is one like the others', () => {
+  const writes = new RecentWrites();
+  writes.begin(arrived(0, 1));
+  expect(writes.find(arrived(0, 1))).toBe(0);
+  writes.forget(arrived(0, 1));
+  expect(writes.find(arrived(0, 1))).toBe(-1);
+});
+
 test('one that is running makes room for nobody', () => {
   const writes = new RecentWrites();
   for (let xid = 0; xid < 50_000; xid++) writes.begin(arrived(xid, 1));
+  expect(writes.find(arrived(0, 1)), 'the first').not.toBe(-1);
   const running = Array.from({ length: 50_000 }, (_, xid) => writes.find(arrived(xid, 1))).filter(
     (at) => at >= 0,
   );

@@ -19,6 +19,7 @@ import { assertEventually } from '../../testing/assert-eventually.ts';
 import type { Caller } from '../rpc/caller.ts';
 import { LATER, LEASE_EXPIRED, type RpcCall } from '../rpc/rpc-program.ts';
 import type { FlushOutcome } from '../storage/flush/data-flusher.ts';
+import * as fileCalls from '../system/file-calls.ts';
 import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
 import { type Answer, ServedVolume, statusOf } from './served-volume.fixture.ts';
 import { write } from './write.ts';
@@ -83,6 +84,8 @@ interface Sent {
   /** LATER, LEASE_EXPIRED, or the status. */
   readonly outcome: number;
   readonly answers: Answer[];
+  /** As metrics count it. */
+  readonly byteCount: number;
 }
 
 function send(wanted: Wanted = {}): Sent {
@@ -111,7 +114,7 @@ function send(wanted: Wanted = {}): Sent {
   };
   const outcome = write(call, served.context);
   if (outcome !== LATER && outcome !== LEASE_EXPIRED) answers.push(w.written().slice());
-  return { outcome, answers };
+  return { outcome, answers, byteCount: call.byteCount };
 }
 
 /** Of an answer, to the last byte. */
@@ -181,6 +184,11 @@ test('on a volume that is written through UNSTABLE is DATA_SYNC, and the others 
   expect((await answered({ stable: nfs.FILE_SYNC, xid: 8 })).committed).toBe(nfs.FILE_SYNC);
 });
 
+test('metrics count the bytes of one that succeeds at once, and none of one that fails', () => {
+  expect(send({ stable: nfs.UNSTABLE }).byteCount).toBe(4);
+  expect(send({ stable: nfs.UNSTABLE, xid: 8, count: 3 }).byteCount).toBe(0);
+});
+
 test('of nothing it writes nothing', async () => {
   const { count, status } = await answered({ data: '' });
   expect([status, count, content()]).toEqual([nfs.NFS3_OK, 0, 'old']);
@@ -245,6 +253,23 @@ describe('is answered with', () => {
     expect([results.file_wcc!.before === null, results.file_wcc!.after]).toEqual([false, null]);
   });
 
+  test.each<[string, () => void]>([
+    [
+      'what it needs to write to the file can not be opened',
+      () => vi.spyOn(served.diskSet.table, 'writeFd').mockReturnValueOnce(-constants.errno.ENOSPC),
+    ],
+    [
+      'the disk has no space for the data',
+      () => vi.spyOn(fileCalls, 'writeFrom').mockReturnValueOnce(-constants.errno.ENOSPC),
+    ],
+  ])('NOSPC where %s', async (_what, fail) => {
+    fail();
+    const results = await answered({});
+    expect(results.status).toBe(nfs.NFS3ERR_NOSPC);
+    expect(withAttributes(results)).toBe(true);
+    expect(content()).toBe('old');
+  });
+
   test('STALE where it was removed before its data was flushed', () => {
     const held = heldFlush();
     const { answers } = send();
@@ -282,12 +307,17 @@ describe('is answered with', () => {
 });
 
 describe('a copy', () => {
-  test.each([nfs.UNSTABLE, nfs.FILE_SYNC] as const)(
-    'of one that was executed is answered alike, with the attributes of now, and not executed (%i)',
-    async (stable) => {
-      const first = await answered({ stable });
+  // The XID 0 lies in the first place of those that are remembered.
+  test.each([
+    [nfs.UNSTABLE, 7],
+    [nfs.FILE_SYNC, 7],
+    [nfs.UNSTABLE, 0],
+  ] as const)(
+    'of one that was executed is answered alike, with the attributes of now, and not executed (%i, XID %i)',
+    async (stable, xid) => {
+      const first = await answered({ stable, xid });
       writeFileSync(join(directory, 'file'), 'later');
-      const { outcome, answers } = send({ stable });
+      const { outcome, answers } = send({ stable, xid });
       expect(outcome).toBe(nfs.NFS3_OK);
       const again = decoded(answers[0]);
       expect(again).toMatchObject({ status: nfs.NFS3_OK, count: 4, committed: stable, verf: first.verf });
