@@ -15,7 +15,7 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 function check(text: string): ReturnType<typeof checkLinks> {
   writeFileSync(join(root, 'docs/page.md'), text);
-  return checkLinks(root, 'docs/page.md');
+  return checkLinks(root, 'docs/page.md', ['code.ts', 'folder/file.ts', 'docs/page.md']);
 }
 
 test.each([
@@ -24,6 +24,7 @@ test.each([
   '[`Queue.take`](../code.ts#L42)',
   '[`Queue`](../code.ts#L30)',
   '[elsewhere](https://example.org/x)',
+  '`file.ts` and `folder/file.ts`, and `node code.ts --x`, `*.test.ts`, `{a,b}.ts`, `.ts`',
 ])('finds nothing in %s', (text) => expect(check(text).faults).toEqual([]));
 
 test.each([
@@ -31,6 +32,8 @@ test.each([
   ['\n[x](other.md#what)', 'docs/page.md:2: other.md#what: there is no such heading'],
   ['[`Queue.give`](../code.ts#L42)', 'docs/page.md:1: ../code.ts#L42: the file declares no Queue.give'],
   ['[`Queue`](../code.ts#L3)', 'docs/page.md:1: ../code.ts#L3: Queue is in line 41 now; run "make generate"'],
+  ['\nSee `gone/file.ts`.', 'docs/page.md:2: gone/file.ts: there is no such file'],
+  ['`node gone.ts --seed 1`', 'docs/page.md:1: gone.ts: there is no such file'],
 ])('finds the fault of %s', (text, fault) => expect(check(text).faults).toEqual([fault]));
 
 test('mends the line', () => {

@@ -1,4 +1,7 @@
-/** Links of a Markdown page: does the target exist, and does a link to a line lead to the symbol that its text names? */
+/**
+ * Links of a Markdown page: does the target exist, and does a link to a line lead to the symbol that its text names? And does each
+ * source file exist that the page names in backticks?
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { declarationsOf } from './declarations.ts';
@@ -15,8 +18,11 @@ export interface Checked {
   readonly mended: string;
 }
 
-/** `page`: its path from the root of the repository. */
-export function checkLinks(root: string, page: string): Checked {
+/**
+ * @param page its path from the root of the repository
+ * @param files paths of all files of the repository
+ */
+export function checkLinks(root: string, page: string, files: readonly string[]): Checked {
   const faults: string[] = [];
   const source = readFileSync(join(root, page), 'utf8');
   const mended = source.replace(
@@ -41,7 +47,24 @@ export function checkLinks(root: string, page: string): Checked {
       return `[${text}](${path}#L${line})`;
     },
   );
+  for (const { line, name } of namedFiles(source))
+    if (!files.some((file) => file === name || file.endsWith(`/${name}`)))
+      faults.push(`${page}:${line}: ${name}: there is no such file`);
   return { faults, mended };
+}
+
+/** Source files that stand in backticks, alone or in a command; a page may leave out the beginning of a path. */
+function namedFiles(source: string): { readonly line: number; readonly name: string }[] {
+  return source
+    .split('\n')
+    .flatMap((text, index) =>
+      [...text.matchAll(/`([^`]+)`/g)].flatMap(([, code]) =>
+        [...code!.matchAll(/(?<![\w./*{}-])[\w-][\w./-]*\.ts(?![\w*{}])/g)].map(([name]) => ({
+          line: index + 1,
+          name,
+        })),
+      ),
+    );
 }
 
 function lineOf(root: string, file: string, symbol: string): number | undefined {
