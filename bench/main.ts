@@ -1,9 +1,4 @@
-/**
- * Compares our file server with nfs-ganesha on this machine:
- * `node bench/main.ts [--quick] [--only WORKLOAD]... [--rounds 15] [--server filerpair|ganesha] [--beside CHECKOUT] [--profile DIRECTORY] [--built] [--file-system ext4|xfs|btrfs]`.
- * Writes out/bench.json and a table. `--beside` runs all rounds twice, with the directories made in the other order: the place on the
- * file system counts.
- */
+/** Compares our file server with nfs-ganesha on this machine. Writes out/bench.json and a table. */
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -26,6 +21,10 @@ import { ganeshaVersion, startGanesha } from './servers/ganesha.ts';
 import type { ServerUnderTest } from './servers/server-under-test.ts';
 import { memoryLines, tableHead, tableRow } from './table.ts';
 
+// node bench/main.ts [--quick] [--only WORKLOAD]... [--rounds 15] [--server filerpair|ganesha] [--beside CHECKOUT]
+//                    [--profile DIRECTORY] [--built] [--file-system ext4|xfs|btrfs] [--flush-ms 5]
+//
+// With --beside all rounds run twice, the second time with the directories made in the other order: the place on the file system counts.
 // With --file-system the data of both servers lies on a loop device in memory, on a new file system of its kind (root only); with
 // --flush-ms as well, on one whose flushes take that long. Without, in .cache. --beside CHECKOUT: the peer is the server of
 // another checkout of this project, its packages installed, not nfs-ganesha.

@@ -1,5 +1,7 @@
-// One comparison of two runs, in the second of which the servers' directories have exchanged their places. The place of a directory
-// on its file system counts: in favour of one server in one run, of the other in the other.
+/**
+ * One comparison of two runs, in the second of which the servers' directories have exchanged their places. The place of a
+ * directory on its file system counts: in favour of one server in one run, of the other in the other.
+ */
 
 import type { ComparisonFigures, Measured, Ratio, WorkloadFigures } from './comparison.ts';
 
