@@ -8,10 +8,9 @@
  * memory. In the middle of a long message (a WRITE) it lands where the message is put together, which is where it is executed
  * from: long-records.ts.
  *
- * Back-pressure, for this connection only. Nothing more is handled while OUTPUT_MAX bytes wait for a client that does not read or
- * are to be expected, or while UNANSWERED_MAX calls or HELD_MAX bytes of them wait for a disk. The same holds while any reply
- * waits and the thread's replies together take more memory than they should. For all connections, while they take twice as much:
- * until then those that take nothing have been ended (untaken-replies.ts).
+ * Back-pressure, for this connection only: nothing more is handled beyond the limits of pending-calls.ts. The same holds while any
+ * reply waits and the thread's replies together take more memory than they should. For all connections, while they take twice as
+ * much: until then those that take nothing have been ended (untaken-replies.ts).
  */
 
 import { Socket } from 'node:net';
@@ -28,27 +27,20 @@ import { XdrError, XdrReader } from '../../protocol/xdr.ts';
 import type { ConnectionOrder, Place } from '../callers/connection-order.ts';
 import type { ClientKey } from '../callers/origin.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
-import { type CallMeter, FAILED_INTERNALLY } from '../metrics/data-metrics.ts';
+import type { CallMeter } from '../metrics/data-metrics.ts';
 import type { ReplyListener } from '../storage/duplicate-requests/reply-listener.ts';
 import { nextTurn } from '../system/turns.ts';
 import type { AdaptivePoller } from './adaptive-poller.ts';
+import { CallFigures, type CountedCall } from './call-figures.ts';
 import { ConnectionCaller } from './caller.ts';
 import { Dispatcher, type HeldCalls, type LateReplies, type Services } from './dispatcher.ts';
 import { HalfRecord } from './half-record.ts';
 import type { LongRecords } from './long-records.ts';
 import type { OutputSlabs, Slab } from './output-slabs.ts';
-import { type RpcProcedure, SHORT_REPLY_SIZE, UNMETERED } from './rpc-program.ts';
+import { PendingCalls } from './pending-calls.ts';
+import { SHORT_REPLY_SIZE } from './rpc-program.ts';
 import { UntakenReplies } from './untaken-replies.ts';
 
-/** Bytes of replies that wait for the client; beyond it nothing more is handled. At least one reply of 1 MiB. */
-const OUTPUT_MAX = 4 * 1024 * 1024;
-/** Bytes of long replies to come, of all the thread's connections; beyond it each may have one. */
-const EXPECTED_TOTAL_MAX = 64 * 1024 * 1024;
-/** Calls that wait for a disk, and their bytes. */
-const UNANSWERED_MAX = 1024;
-const HELD_MAX = 4 * 1024 * 1024;
-/** Bytes of calls of all the thread's connections for one volume; beyond it each may have one call waiting. */
-const HELD_TOTAL_MAX = 32 * 1024 * 1024;
 /** Bytes before the results of a procedure: record mark and accepted header. */
 const ANSWER_HEADER_SIZE = 4 + ACCEPTED_HEADER_SIZE;
 /** A client whose machine has vanished is noticed after some minutes. ms */
@@ -89,19 +81,8 @@ export interface ConnectionMemory {
   readonly waitingForGroups: HeldCalls;
 }
 
-/** A call that waits for its answer, as the figures need it. */
-interface Counted {
-  readonly procedure: RpcProcedure | null;
-  readonly meter: number;
-  readonly exportNumber: number;
-  /** performance.now() */
-  readonly arrivedAt: number;
-  /** Bytes that its reply may take, if it is one of the long ones. */
-  readonly expected: number;
-}
-
 interface Answer {
-  readonly counted: Counted;
+  readonly counted: CountedCall;
   /** Of the call. */
   readonly xid: number;
   /** `bytes` is the whole record; otherwise the results alone. */
@@ -129,35 +110,24 @@ export class Connection implements LateReplies {
   /** Slab and place where bytes begin that are not handed to the socket yet. */
   #slab: Slab;
   #unsent: number;
-  /** Calls that are being executed, and the bytes of those that another thread executes. */
-  unanswered: number;
-  #heldSize: number;
-  /** Bytes of long replies that are still to come. */
-  #expectedSize: number;
+  readonly #pending: PendingCalls;
   /** Of the call that is handled now. */
   #replyRoom: number;
-  /** Where the last of them waits, with those of other connections. */
-  #heldWith: HeldCalls | null;
   #answers: Answer[];
   #answersScheduled: boolean;
   #stalled: boolean;
   /** No more messages are taken: the disk set is being closed gracefully. */
   #quiesced: boolean;
   #closed: boolean;
-  /** No reply counts any more. */
-  #gone: boolean;
   /** Something was received since the last tick. */
   #active: boolean;
   /** A call was taken since the last tick. */
   #worked: boolean;
   readonly #halfRecord: HalfRecord;
   readonly #untaken: UntakenReplies;
-  /** null: nothing is counted. */
-  readonly #meter: CallMeter | null;
+  readonly #figures: CallFigures;
   /** When what is handled now was received. performance.now() */
   #arrivedAt: number;
-  /** Procedures and statuses, in turn, of replies that are not handed to the socket yet. */
-  readonly #uncounted: number[];
 
   constructor(
     source: ConnectionSource,
@@ -166,9 +136,8 @@ export class Connection implements LateReplies {
     meter: CallMeter | null,
     hooks: ConnectionHooks,
   ) {
-    this.#meter = meter;
+    this.#figures = new CallFigures(meter);
     this.#arrivedAt = 0;
-    this.#uncounted = [];
     this.id = source.id;
     this.host = source.host;
     this.port = source.port;
@@ -182,17 +151,13 @@ export class Connection implements LateReplies {
     this.#parser = new RecordParser(NFS3_RECORD_SIZE_MAX, memory.longRecords);
     this.#slab = memory.slabs.withRoom(0);
     this.#unsent = this.#slab.w.position;
-    this.unanswered = 0;
-    this.#heldSize = 0;
-    this.#expectedSize = 0;
+    this.#pending = new PendingCalls(memory);
     this.#replyRoom = 0;
-    this.#heldWith = null;
     this.#answers = [];
     this.#answersScheduled = false;
     this.#stalled = false;
     this.#quiesced = false;
     this.#closed = false;
-    this.#gone = false;
     this.#active = false;
     this.#worked = false;
     this.#halfRecord = new HalfRecord();
@@ -218,6 +183,11 @@ export class Connection implements LateReplies {
     return socket;
   }
 
+  /** Calls that are being executed. */
+  get unanswered(): number {
+    return this.#pending.count;
+  }
+
   get clientKey(): ClientKey {
     return this.caller.clientKey;
   }
@@ -241,7 +211,7 @@ export class Connection implements LateReplies {
     if (this.#closed) return;
     this.#closed = true;
     this.#answers = [];
-    this.#expectNothing();
+    this.#pending.expectNothing();
     // A reset fails on a socket that is being shut down, and Node then never closes it (its worker never ends).
     if (this.#socket.writableEnded) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
@@ -272,7 +242,7 @@ export class Connection implements LateReplies {
   #abandon(): void {
     this.#closed = true;
     this.#answers = [];
-    this.#expectNothing();
+    this.#pending.expectNothing();
     this.#socket.destroy();
     this.#memory.longRecords.stopWaiting(this.#onMemory);
     this.#memory.slabs.stopWaiting(this.#onMemory);
@@ -325,7 +295,7 @@ export class Connection implements LateReplies {
       // Not before: what has been received is less than a long message, and to keep it would be a copy.
       if (this.#closed) return;
       if (this.#parser.isStarved) this.#waitForMemory();
-      else if (this.#callsAreFull()) this.#stop();
+      else if (this.#pending.areFull) this.#stop();
     } catch (error) {
       // Out of step with the client, or with ourselves: what it was promised so far it gets, then the end.
       if (!(error instanceof XdrError)) this.#onBug(error);
@@ -340,35 +310,10 @@ export class Connection implements LateReplies {
     this.#replyRoom = this.#registry.replySize(record);
     this.#makeRoom(this.#replyRoom);
     const outcome = this.#dispatcher.handle(record, this.#slab.w);
-    if (outcome === 'answered') this.#countReply();
+    if (outcome === 'answered') this.#figures.answered(this.#dispatcher);
     if (outcome !== 'refused') return true;
     this.#hooks.onLeaseExpired();
     return false;
-  }
-
-  #countReply(): void {
-    const { procedure, meter, exportNumber, status, byteCount } = this.#dispatcher;
-    if (meter === UNMETERED) return;
-    this.#uncounted.push(meter, status);
-    this.#countExport(procedure, exportNumber, byteCount);
-  }
-
-  /** Of one that was answered later. */
-  #countAnswer({ counted, bytes, status, byteCount }: Answer, now: number): void {
-    const { procedure, meter, exportNumber, arrivedAt } = counted;
-    if (meter === UNMETERED) return;
-    this.#meter?.called(meter, bytes === null ? FAILED_INTERNALLY : status, now - arrivedAt);
-    if (bytes !== null) this.#countExport(procedure, exportNumber, byteCount);
-  }
-
-  #countExport(procedure: RpcProcedure | null, exportNumber: number, byteCount: number): void {
-    if (exportNumber < 0 || procedure === null) return;
-    const { moves } = procedure;
-    this.#meter?.exported(
-      exportNumber,
-      moves === 'read' ? byteCount : 0,
-      moves === 'written' ? byteCount : 0,
-    );
   }
 
   /** The slab is everybody's: from here to flush() it is this connection's alone, in one go. */
@@ -385,15 +330,9 @@ export class Connection implements LateReplies {
     this.#unsent = this.#slab.w.position;
   }
 
-  #callsAreFull(): boolean {
-    if (this.unanswered >= UNANSWERED_MAX || this.#heldSize > HELD_MAX) return true;
-    return this.#heldSize > 0 && this.#heldWith !== null && this.#heldWith.heldSize > HELD_TOTAL_MAX;
-  }
-
   #outputIsFull(): boolean {
     const waiting = this.#socket.writableLength + this.#slab.w.position - this.#unsent;
-    if (waiting + this.#expectedSize > OUTPUT_MAX) return true;
-    if (this.#expectedSize > 0 && this.#memory.expectedSize > EXPECTED_TOTAL_MAX) return true;
+    if (this.#pending.repliesAreFull(waiting)) return true;
     const { slabs } = this.#memory;
     return slabs.isFull || (waiting > 0 && slabs.isShort && this.#socket.writableLength > 0);
   }
@@ -429,7 +368,7 @@ export class Connection implements LateReplies {
       this.#waitForRoom();
       return;
     }
-    if (this.#callsAreFull()) return;
+    if (this.#pending.areFull) return;
     this.#stalled = false;
     this.#work();
     if (!this.#stalled && !this.#closed) this.#socket.resume();
@@ -447,81 +386,46 @@ export class Connection implements LateReplies {
       this.#hooks.onLeaseExpired();
       return;
     }
-    this.#countUncounted();
+    this.#figures.sent(this.#arrivedAt);
     slab.inFlight += 1;
     this.#socket.write(slab.w.bytes.subarray(unsent, position), slab.taken);
     this.#hooks.onWritten();
   }
 
-  #countUncounted(): void {
-    const uncounted = this.#uncounted;
-    const meter = this.#meter;
-    if (uncounted.length === 0 || meter === null) return;
-    const ms = performance.now() - this.#arrivedAt;
-    for (let i = 0; i < uncounted.length; i += 2) meter.called(uncounted[i]!, uncounted[i + 1]!, ms);
-    uncounted.length = 0;
-  }
-
-  #counted(): Counted {
-    const { procedure, meter, exportNumber } = this.#dispatcher;
-    const expected = this.#replyRoom > SHORT_REPLY_SIZE ? this.#replyRoom : 0;
-    this.#expect(expected);
-    this.unanswered += 1;
-    return { procedure, meter, exportNumber, arrivedAt: this.#arrivedAt, expected };
-  }
-
-  #expect(size: number): void {
-    if (this.#gone) return;
-    this.#expectedSize += size;
-    this.#memory.expectedSize += size;
-  }
-
-  /** What was expected may never come: it must not count for the thread's other connections. */
-  #expectNothing(): void {
-    this.#expect(-this.#expectedSize);
-    this.#gone = true;
-  }
-
   answerLater(xid: number): ReplyListener {
-    const counted = this.#counted();
-    let answered = false;
-    return (bytes, status, byteCount) => {
-      if (answered) return;
-      answered = true;
-      this.unanswered -= 1;
-      this.#expect(-counted.expected);
-      this.#answer({ counted, xid, whole: false, bytes, status, byteCount });
-    };
+    return this.#pendingAnswer(xid, false, 0, null);
   }
 
   answerForwarded(xid: number, size: number, held: HeldCalls): ReplyListener {
-    const counted = this.#counted();
-    this.#heldSize += size;
-    this.#heldWith = held;
-    held.heldSize += size;
+    return this.#pendingAnswer(xid, true, size, held);
+  }
+
+  #pendingAnswer(xid: number, whole: boolean, size: number, held: HeldCalls | null): ReplyListener {
+    const { procedure, meter, exportNumber } = this.#dispatcher;
+    const expected = this.#replyRoom > SHORT_REPLY_SIZE ? this.#replyRoom : 0;
+    const counted = { procedure, meter, exportNumber, arrivedAt: this.#arrivedAt };
+    const pending = this.#pending;
+    pending.begin(expected);
+    if (held !== null) pending.hold(size, held);
     let answered = false;
     return (bytes, status, byteCount) => {
       if (answered) return;
       answered = true;
-      this.unanswered -= 1;
-      this.#expect(-counted.expected);
-      this.#heldSize -= size;
-      held.heldSize -= size;
-      this.#answer({ counted, xid, whole: true, bytes, status, byteCount });
+      pending.end(expected);
+      if (held !== null) pending.release(size, held);
+      this.#answer({ counted, xid, whole, bytes, status, byteCount });
     };
   }
 
   waitForGroups(uid: number, message: Uint8Array): void {
     const { waitingForGroups: held } = this.#memory;
     const size = message.length;
-    this.unanswered += 1;
-    this.#heldSize += size;
-    this.#heldWith = held;
-    held.heldSize += size;
+    const pending = this.#pending;
+    pending.begin(0);
+    pending.hold(size, held);
     this.#groups?.wait(uid, () => {
-      this.unanswered -= 1;
-      this.#heldSize -= size;
-      held.heldSize -= size;
+      pending.end(0);
+      pending.release(size, held);
       if (this.#closed) return;
       this.#begin();
       if (!this.#handle(new XdrReader(message))) return;
@@ -557,7 +461,8 @@ export class Connection implements LateReplies {
     this.#begin();
     const now = performance.now();
     for (const answer of answers) {
-      this.#countAnswer(answer, now);
+      const { counted, bytes, status, byteCount } = answer;
+      this.#figures.answeredLater(counted, bytes !== null, status, byteCount, now);
       this.#write(answer);
     }
     this.#flush();
