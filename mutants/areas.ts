@@ -139,6 +139,7 @@ export const AREAS: readonly Area[] = [
       'fileserver/nfs3/setattr.ts',
     ],
     tests: [
+      'fileserver/nfs3/journaled-procedure.test.ts',
       'fileserver/nfs3/containment.test.ts',
       'fileserver/nfs3/recovery.test.ts',
       'fileserver/data-path/exactly-once.test.ts',
@@ -146,6 +147,7 @@ export const AREAS: readonly Area[] = [
       'fileserver/nfs3/neighbours.test.ts',
     ],
     unitTests: [
+      'fileserver/nfs3/journaled-procedure.test.ts',
       'fileserver/nfs3/recovery.test.ts',
       'fileserver/nfs3/containment.test.ts',
       'fileserver/data-path/folded-names.test.ts',

@@ -1,0 +1,283 @@
+// What each journaled procedure says before it is executed: what it locks and relies on, what it needs, and why it is refused.
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import * as nfs from '../../protocol/nfs3.ts';
+import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import type { OpenFile } from '../storage/files/open-file.ts';
+import * as setAttributes from '../storage/files/set-attributes.ts';
+import { FlushSet } from '../storage/flush/flush-set.ts';
+import { PathIndex } from '../storage/volume/path-index.ts';
+import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
+import { EVERY_PATH, Request } from './journaled-procedure.ts';
+import { journaledProcedures } from './program.ts';
+import { ServedVolume, statusOf } from './served-volume.fixture.ts';
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const nothing = nfs.SATTR3_NOTHING;
+
+let directory: string;
+let served: ServedVolume;
+
+beforeAll(startIoPool);
+beforeEach(async () => {
+  directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'filerpair-procedure-'));
+  served = await ServedVolume.open(directory, 1);
+  for (const name of ['d', 'e']) {
+    mkdirSync(join(directory, name));
+    writeFileSync(join(directory, name, 'file'), 'content');
+  }
+  linkSync(join(directory, 'd/file'), join(directory, 'd/same'));
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await served.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function file(name: string): OpenFile {
+  const { diskSet } = served;
+  let found = diskSet.rootOf(diskSet.exports.all[0]!);
+  for (const part of name.split('/')) {
+    if (typeof found !== 'string' && part !== '') found = diskSet.lookup(found, bytes(part), SERVER_IDENTITY);
+  }
+  if (typeof found === 'string') throw new Error(found);
+  return found;
+}
+
+function operation<Name extends nfs.Nfs3Name>(name: Name, args: nfs.Nfs3Calls[Name]['args']): Request {
+  const w = new XdrWriter();
+  nfs.nfs3Procedures[name].args.encode(w, args);
+  return served.make(nfs.nfsproc3[name], w.written().slice(), 'k'.padEnd(16, '.'), SERVER_IDENTITY);
+}
+
+const where = (path: string): nfs.diropargs3 => {
+  const at = path.lastIndexOf('/');
+  return { dir: file(path.slice(0, at)).handle, name: bytes(path.slice(at + 1)) };
+};
+const created = (path: string, changes: Partial<nfs.sattr3> = {}) =>
+  operation('CREATE', {
+    where: where(path),
+    how: { mode: nfs.UNCHECKED, obj_attributes: { ...nothing, ...changes } },
+  });
+const made = (path: string) =>
+  operation('MKDIR', { where: where(path), attributes: { ...nothing, mode: 0o750 } });
+const removed = (path: string) => operation('REMOVE', { object: where(path) });
+const moved = (from: string, to: string) => operation('RENAME', { from: where(from), to: where(to) });
+const linked = (path: string, to: string) => operation('LINK', { file: file(path).handle, link: where(to) });
+const set = (path: string, changes: Partial<nfs.sattr3>, guard: nfs.nfstime3 | null = null) =>
+  operation('SETATTR', { object: file(path).handle, new_attributes: { ...nothing, ...changes }, guard });
+
+/** Keys, with the names of this test for objects: "d", and "d>new" for a name in it. */
+function readable(keys: readonly string[]): string[] {
+  const names = ['d', 'e', 'd/file', 'e/file'].filter((name) => existsSync(join(directory, name)));
+  return keys
+    .map((key) => {
+      const name = names.find((one) => key === file(one).key || key.startsWith(`${file(one).key}/`));
+      return name === undefined ? key : key.replace(file(name).key, name).replace(`${name}/`, `${name}>`);
+    })
+    .sort();
+}
+
+/** Files are found by their paths, as on a server without the right to open handles. */
+function byPath(): void {
+  const index = new PathIndex(served.volume.rootFd, file('').key, served.volume.identity);
+  Object.defineProperty(served.volume, 'pathIndex', { value: index });
+}
+
+/** locks, relies on; and the same of a volume with a path index where that differs. */
+test.each<[string, () => Request, string[], string[], (string[] | undefined)?, string[]?]>([
+  ['CREATE', () => created('d/new'), ['d>new'], ['d'], undefined, ['d', EVERY_PATH]],
+  [
+    'CREATE that cuts',
+    () => created('d/file', { size: 3 }),
+    ['d/file', 'd>file'],
+    ['d'],
+    undefined,
+    ['d', EVERY_PATH],
+  ],
+  [
+    'CREATE of what is there',
+    () => created('d/file'),
+    ['d/file', 'd>file'],
+    ['d'],
+    undefined,
+    ['d', EVERY_PATH],
+  ],
+  ['MKDIR', () => made('d/new'), ['d>new'], ['d'], undefined, ['d', EVERY_PATH]],
+  ['REMOVE', () => removed('d/file'), ['d/file', 'd>file'], ['d'], undefined, ['d', EVERY_PATH]],
+  [
+    'RENAME',
+    () => moved('d/file', 'd/new'),
+    ['d/file', 'd>file', 'd>new'],
+    ['d', 'd'],
+    undefined,
+    ['d', 'd', EVERY_PATH],
+  ],
+  [
+    'RENAME to another directory, over what is there',
+    () => moved('d/file', 'e/file'),
+    ['d/file', 'd>file', 'e/file', 'e>file'],
+    ['d', 'e'],
+    ['d/file', 'd>file', 'e/file', 'e>file', EVERY_PATH],
+    ['d', 'e'],
+  ],
+  ['LINK', () => linked('d/file', 'e/new'), ['d/file', 'e>new'], ['e'], undefined, ['e', EVERY_PATH]],
+  ['SETATTR of the size', () => set('d/file', { size: 3 }), ['d/file'], [], undefined, [EVERY_PATH]],
+  ['SETATTR of the mode', () => set('d', { mode: 0o700 }), ['d'], [], ['d', EVERY_PATH], []],
+  ['SETATTR of the owner', () => set('d', { uid: 0 }), ['d'], [], ['d', EVERY_PATH], []],
+  ['SETATTR of the group', () => set('d', { gid: 0 }), ['d'], [], ['d', EVERY_PATH], []],
+])(
+  '%s: what it locks, and what it relies on',
+  (_name, make, locks, relies, pathLocks = locks, pathRelies = relies) => {
+    const check = make().check();
+    expect([readable(check.lockKeys), readable(check.reliesOn)]).toEqual([locks, relies]);
+    byPath();
+    const other = make().check();
+    expect([readable(other.lockKeys), readable(other.reliesOn)]).toEqual([pathLocks, pathRelies]);
+  },
+);
+
+test.each<[string, () => Request, boolean]>([
+  ['CREATE', () => created('d/new'), true],
+  ['CREATE that cuts', () => created('d/file', { size: 3 }), false],
+  ['MKDIR', () => made('d/new'), true],
+  ['REMOVE', () => removed('d/file'), false],
+  ['RENAME', () => moved('d/file', 'd/new'), false],
+  ['LINK', () => linked('d/file', 'e/new'), true],
+  ['SETATTR', () => set('d/file', { size: 3 }), false],
+])('%s: whether it needs space on the disk', (_name, make, needsSpace) => {
+  const { plan } = make().check();
+  expect(plan).toMatchObject({ needsSpace, isLong: false });
+});
+
+test.each<[string, () => Request]>([
+  ['SETATTR', () => set('d/file', { size: 0 })],
+  ['CREATE', () => created('d/file', { size: 0 })],
+])('%s that cuts much off takes long, and is done in parts that end', (_name, make) => {
+  writeFileSync(join(directory, 'd/file'), Buffer.alloc(300 * 1024 * 1024));
+  const steps: string[] = [];
+  served.onStep = (_operation, step) => steps.push(step);
+  const plan = make().check().plan!;
+  expect(plan.isLong).toBe(true);
+  let parts = 0;
+  while (plan.applyPart()) parts += 1;
+  expect(parts).toBeGreaterThan(0);
+  expect(steps).toEqual(new Array(parts).fill('duringExecution'));
+  plan.apply(new FlushSet(served.volume, served.diskSet.table));
+  expect(statSync(join(directory, 'd/file')).size).toBe(0);
+});
+
+describe('is answered without being executed', () => {
+  const ctime = (name: string): nfs.nfstime3 => {
+    const { ctimeNs } = statSync(join(directory, name), { bigint: true });
+    return { seconds: Number(ctimeNs / 1_000_000_000n), nseconds: Number(ctimeNs % 1_000_000_000n) };
+  };
+  test.each<[string, () => Request, number]>([
+    ['CREATE of what is there', () => created('d/file'), nfs.NFS3_OK],
+    ['CREATE of a directory', () => created('/e'), nfs.NFS3ERR_EXIST],
+    ['MKDIR of what is there', () => made('d/file'), nfs.NFS3ERR_EXIST],
+    ['MKDIR of ..', () => made('d/..'), nfs.NFS3ERR_EXIST],
+    ['MKDIR in a file', () => made('d/file/new'), nfs.NFS3ERR_NOTDIR],
+    ['REMOVE of nothing', () => removed('d/new'), nfs.NFS3ERR_NOENT],
+    ['RENAME of nothing', () => moved('d/new', 'd/other'), nfs.NFS3ERR_NOENT],
+    ['RENAME of ..', () => moved('d/..', 'd/new'), nfs.NFS3ERR_INVAL],
+    ['RENAME to .', () => moved('d/file', 'e/.'), nfs.NFS3ERR_INVAL],
+    ['RENAME to another name of the same file', () => moved('d/file', 'd/same'), nfs.NFS3_OK],
+    ['LINK to what is there', () => linked('d/file', 'e/file'), nfs.NFS3ERR_EXIST],
+    ['LINK to itself', () => linked('d/file', 'd/file'), nfs.NFS3ERR_EXIST],
+    ['LINK to ..', () => linked('d/file', 'd/..'), nfs.NFS3ERR_EXIST],
+    ['SETATTR of nothing', () => set('d/file', {}), nfs.NFS3_OK],
+    [
+      'SETATTR with a guard of another second',
+      () => set('d/file', { mode: 0o600 }, { ...ctime('d/file'), seconds: 1 }),
+      nfs.NFS3ERR_NOT_SYNC,
+    ],
+    [
+      'SETATTR with a guard of another nanosecond',
+      () => set('d/file', { mode: 0o600 }, { ...ctime('d/file'), nseconds: 999_999_999 }),
+      nfs.NFS3ERR_NOT_SYNC,
+    ],
+  ])('%s', (_what, make, status) => {
+    const request = make();
+    const { plan, results } = request.check();
+    expect([plan, statusOf(results)]).toEqual([null, status]);
+    // All of it can be decoded, and what is shown of objects is there.
+    const r = new XdrReader(results);
+    const decoded = nfs.nfs3Procedures[request.operation as 'REMOVE'].res.decode(r) as unknown as Record<
+      string,
+      unknown
+    >;
+    r.expectEnd();
+    for (const [name, value] of Object.entries(decoded))
+      if (name.endsWith('_wcc')) expect(value, name).toMatchObject({ before: {}, after: {} });
+    expect(readdirSync(join(directory, 'd'))).toEqual(['file', 'same']);
+  });
+
+  test('whatever cannot look at its objects', () => {
+    for (const make of [
+      () => set('d/file', { mode: 0o600 }),
+      () => linked('d/file', 'e/new'),
+      () => created('d/file', { size: 3 }),
+    ]) {
+      const request = make();
+      vi.spyOn(served.diskSet, 'attributes').mockReturnValue('ioError');
+      const { plan, results } = request.check();
+      vi.restoreAllMocks();
+      expect([plan, statusOf(results)]).toEqual([null, nfs.NFS3ERR_IO]);
+    }
+  });
+});
+
+test('arguments with something behind them are malformed', () => {
+  const { args } = made('d/new');
+  expect(() =>
+    served.make(nfs.nfsproc3.MKDIR, Uint8Array.of(...args, 0, 0, 0, 0), 'k', SERVER_IDENTITY),
+  ).toThrow();
+});
+
+test('a caller to whom the export is closed, and a handle that is none, are refused whenever they are asked about', () => {
+  const { args } = made('d/new');
+  const mkdir = journaledProcedures.get(nfs.nfsproc3.MKDIR)!;
+  const denied = new Request(served.context, 'k'.padEnd(16), mkdir, args, () => 'notAllowed');
+  expect(denied.bind()).toBe('accessDenied');
+  expect(statusOf(denied.check().results)).toBe(nfs.NFS3ERR_ACCES);
+  const none = args.slice();
+  none[20]! ^= 1;
+  const strange = new Request(served.context, 'k'.padEnd(16), mkdir, none, () => SERVER_IDENTITY);
+  expect(strange.check().plan).toBeNull();
+  expect(
+    strange.recover(new XdrReader(new Uint8Array(12)), new FlushSet(served.volume, served.diskSet.table)),
+  ).toBeNull();
+});
+
+test('its files are looked for once, and again when exports have changed', () => {
+  const resolve = vi.spyOn(served.diskSet, 'resolveHandle');
+  const request = set('d/file', { size: 3 });
+  for (let again = 0; again < 3; again++) request.check();
+  expect(resolve).toHaveBeenCalledTimes(1);
+  vi.spyOn(served.diskSet, 'exports', 'get').mockReturnValue({ all: [] } as never);
+  for (let again = 0; again < 3; again++) request.check();
+  expect(resolve).toHaveBeenCalledTimes(2);
+});
+
+test('a change that fails is answered so: what it was to change is told as it was and is', () => {
+  for (const make of [() => set('d/file', { size: 3 }), () => created('d/file', { size: 3 })]) {
+    const request = make();
+    const plan = request.check().plan!;
+    vi.spyOn(setAttributes, 'applyAttributeChanges').mockReturnValueOnce('ioError');
+    const results = plan.apply(new FlushSet(served.volume, served.diskSet.table));
+    vi.restoreAllMocks();
+    expect(statusOf(results)).toBe(nfs.NFS3ERR_IO);
+  }
+});
