@@ -60,7 +60,7 @@ export class GroupRecords {
   appendReplies(replies: readonly Done[]): Appended {
     const all = [...this.#unrecorded, ...replies];
     const appended = this.#append(all, []);
-    if (appended !== 'failed') this.#unrecorded = appended === 'appended' ? [] : all;
+    this.#unrecorded = appended === 'appended' ? [] : all;
     return appended;
   }
 
