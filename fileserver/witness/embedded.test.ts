@@ -195,6 +195,26 @@ it('reads at a file event of its own Lease alone, also in a directory that is ma
   await assertEventually(() => expect(holders).toEqual([null, a]));
 });
 
+it('watches its directory once for all Leases, and no more when it is closed, not even if that comes first', async () => {
+  const watches = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name.startsWith('FSEvent')).length;
+  // Those of tests before this one are closed.
+  await assertEventually(() => expect(watches()).toBe(0));
+  const one = witness();
+  const seen: string[] = [];
+  for (const home of ['filer-a', 'filer-b']) one.watch(home, () => seen.push(home));
+  await assertEventually(() => expect(seen.toSorted()).toEqual(['filer-a', 'filer-b']));
+  await assertEventually(() => expect(watches()).toBe(1));
+  await one.close(1000);
+  await assertEventually(() => expect(watches()).toBe(0));
+  const other = witness();
+  other.watch('filer-a', () => seen.push('again'));
+  await other.close(1000);
+  await assertEventually(() => expect(seen).toContain('again'));
+  await delay(50);
+  expect(watches()).toBe(0);
+});
+
 it('tells nothing more once it is closed', async () => {
   const one = witness(20);
   const holders: (Incarnation | null)[] = [];
@@ -254,7 +274,7 @@ it('tries to note maintenance for the time of a call while others write the Leas
 
 it('a freeze that does not say that it is over goes on', async () => {
   const one = witness();
-  await seenBy(one);
+  expect((await seenBy(one)).record).not.toHaveProperty('freeze');
   changeLease(directory, 'filer-a', JSON.parse('{"standstill":{"id":"s","epoch":1,"msMax":10}}'));
   expect((await seenBy(one)).record.freeze).toEqual({ id: 's', epoch: 1, msMax: 10, over: false });
 });
