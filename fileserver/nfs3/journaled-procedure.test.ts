@@ -1,5 +1,6 @@
 // What each journaled procedure says before it is executed: what it locks and relies on, what it needs, and why it is refused.
 import {
+  chmodSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -7,6 +8,7 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +20,7 @@ import type { OpenFile } from '../storage/files/open-file.ts';
 import * as setAttributes from '../storage/files/set-attributes.ts';
 import { FlushSet } from '../storage/flush/flush-set.ts';
 import { PathIndex } from '../storage/volume/path-index.ts';
-import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
+import { asUser, identityCanChange, SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
 import { EVERY_PATH, Request } from './journaled-procedure.ts';
 import { journaledProcedures } from './program.ts';
 import { ServedVolume, statusOf } from './served-volume.fixture.ts';
@@ -70,6 +72,9 @@ const created = (path: string, changes: Partial<nfs.sattr3> = {}) =>
     where: where(path),
     how: { mode: nfs.UNCHECKED, obj_attributes: { ...nothing, ...changes } },
   });
+const VERIFIER = Uint8Array.of(0, 0, 0, 1, 0, 0, 0, 2);
+const exclusive = (path: string) =>
+  operation('CREATE', { where: where(path), how: { mode: nfs.EXCLUSIVE, verf: VERIFIER } });
 const made = (path: string) =>
   operation('MKDIR', { where: where(path), attributes: { ...nothing, mode: 0o750 } });
 const removed = (path: string) => operation('REMOVE', { object: where(path) });
@@ -114,6 +119,7 @@ test.each<[string, () => Request, string[], string[], (string[] | undefined)?, s
     undefined,
     ['d', EVERY_PATH],
   ],
+  ['CREATE EXCLUSIVE', () => exclusive('d/file'), ['d>file'], ['d'], undefined, ['d', EVERY_PATH]],
   ['MKDIR', () => made('d/new'), ['d>new'], ['d'], undefined, ['d', EVERY_PATH]],
   ['REMOVE', () => removed('d/file'), ['d/file', 'd>file'], ['d'], undefined, ['d', EVERY_PATH]],
   [
@@ -235,6 +241,9 @@ describe('is answered without being executed', () => {
       const { plan, results } = request.check();
       vi.restoreAllMocks();
       expect([plan, statusOf(results)]).toEqual([null, nfs.NFS3ERR_IO]);
+      const r = new XdrReader(results);
+      nfs.nfs3Procedures[request.operation as 'REMOVE'].res.decode(r);
+      r.expectEnd();
     }
   });
 });
@@ -280,4 +289,94 @@ test('a change that fails is answered so: what it was to change is told as it wa
     vi.restoreAllMocks();
     expect(statusOf(results)).toBe(nfs.NFS3ERR_IO);
   }
+});
+
+/** The wcc_data of results that begin with it. */
+function wccOf(results: Uint8Array): { before: unknown; after: unknown } {
+  const r = new XdrReader(results);
+  r.u32();
+  return nfs.wcc_data.decode(r);
+}
+const flushes = (): FlushSet => new FlushSet(served.volume, served.diskSet.table);
+
+test('whose directory cannot be read any more is not executed; attributes from before are not shown', () => {
+  const unread = made('d/new').check().plan!;
+  vi.spyOn(served.context.directory, 'read').mockReturnValueOnce('ioError');
+  const results = unread.apply(flushes());
+  expect([statusOf(results), wccOf(results).before]).toEqual([nfs.NFS3ERR_IO, null]);
+  expect(readdirSync(join(directory, 'd'))).toEqual(['file', 'same']);
+});
+
+test('what was made and cannot be looked up is not said to be made well', () => {
+  const plan = made('d/new').check().plan!;
+  vi.spyOn(served.diskSet, 'lookup').mockReturnValueOnce('ioError');
+  expect(statusOf(plan.apply(flushes()))).toBe(nfs.NFS3ERR_IO);
+});
+
+test('attributes from before are those of its own objects, whatever was checked or refused before it', () => {
+  const what = { type: nfs.NF3REG } as never;
+  const refused = () => operation('MKNOD', { where: where('e/new'), what });
+  const request = set('d/file', { size: 3 });
+  made('d/new').check();
+  expect(wccOf(refused().check().results).before).toBeNull();
+  made('d/new').check();
+  const recovered = request.recover(new XdrReader(new Uint8Array(12)), flushes());
+  expect(wccOf(recovered!.results).before).toBeNull();
+});
+
+test('the record of its intent says the same, whatever was answered since it was checked', () => {
+  const plan = removed('d/file').check().plan!;
+  const intent = plan.intent();
+  removed('d/new').check();
+  expect(plan.intent()).toEqual(intent);
+});
+
+test('refused because its export is gone, it shows nothing of its objects', () => {
+  const request = set('d/file', { size: 3 });
+  request.check();
+  vi.spyOn(served.diskSet, 'exports', 'get').mockReturnValue({ all: [] } as never);
+  vi.spyOn(served.diskSet, 'resolveHandle').mockReturnValue('stale');
+  expect(wccOf(request.check().results)).toEqual({ before: null, after: null });
+});
+
+test('what it has created is named where attributes come late, until they are recorded', () => {
+  const late = created('d/late', { size: 5 }).check().plan!;
+  late.apply(flushes());
+  expect(late.createdKey).toBe(file('d/late').key);
+  const empty = created('d/empty', { size: 0 }).check().plan!;
+  empty.apply(flushes());
+  expect(empty.createdKey).toBeNull();
+});
+
+test('CREATE EXCLUSIVE finds the file that it has made itself by both halves of its verifier, as long as it is empty', () => {
+  exclusive('d/new').check().plan!.apply(flushes());
+  const status = () => statusOf(exclusive('d/new').check().results);
+  const path = join(directory, 'd/new');
+  expect(status()).toBe(nfs.NFS3_OK);
+  for (const [atime, mtime] of [
+    [3, 2],
+    [1, 3],
+  ] as const) {
+    utimesSync(path, atime, mtime);
+    expect(status(), `${atime} ${mtime}`).toBe(nfs.NFS3ERR_EXIST);
+  }
+  writeFileSync(path, 'x');
+  utimesSync(path, 1, 2);
+  expect(status()).toBe(nfs.NFS3ERR_EXIST);
+});
+
+test.runIf(identityCanChange)('root alone gives what it makes to others', () => {
+  created('d/given', { uid: 4711 }).check().plan!.apply(flushes());
+  expect(statSync(join(directory, 'd/given')).uid).toBe(4711);
+  chmodSync(directory, 0o755);
+  chmodSync(join(directory, 'd'), 0o777);
+  const { args } = created('d/own', { uid: 0, gid: 0 });
+  const procedure = journaledProcedures.get(nfs.nfsproc3.CREATE)!;
+  const user = { uid: 4711, gid: 4711, groups: [] };
+  const results = new Request(served.context, 'k'.padEnd(16), procedure, args, () => user)
+    .check()
+    .plan!.apply(flushes());
+  asUser(SERVER_IDENTITY, () => {});
+  expect(statusOf(results)).toBe(nfs.NFS3_OK);
+  expect(statSync(join(directory, 'd/own')).uid).toBe(4711);
 });

@@ -37,6 +37,7 @@ import {
   startIoPool,
 } from '../system/thread-identity.ts';
 import type { Request } from './journaled-procedure.ts';
+import { journaledProcedures } from './program.ts';
 import { planOf, ServedVolume, statusOf } from './served-volume.fixture.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -410,6 +411,15 @@ test('what was settled is on the disk before anything is served, or nothing is',
   await open();
 });
 
+test('everything is flushed after an intent that is put aside: it may be half executed', async () => {
+  recordIntent(create('new'));
+  vi.spyOn(journaledProcedures, 'get').mockReturnValueOnce(undefined);
+  const all = vi.spyOn(FlushSet.prototype, 'addAll');
+  await takeOver();
+  expect(served.summary.putAside).toHaveLength(1);
+  expect(all).toHaveBeenCalled();
+});
+
 test('an intent that the owner before records after its journal was read is settled', async () => {
   const before = served;
   const prepared = await prepareVolume({ name: 'data', path: directory });
@@ -557,6 +567,11 @@ const set = (name: string) => () =>
     new_attributes: { ...nothing, mode: 0o700 },
     guard: null,
   });
+const symlinked = () =>
+  operation('SYMLINK', {
+    where: { dir: file('a').handle, name: bytes('new') },
+    symlink: { symlink_attributes: nothing, symlink_data: bytes('file') },
+  });
 const made = () =>
   operation('MKDIR', {
     where: { dir: file('a').handle, name: bytes('new') },
@@ -570,6 +585,7 @@ test.each<[string, () => Request, string[], string[]]>([
   ['REMOVE', removed, ['a'], ['a']],
   ['RENAME', moved, ['a', 'b'], ['everything']],
   ['LINK', linked, ['b'], ['b', 'b/file']],
+  ['SYMLINK', symlinked, ['a'], ['everything', 'a']],
   ['SETATTR', set('a/file'), ['a/file'], ['a/file']],
   ['SETATTR of a directory', set('a'), ['a'], ['a']],
 ])('%s flushes what makes it durable', async (_name, make, ordered, unordered) => {
