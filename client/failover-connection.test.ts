@@ -374,7 +374,7 @@ describe('bad servers', () => {
     const { connection, events } = client(a, b);
     await eventually('both were tried twice', 60_000, () => a.accepted.length > 2 && b.accepted.length > 2);
     expect(events).toEqual([]);
-    expect(connection.describeFailure()).toMatch(/answers NULL with error; .*no RPC/);
+    expect(connection.describeFailure()).toMatch(/answers NULL with error; .*no valid RPC/);
   });
 
   it('that hang up on a call are dialled with growing pauses, not in a loop', async () => {

@@ -430,7 +430,7 @@ export class FailoverConnection {
       else this.#refuse(from, role, answer.reason);
     } catch (error) {
       if (!(error instanceof XdrError)) throw error;
-      this.#refuse(from, role, `answers with what is no RPC reply: ${error.message}`);
+      this.#refuse(from, role, `answers without a valid RPC reply: ${error.message}`);
     }
   }
 

@@ -165,7 +165,7 @@ export class RecordConnection {
       if (!whole) this.#handlers?.onBytes();
     } catch (error) {
       if (!(error instanceof XdrError)) throw error;
-      this.#end(`the server sent what is no RPC: ${error.message}`);
+      this.#end(`the server sent no valid RPC message: ${error.message}`);
     }
   }
 

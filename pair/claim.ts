@@ -1,16 +1,16 @@
-/**
- * May this server claim a disk set that it does not hold, and should it? Rules R3, R4, R5.
- *
- * The safety of a claim never rests on this function alone: the claim is a compare-and-swap on the version
- * that was seen, so that it fails if the holder has written since. What this function adds is time and
- * proof: after `T + guard` without a write the holder's own renewals give it no lease any more, after
- * `T + guard` without an acknowledgement of ours ours don't, and a dead process needs no lease to run out.
- */
+/** May this server claim a disk set that it does not hold, and should it? Rules R3, R4, R5. */
 import type { Incarnation, ServerName } from './incarnation.ts';
 import { isEarlierRunOfMyContainer, serverOf } from './incarnation.ts';
 import type { LeaseRecord, LeaseSighting } from './lease.ts';
 import { silenceMs } from './right-to-serve.ts';
 import { type PairIdentity, type PairTiming, TransitionCause } from './types.ts';
+
+// A claim is safe without this function: it is a compare-and-swap on the version that was seen, so it fails if the holder has written
+// since. This function decides when a claim may be tried:
+//
+// - T + guard after the holder's last write: its own renewals have expired (R3);
+// - T + guard after our last acknowledgement: the lease that we extended has expired (R3);
+// - at once, if the holder is proven dead (R5).
 
 /** A proof of death as this process got it. */
 export interface KnownDead {

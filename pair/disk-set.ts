@@ -1,22 +1,4 @@
-/**
- * The life of one disk set as one server sees it. Pure: (state, input, context) -> state, effects.
- *
- *                 claim applied                     right ran out, fault, Lease lost
- *    observer --> claiming --> holder ------------------------------> fencing --> observer
- *       |                        |  leaving (stop, giveback)                        ^
- *       |  Lease still names me  v                                                  |
- *       +--> regaining -----> holder(quiescing) --> releasing ----------------------+
- *
- * Where safety lives:
- *  - `leaseUntil` only ever comes from a write that was *applied* or from an acknowledgement by `accepts`,
- *    each dated by when its request was sent (R1).
- *  - `accepts` is null from before a write of ours is sent until one is applied that names an acknowledger:
- *    a write with unknown outcome may still take effect, so nothing that contradicts it may count. Only a write that was
- *    surely not executed leaves it what it was, if no unknown one came before it.
- *  - while `claiming` nothing is acknowledged (see `acknowledge` in server.ts), and a claim with unknown outcome is
- *    repeated until the version it was made against is gone: only then its outcome is known (R3).
- *  - after the lease is cut nothing is served again before the data path has reported that it is closed.
- */
+/** The life of one disk set as one server sees it. Pure: (state, input, context) -> state, effects. */
 import { carriedOut, endRequest, wantedOwner } from './disk-set/answers.ts';
 import { advanceObserver, claimAgain, forgetAnnouncement } from './disk-set/claiming.ts';
 import { leaseRead, leaseWritten, see } from './disk-set/lease-news.ts';
@@ -40,6 +22,22 @@ import { type Incarnation, startedLater } from './incarnation.ts';
 import { released, renewed } from './lease.ts';
 import { renewEveryMs, soloAfterMs } from './right-to-serve.ts';
 import type { Input } from './types.ts';
+
+//                 claim applied                     right ran out, fault, Lease lost
+//    observer --> claiming --> holder ------------------------------> fencing --> observer
+//       |                        |  leaving (stop, giveback)                        ^
+//       |  Lease still names me  v                                                  |
+//       +--> regaining -----> holder(quiescing) --> releasing ----------------------+
+//
+// Where safety lives:
+//  - `leaseUntil` only ever comes from a write that was *applied* or from an acknowledgement by `accepts`,
+//    each dated by when its request was sent (R1).
+//  - `accepts` is null from before a write of ours is sent until one is applied that names an acknowledger:
+//    a write with unknown outcome may still take effect, so nothing that contradicts it may count. Only a write that was
+//    surely not executed leaves it what it was, if no unknown one came before it.
+//  - while `claiming` nothing is acknowledged (see `acknowledge` in server.ts), and a claim with unknown outcome is
+//    repeated until the version it was made against is gone: only then its outcome is known (R3).
+//  - after the lease is cut nothing is served again before the data path has reported that it is closed.
 
 /**
  * One input that concerns this disk set, followed by whatever the passing of time demands.

@@ -1,14 +1,6 @@
 /**
- * Runs the state machine of server.ts: each input is stepped to its end, and what the step decides is carried out through
- * ports, in the order given. Decides nothing itself.
- *
- *   witness, interconnect, data path, clock, people --feed(input)--> step(state, input, now) --effects--> ports
- *
- * This is the one driver: the file server, the simulation and the explorer differ only in the ports they give it. So the
- * order in which a lease and the dead man's switch change (R10) stands here and nowhere else.
- *
- * A port call returns at once and throws nothing that the server could live with. What comes of it, if anything, is fed
- * back as an input: a port may do that during the call, and the input waits until the step is carried out.
+ * Runs the state machine of server.ts: each input is stepped to its end, and what the step decides is carried out through ports,
+ * in the order given. Decides nothing itself.
  */
 import type { Incarnation, ServerName } from './incarnation.ts';
 import type { LeaseOwnership, WrittenVolumes } from './lease.ts';
@@ -16,6 +8,14 @@ import { switchFiresAt } from './right-to-serve.ts';
 import type { ServerState } from './server/state.ts';
 import { nextWakeAt, step } from './server.ts';
 import type { Effect, Holding, Input, PairMessage, TraceEvent } from './types.ts';
+
+//   witness, interconnect, data path, clock, people --feed(input)--> step(state, input, now) --effects--> ports
+//
+// This is the one driver: the file server, the simulation and the explorer differ only in the ports they give it. So the
+// order in which a lease and the dead man's switch change (R10) stands here and nowhere else.
+//
+// A port call returns at once and throws nothing that the server could live with. What comes of it, if anything, is fed
+// back as an input: a port may do that during the call, and the input waits until the step is carried out.
 
 export interface ClockPort {
   /** Ms on CLOCK_BOOTTIME. */
@@ -40,8 +40,8 @@ export interface InterconnectPort {
 
 export interface DataPathPort {
   /**
-   * Every thread may serve the disk set until `until` (exclusive; ms on CLOCK_BOOTTIME); null: not at all, which is answered by
-   * `changesEnded` or, if the disk set is closed sooner, not.
+   * Every thread may serve the disk set until `until` (exclusive; ms on CLOCK_BOOTTIME); null: not at all. `changesEnded` answers
+   * that, unless the disk set is closed sooner.
    */
   grant(home: ServerName, until: number | null): void;
   prepare(home: ServerName, epoch: number | null): void;

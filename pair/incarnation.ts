@@ -1,15 +1,13 @@
-/**
- * An incarnation is one run of one server process: `server/container/run`.
- *
- * Several incarnations of one server can be alive at once: a pod that was replaced while its old node was
- * only cut off from the network still runs. So everything that grants or takes a lease names an
- * incarnation and never a server.
- *
- * The middle part tells the container that the process ran in (on Kubernetes the pod's UID). A kubelet
- * never runs two containers of the same name in one pod, so a younger run in the same container is proof
- * that the earlier ones have ended (rule R5). But a pod is bound to a node's name: another machine that registers
- * under that name runs the same pod, while the first one may only be cut off. So the run tells the machine too.
- */
+/** An incarnation is one run of one server process: `server/container/run`. */
+
+// Several incarnations of one server can be alive at once: a pod that was replaced while its old node was
+// only cut off from the network still runs. So everything that grants or takes a lease names an
+// incarnation and never a server.
+//
+// The middle part tells the container that the process ran in (on Kubernetes the pod's UID). A kubelet
+// never runs two containers of the same name in one pod, so a younger run in the same container is proof
+// that the earlier ones have ended (rule R5). But a pod is bound to a node's name: another machine that registers
+// under that name runs the same pod, while the first one may only be cut off. So the run tells the machine too.
 
 /** `server/container/run`; made only by {@link incarnationOf} and {@link parseIncarnation}. */
 export type Incarnation = string & { readonly __brand: 'Incarnation' };

@@ -77,7 +77,7 @@ describe('two sightings', () => {
     expect(sameParties(held, { ...held, holder: b })).toBe(false);
   });
 
-  test('are ordered by epoch, then by renewal', () => {
+  test('have an order: by epoch, then by renewal', () => {
     expect(notOlder({ ...held, epoch: 4, renewal: 1 }, held)).toBe(true);
     expect(notOlder({ ...held, epoch: 2, renewal: 99 }, held)).toBe(false);
     expect(notOlder(held, held)).toBe(true);

@@ -1,17 +1,15 @@
-/**
- * The Lease of one disk set, as the witness keeps it, and the only five ways in which it may change.
- *
- *   release      holder -> nobody, same epoch           by the holder, after its last write
- *   claim        nobody or another -> me, epoch + 1      by whoever may (rules R3 and R5)
- *   renew        me -> me, solo                          by the holder; a confirmation
- *   pair         me -> me, acknowledger := X             by the holder; a confirmation
- *   create       (absent) -> nobody, epoch 0             by the operator, or the embedded witness
- *
- * Every change is a compare-and-swap on the version. `renewal` grows with every change by a server, so that
- * two different states never look alike: "unchanged" can be judged by content, and annotations that others
- * put beside it (a death proof, a request) do not look like a heartbeat of the holder.
- */
+/** The Lease of one disk set, as the witness keeps it, and the only five ways in which it may change. */
 import type { Incarnation, ServerName } from './incarnation.ts';
+
+//   release      holder -> nobody, same epoch           by the holder, after its last write
+//   claim        nobody or another -> me, epoch + 1      by whoever may (rules R3 and R5)
+//   renew        me -> me, solo                          by the holder; a confirmation
+//   pair         me -> me, acknowledger := X             by the holder; a confirmation
+//   create       (absent) -> nobody, epoch 0             by the operator, or the embedded witness
+//
+// Every change is a compare-and-swap on the version. `renewal` grows with every change by a server, so that
+// two different states never look alike. Their contents tell "unchanged", and annotations that others
+// put beside it (a death proof, a request) do not look like a heartbeat of the holder.
 
 /** Evidence that a process can write no more (rule R5). It names the incarnation and the epoch it held. */
 export interface DeathProof {
@@ -31,7 +29,7 @@ export interface LeaseParties {
 
 /** What an administrator (or the operator for them) asked to be done with this disk set. */
 export interface TransferRequest {
-  /** Chosen by whoever asks; the answer carries it. */
+  /** The asker chooses it; the answer carries it. */
   readonly id: string;
   readonly kind: 'takeover' | 'giveback';
   readonly reason: string;
@@ -51,7 +49,7 @@ export interface TransferRequest {
 
 /** Nothing on the volumes is to change for a moment: for copies of all of them at one point in time. */
 export interface Freeze {
-  /** Chosen by whoever asks; the answer carries it. */
+  /** The asker chooses it; the answer carries it. */
   readonly id: string;
   /** At another epoch nobody obeys it. */
   readonly epoch: number;
@@ -216,9 +214,11 @@ export function released(
 }
 
 /**
- * What is known of the volumes after the Lease was read: the higher of two verdicts. It ends when the Lease has gone beyond it, or
- * is at that very epoch by somebody else than `me`, who holds it or has released it without such a verdict: then the owner that the
- * volume knows has written the Lease again, or it was only later than `me`.
+ * What is known of the volumes after the Lease was read: the higher of two verdicts. A verdict ends when
+ *
+ * - the Lease has a higher epoch;
+ * - the Lease has that very epoch, and another incarnation than `me` holds it or has released it without such a verdict: then the owner
+ *   that the volume knows has written the Lease again, or it was only later than `me`.
  */
 export function volumesAheadOf(
   record: LeaseRecord,

@@ -1,14 +1,12 @@
-/**
- * Rules R1 and R2 as arithmetic: how long a holder may serve, and when it has to act to keep the lease.
- *
- *   confirmedAt        soloAfter            renewal or acknowledgement      until = confirmedAt + T
- *       |------------------|----------------------------|--------------------------|
- *       request was sent   no acknowledgement for long   ...keeps the lease          lease has expired
- *
- * The date of a confirmation is when its request was *sent*. The answer may have been on its way for any time, and it only says
- * that the Lease named us (or that the acknowledger stood by us) some time after sending.
- */
+/** Rules R1 and R2 as arithmetic: how long a holder may serve, and when it has to act to keep the lease. */
 import type { PairTiming } from './types.ts';
+
+//   confirmedAt        soloAfter            renewal or acknowledgement      until = confirmedAt + T
+//       |------------------|----------------------------|--------------------------|
+//       request was sent   no acknowledgement for long   ...keeps the lease          lease has expired
+//
+// The date of a confirmation is when its request was *sent*. The answer may have been on its way for any time, and it only says
+// that the Lease named us (or that the acknowledger stood by us) some time after sending.
 
 /** The end (exclusive) of the lease that a confirmation requested at `sentAt` gives. */
 export function leaseUntil(sentAt: number, timing: PairTiming): number {

@@ -125,7 +125,7 @@ describe('R1: the right to serve', () => {
     expect(servingLeaseOf(subject.state, 'filer-a')).toBe(2667);
   });
 
-  test('of a paired holder is extended by an acknowledgement, dated by the heartbeat it answers', () => {
+  test('of a paired holder grows with an acknowledgement, dated by the heartbeat it answers', () => {
     const subject = pairedHolder();
     subject.at(920).give({ kind: 'tick' });
     const { seq } = subject.state;
@@ -183,7 +183,7 @@ describe('R1: the right to serve', () => {
     });
   });
 
-  test('is given by the acknowledger on while the witness does not answer, through resets and pauses (R4)', () => {
+  test('continues with the acknowledger while the witness does not answer, through resets and pauses (R4)', () => {
     const subject = pairedHolder();
     let seq = 100;
     const beat = (now: number): void => {
@@ -208,7 +208,7 @@ describe('R1: the right to serve', () => {
     expect(servingLeaseOf(subject.state, 'filer-a')).toBe(2800 + 2000);
   });
 
-  test('is given by the acknowledger on after a write that was surely not executed, and not after an unknown one', () => {
+  test('continues with the acknowledger after a write that was surely not executed, and not after an unknown one', () => {
     for (const outcome of [{ kind: 'refused', message: 'no' }, { kind: 'unknown' }] as const) {
       const subject = pairedHolder().at(930).give({ kind: 'partnerDisconnected', incarnation: partner });
       subject.at(935).reads();

@@ -1,4 +1,4 @@
-// The dry run, one reason at a time.
+/** The dry run, one reason at a time. */
 import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';

@@ -1,16 +1,16 @@
 /**
  * What may happen by itself, and what waits for an administrator: modes, maintenance, and when a disk set fails back. Nothing
  * here is about safety: the rules (claim.ts) still have to allow whatever this allows, and what it forbids would only be unwise.
- *
- *                 partner steady, nothing vetoes, afterMs
- *   holding away ------------------------------------------> leaving --released--> home claims: over, count from zero
- *        ^                                                                  |
- *        |   home did not take it within lease + guard: attempt + 1         |
- *        +------------------------------------------------------------------+
  */
 import { type Incarnation, type ServerName, serverOf } from './incarnation.ts';
 import type { LeaseRecord } from './lease.ts';
 import { type PairIdentity, type PairPolicy, TransitionCause } from './types.ts';
+
+//                 partner steady, nothing vetoes, afterMs
+//   holding away ------------------------------------------> leaving --released--> home claims: over, count from zero
+//        ^                                                                  |
+//        |   home did not take it within lease + guard: attempt + 1         |
+//        +------------------------------------------------------------------+
 
 export const DEFAULT_POLICY: PairPolicy = {
   takeover: 'Automatic',

@@ -1,15 +1,15 @@
 /**
- * What goes into the pair's state machine and what comes out of it. The machine is `step` in server.ts:
- * (state, input, now) -> (state, effects). It reads no clock and does no I/O.
- *
- * Every `now` and every `...At` is in milliseconds on the server's own CLOCK_BOOTTIME: monotonic, and it
- * counts the time a machine was suspended. Times of different servers are never compared.
- *
- * Order of effects: the driver executes them in the order given. Where one must have *happened* before the
- * next (a lease cut before a port closes), the machine waits for the input that reports it instead.
+ * What goes into the pair's state machine and what comes out of it. The machine is `step` in server.ts: (state, input, now) ->
+ * (state, effects). It reads no clock and does no I/O.
  */
 import type { Incarnation, ServerName } from './incarnation.ts';
 import type { LeaseOwnership, LeaseSighting, TransferRequest, WrittenVolumes } from './lease.ts';
+
+// Every `now` and every `...At` is in milliseconds on the server's own CLOCK_BOOTTIME: monotonic, and it
+// counts the time a machine was suspended. Times of different servers are never compared.
+//
+// Order of effects: the driver executes them in the order given. Where one must have *happened* before the
+// next (a lease cut before a port closes), the machine waits for the input that reports it instead.
 
 /** The two disk sets of a pair as one server sees them: the one whose home it is (primary port), and its partner's (secondary port). */
 export const DISK_SET_SIDES = ['local', 'partner'] as const;

@@ -12,8 +12,7 @@ import { join, relative } from 'node:path';
 const ROOT = join(import.meta.dirname, '..');
 const LINES_MAX = 3;
 /** Headers of these folders may have another form until their files are rewritten. */
-const PENDING =
-  /^(crds|e2e|kubernetes|operator|pair|simulation\/reattach|fileserver\/(agent|config|exports|nfs3|rpc|serving-lease|storage|threads|witness))\//;
+const PENDING = /^(crds|e2e|kubernetes|operator|simulation\/reattach|fileserver\/(config|exports))\//;
 
 /** The folders that hold code, from the inside to the edge. */
 function codeFolders(): string[] {

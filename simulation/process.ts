@@ -1,5 +1,5 @@
 /**
- * One simulated run of a server process: the driver and the deciding code of pair/ that run in production, with ports to a
+ * One simulated run of a server process: the driver and the deciding code of pair/ that run in production. Its ports lead to a
  * simulated world: a data path that writes whenever it believes that it may, a drifting clock, and a dead man's switch.
  */
 

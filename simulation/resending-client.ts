@@ -1,7 +1,7 @@
 /**
- * A simulated client with many calls under way: the real code that decides where to connect (client/attempts.ts), how much to
- * send again at a time (client/resend-window.ts) and which call no server takes (client/refused-call.ts), with a driver like
- * client/failover-connection.ts around it.
+ * A simulated client with many calls under way. The real code decides where to connect (client/attempts.ts), how much to send again
+ * at a time (client/resend-window.ts) and which call no server takes (client/refused-call.ts). The driver is like
+ * client/failover-connection.ts.
  */
 
 import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
@@ -316,9 +316,7 @@ export class ResendingClient {
 
   #replied(call: Call, { home }: Connection): void {
     if (home !== this.#options.home)
-      this.#world.violate(
-        `call ${call.number} to ${this.#options.home} was answered by the server of ${home}`,
-      );
+      this.#world.violate(`the server of ${home} answered call ${call.number} to ${this.#options.home}`);
     if (!this.#pending.delete(call.number)) return;
     this.#inFlight -= CALL_SIZE;
     this.#known = true;

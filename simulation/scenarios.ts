@@ -105,7 +105,7 @@ export function stopAndStartOfBoth(seed: number, options: ScenarioOptions = {}):
   for (const home of SERVERS) {
     const by = world.serving(home);
     if (by === null || serverOf(by.me) !== home)
-      world.violate(`${home} is served by ${by?.me ?? 'nobody'} after a stop and a start of both`);
+      world.violate(`${by?.me ?? 'no process'} serves ${home} after a stop and a start of both`);
   }
   return world.outcome(seed);
 }
@@ -245,7 +245,7 @@ export function oneVolumeHangs(seed: number, options: ScenarioOptions = {}): Out
   }
   const by = world.serving(home);
   if (!alone && (by === null || serverOf(by.me) === home))
-    world.violate(`${home} is served by ${by?.me ?? 'nobody'}, though the partner's disks answer`);
+    world.violate(`${by?.me ?? 'no process'} serves ${home}, though the partner's disks answer`);
   world.restarts = true;
   world.heal();
   queue.runUntil(queue.now + world.recoveryMs);
@@ -272,7 +272,7 @@ export function youngPodCutOff(seed: number, options: ScenarioOptions = {}): Out
   world.withoutApi.add(home);
   queue.runUntil(queue.now + 4 * timing.leaseMs);
   const by = world.serving(home);
-  if (by !== old) world.violate(`${home} is served by ${by?.me ?? 'nobody'}, and not by ${old?.me}`);
+  if (by !== old) world.violate(`${by?.me ?? 'no process'} serves ${home}, and not ${old?.me}`);
   world.heal();
   queue.runUntil(queue.now + world.recoveryMs);
   world.demandService();

@@ -146,7 +146,7 @@ export class Downstream implements MemoryUser {
       while (!this.#ended && parser.next()) this.#forward(parser.record);
     } catch (error) {
       if (!(error instanceof XdrError)) throw error;
-      this.#end(`the client sent what is no RPC: ${error.message}`);
+      this.#end(`the client sent no valid RPC message: ${error.message}`);
     }
     this.#calledAtMs = performance.now();
     if (!this.#ended && !this.#readingPaused && this.#memory.isFull(this)) {

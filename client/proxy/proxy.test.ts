@@ -270,7 +270,7 @@ describe('a client that ends', () => {
       client.socket.write(record(7));
       await eventually('the call is there', 60_000, () => a.calls.length === 1);
     },
-    'while nobody serves': async ({ a, proxy }, client) => {
+    'while no server serves': async ({ a, proxy }, client) => {
       await a.shut();
       client.socket.write(record(7));
       await eventually('the call waits', 60_000, () => proxy.pendingSize > 0);
@@ -280,7 +280,7 @@ describe('a client that ends', () => {
       for (let xid = 1; xid <= 400; xid++) client.socket.write(record(xid));
       await eventually('the proxy is full', 60_000, () => proxy.pendingSize >= pendingSizeMax);
     },
-    'while the proxy is full and nobody serves': async ({ a, proxy }, client) => {
+    'while the proxy is full and no server serves': async ({ a, proxy }, client) => {
       await a.shut();
       for (let xid = 1; xid <= 400; xid++) client.socket.write(record(xid));
       await eventually('the proxy is full', 60_000, () => proxy.pendingSize >= pendingSizeMax);

@@ -1,7 +1,9 @@
 /**
- * The second gate of the secondary port: the endpoint behind the partner's failover name (the first one is the
- * listening socket). A server opens and closes it itself, so that no operator is on the critical path of a failover.
- *
+ * The second gate of the secondary port: the endpoint behind the partner's failover name (the first one is the listening socket).
+ * A server opens and closes it itself, so that no operator is on the critical path of a failover.
+ */
+
+/**
  * It opens when the claim is sent, not when it has succeeded. Until every node forwards to a new endpoint takes about as long as
  * the claim and the opening of the volumes together, and meanwhile the socket behind it is closed and refuses. The Lease alone
  * decides which of two servers may serve; this gate only shows the way.

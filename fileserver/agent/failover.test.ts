@@ -240,7 +240,7 @@ it('comes back when both servers were killed at the same time, without waiting f
   for (const one of servers) started(pair.startServer(one));
   // Who is first may take the other's disk set as well: the sentinels say that both earlier runs are dead.
   for (const home of servers) {
-    await eventually(`${home} is served by one of them`, 60_000, async () => {
+    await eventually(`one of them serves ${home}`, 60_000, async () => {
       const statuses = await Promise.all(servers.map((one) => pair.status(one)));
       return statuses.filter((status) => setOf(status, home)?.phase === 'open').length === 1;
     });

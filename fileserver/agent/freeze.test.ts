@@ -1,5 +1,7 @@
-// A freeze that stands on the Lease, with real processes: the owner keeps still, says so, and goes on when it is over. A
-// later owner knows nothing of it.
+/**
+ * A freeze that stands on the Lease, with real processes: the owner keeps still, says so, and goes on when it is over. A later
+ * owner knows nothing of it.
+ */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

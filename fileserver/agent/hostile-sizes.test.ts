@@ -1,6 +1,8 @@
-// Legal calls of hostile size against a real pair. Ordinary users who send what the protocol allows and no sensible client makes
-// must not end a server, nor hand it the same call again at its partner. Seconds in `make unit`; as long as wanted with `make
-// hostile SECONDS=3600`.
+/**
+ * Legal calls of hostile size against a real pair. Ordinary users who send what the protocol allows and no sensible client makes
+ * must not end a server, nor hand it the same call again at its partner. Seconds in `make unit`; as long as wanted with
+ * `make hostile SECONDS=3600`.
+ */
 
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';

@@ -1,5 +1,7 @@
-// A TCP relay between two servers that can be cut as a network is cut: nothing gets through any more, nothing is
-// closed, nobody is told.
+/**
+ * A TCP relay between two servers that can be cut as a network is cut: nothing gets through any more, nothing is closed, nobody
+ * is told.
+ */
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';

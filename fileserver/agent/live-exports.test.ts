@@ -1,4 +1,4 @@
-// Exports that change while a server runs, as an administrator does it: by writing the configuration file.
+/** Exports that change while a server runs, as an administrator does it: by writing the configuration file. */
 
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';

@@ -1,5 +1,7 @@
-// A pair as it runs in production, on one machine: two server processes, two sentinels, directories as volumes, the embedded
-// witness, relays between the two so that the network can be cut. Everything in it is real.
+/**
+ * A pair as it runs in production, on one machine: two server processes, two sentinels, directories as volumes, the embedded
+ * witness, relays between the two so that the network can be cut. Everything in it is real.
+ */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,5 +1,7 @@
-// What all of a server shares (threads of the pool, its run directory, its log) is taken away, with real processes: its own disk
-// set is served, and a planned stop ends it in time.
+/**
+ * What all of a server shares (threads of the pool, its run directory, its log) is taken away, with real processes: its own disk
+ * set is served, and a planned stop ends it in time.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,20 +1,20 @@
 /**
- * What the changes of owner took, phase by phase, as this server saw them: for log, status, metrics and the Lease's
- * annotation. Decides nothing.
- *
- *   detected   claiming   owned            opened (verify, listen, replay)      first request answered
- *      |--------------------|---------------------|-----------------------------------|
- *             claim            verify listen replay            firstReply
- *
- * and on the side that gives a disk set away:
- *
- *   quiescing              closed                released
- *      |----------------------|----------------------|
- *            quiesce                  release
+ * What the changes of owner took, phase by phase, as this server saw them: for log, status, metrics and the Lease's annotation.
+ * Decides nothing.
  */
 import type { ServerName } from '../../pair/incarnation.ts';
 import { type TraceEvent, TransitionCause } from '../../pair/types.ts';
 import type { Transition, TransitionPhase } from '../witness/witness.ts';
+
+//   detected   claiming   owned            opened (verify, listen, replay)      first request answered
+//      |--------------------|---------------------|-----------------------------------|
+//             claim            verify listen replay            firstReply
+//
+// and on the side that gives a disk set away:
+//
+//   quiescing              closed                released
+//      |----------------------|----------------------|
+//            quiesce                  release
 
 export interface HomeTransition extends Transition {
   readonly home: ServerName;

@@ -1,5 +1,7 @@
-// A pair of processes whose home server finds an empty directory where its volume was. Neither serves it until the volume is
-// there again, or an administrator says that it is to be served as it is. Trying again has its pace.
+/**
+ * A pair of processes whose home server finds an empty directory where its volume was. Neither serves it until the volume is
+ * there again, or an administrator says that it is to be served as it is. Trying again has its pace.
+ */
 
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

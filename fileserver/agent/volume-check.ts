@@ -1,13 +1,15 @@
 /**
  * Reads volumes that another server serves: are they there, are they this disk set's, are they those that were served last, can
  * they be read? Nothing is written. It runs in the pool's threads and is bounded, as a disk that hangs must not hold up the
- * agent. One check of a disk set at a time. While a call of the last one is still in the kernel there is no other, so that a disk
- * that hangs takes one thread of the pool, however often it is asked about.
+ * agent. One check of a disk set at a time.
  */
 import type { ServerName } from '../../pair/incarnation.ts';
 import type { WrittenVolumes } from '../../pair/lease.ts';
 import { whyBehind } from '../storage/ownership/behind.ts';
 import { readOwnership, readVolumeRecord, saysRestored } from '../storage/ownership/ownership.ts';
+
+// While a call of the last one is still in the kernel there is no other, so that a disk that hangs takes one thread of the pool,
+// however often it is asked about.
 
 /** Longer than a disk takes that could be taken over; ms. */
 const PATIENCE_MS = 2000;

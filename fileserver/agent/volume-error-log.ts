@@ -1,6 +1,7 @@
 /**
- * Errors of a disk set's single files and of what the server lacks, as the data path tells them (storage/failures/volume-errors.ts). They are
- * kept for the status and the operator until none has come for a while, and said in the log, but not for each of thousands.
+ * Errors of a disk set's single files and of what the server lacks, as the data path tells them
+ * (storage/failures/volume-errors.ts). They are kept for the status and the operator until none has come for a while, and said in
+ * the log, but not for each of thousands.
  */
 import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
 

@@ -223,7 +223,7 @@ export function authenticate(
     const advance = (payload: Uint8Array | 'tooLong'): 'more' | 'over' => {
       const result: HandshakeResult =
         payload === 'tooLong'
-          ? { kind: 'failed', reason: 'it sends what is no handshake' }
+          ? { kind: 'failed', reason: 'it sends no valid handshake' }
           : continueHandshake(state, payload);
       if (result.kind === 'failed') {
         fail(result.reason);

@@ -1,4 +1,4 @@
-// Property: attributes copied straight from the kernel's bytes equal those that protocol/ encodes from an object.
+/** Property: attributes copied straight from the kernel's bytes equal those that protocol/ encodes from an object. */
 import { mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

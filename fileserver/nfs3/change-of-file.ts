@@ -1,9 +1,4 @@
-/**
- * Attributes of a file that exists are changed: SETATTR, and CREATE UNCHECKED where it cuts the file that it finds.
- *
- * State before: the object's ctime. Every step of the change moves it on, and no other operation could touch the object. What is missing
- * after a crash is applied: the values are absolute.
- */
+/** Attributes of a file that exists are changed: SETATTR, and CREATE UNCHECKED where it cuts the file that it finds. */
 import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import { GradualTruncation, truncatesMuch } from '../storage/files/gradual-truncation.ts';
@@ -16,6 +11,9 @@ import {
 import type { FlushSet } from '../storage/flush/flush-set.ts';
 import { S_IFDIR, S_IFREG, type StatBuffer } from '../system/statx.ts';
 import type { Target } from './journaled-procedure.ts';
+
+// State before: the object's ctime. Every step of the change moves it on, and no other operation could touch the object. What is missing
+// after a crash is applied: the values are absolute.
 
 export interface ChangeOfFile {
   readonly file: OpenFile;

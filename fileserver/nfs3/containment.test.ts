@@ -1,4 +1,4 @@
-// What throws costs one call: real operations on a real volume and journal, with exceptions at each place of one of them.
+/** What throws costs one call: real operations on a real volume and journal, with exceptions at each place of one of them. */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';

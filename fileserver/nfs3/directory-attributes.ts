@@ -2,15 +2,15 @@
  * Attributes of the directory that the thread's operations are about. Operations of a group are checked one after the other
  * without a pause, and then applied one after the other without a pause; most are about the same directory. What one has found
  * after itself is what the next one finds before.
- *
- * They are known until the present turn of the event loop is over (nobody but this thread changes the volume), and no longer than
- * to the next change. The code that applies one reads them again afterwards, or forgets them.
  */
 import type { VolumeStatus } from '../storage/failures/status.ts';
 import type { DiskSet } from '../storage/files/disk-set.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { S_IFDIR, StatBuffer } from '../system/statx.ts';
 import { afterThisCallback } from '../system/turns.ts';
+
+// They are known until the present turn of the event loop is over (nobody but this thread changes the volume), and no longer than
+// to the next change. The code that applies one reads them again afterwards, or forgets them.
 
 export class DirectoryAttributes {
   /** Of the object that the last call was about; meaningless after a call that did not say `ok`. */

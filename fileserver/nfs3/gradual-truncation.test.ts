@@ -1,4 +1,4 @@
-// What frees much of a file holds up nobody else: real operations on a real volume and journal.
+/** What frees much of a file holds up nobody else: real operations on a real volume and journal. */
 import { closeSync, mkdtempSync, openSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-// The call of a journaled procedure, up to the operation log: a copy is told from a new request, and what is refused is so at once.
+/**
+ * The call of a journaled procedure, up to the operation log: a copy is told from a new request, and what is refused is so at
+ * once.
+ */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,10 +1,4 @@
-/**
- * The procedures that must not be executed twice, as data, and what drives them.
- *
- * CREATE, MKDIR, SYMLINK, MKNOD, REMOVE, RMDIR, RENAME, LINK and SETATTR are decoded, bound to the files of their handles, checked, and
- * applied as planned. After a crash `recover` takes the place of check and apply. storage/duplicate-requests/operation-log.ts says in
- * which order that happens.
- */
+/** The procedures that must not be executed twice, as data, and what drives them. */
 import { NFS3_OK, nfsproc3, type nfsproc3Name } from '../../protocol/nfs3.ts';
 import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
 import type { Xdr } from '../../protocol/xdr-types.ts';
@@ -23,6 +17,10 @@ import type { Identity } from '../system/thread-identity.ts';
 import { encodePostOp } from './attributes.ts';
 import type { NfsContext } from './nfs-context.ts';
 import { nfsstat3Of } from './nfs-status.ts';
+
+// CREATE, MKDIR, SYMLINK, MKNOD, REMOVE, RMDIR, RENAME, LINK and SETATTR are decoded, bound to the files of their handles, checked, and
+// applied as planned. After a crash `recover` takes the place of check and apply. storage/duplicate-requests/operation-log.ts says in
+// which order that happens.
 
 /** On volumes with a path index every operation relies on this key: a path leads through directories that are not known. */
 export const EVERY_PATH = 'paths';

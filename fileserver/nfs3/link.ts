@@ -1,8 +1,4 @@
-/**
- * LINK, RFC 1813 §3.3.15.
- *
- * State before: the name was absent. If it stands for the file after a crash, this operation made it.
- */
+/** LINK, RFC 1813 §3.3.15. */
 import { type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import type { FlushSet } from '../storage/flush/flush-set.ts';
@@ -12,6 +8,8 @@ import { asUser } from '../system/thread-identity.ts';
 import { checkDirectory, lookUpName } from './entry-lookup.ts';
 import type { JournaledProcedure, Target } from './journaled-procedure.ts';
 import { DOTS_EXIST } from './new-entry.ts';
+
+// State before: the name was absent. If it stands for the file after a crash, this operation made it.
 
 type Args = Nfs3Calls['LINK']['args'];
 

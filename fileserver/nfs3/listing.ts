@@ -1,10 +1,4 @@
-/**
- * READDIR and READDIRPLUS, RFC 1813 §3.3.16 and §3.3.17.
- *
- * Cookies are the file system's own (d_off). They stay right while the directory changes, across restarts and
- * failovers, so the cookie verifier never changes either: it is the volume's UUID, and only tells a cookie of
- * another volume.
- */
+/** READDIR and READDIRPLUS, RFC 1813 §3.3.16 and §3.3.17. */
 import {
   encodeEntry3,
   endListing,
@@ -27,6 +21,10 @@ import { accessOf, asUser, R_OK } from '../system/thread-identity.ts';
 import { encodePostOp } from './attributes.ts';
 import { failedWithAttributes } from './call.ts';
 import type { NfsContext } from './nfs-context.ts';
+
+// Cookies are the file system's own (d_off). They stay right while the directory changes, across restarts and
+// failovers, so the cookie verifier never changes either: it is the volume's UUID, and only tells a cookie of
+// another volume.
 
 /** Of one reply of READDIRPLUS. A client that wants more asks again, and others have their turn before that. ms */
 const LISTING_MS_MAX = 5;

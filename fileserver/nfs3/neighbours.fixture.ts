@@ -1,8 +1,7 @@
 /**
  * Operations that come together and are about the same small tree, for tests. The owner is killed after any step of any of them,
  * the next one settles what it finds, and every call is sent again. Whatever was settled how, the answers and the tree have to be
- * those of one order in which the operations could have been executed one after the other. An answer that was given before the
- * kill has to be given again.
+ * those of one order in which the operations could have been executed one after the other.
  */
 import {
   chmodSync,
@@ -27,6 +26,8 @@ import type { OpenFile } from '../storage/files/open-file.ts';
 import { journalFiles } from '../storage/journal/journal-files.ts';
 import { become, type Identity, identityCanChange, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { type Answer, changed, ServedVolume, statusOf } from './served-volume.fixture.ts';
+
+// An answer that was given before the kill has to be given again.
 
 type Procedure =
   | 'SETATTR'

@@ -1,5 +1,7 @@
-// Operations about the same small tree that are under way together. Whatever is removed, moved, or closed to a user beside an
-// operation, it is executed once and its client is told so, wherever the owner is killed.
+/**
+ * Operations about the same small tree that are under way together. Whatever is removed, moved, or closed to a user beside an
+ * operation, it is executed once and its client is told so, wherever the owner is killed.
+ */
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { beforeAll, expect, test } from 'vitest';

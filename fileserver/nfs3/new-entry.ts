@@ -1,9 +1,6 @@
 /**
- * What CREATE, MKDIR, SYMLINK and MKNOD share (RFC 1813 §3.3.8 to §3.3.11): a new name in a directory, its
- * attributes, and one shape of results.
- *
- * State before: the name was absent. If it is there after a crash, with the right type, it was made by this operation:
- * no other one for the same name could begin before this one was answered.
+ * What CREATE, MKDIR, SYMLINK and MKNOD share (RFC 1813 §3.3.8 to §3.3.11): a new name in a directory, its attributes, and one
+ * shape of results.
  */
 import { type diropargs3, NFS3_OK, type nfsproc3Name, type sattr3 } from '../../protocol/nfs3.ts';
 import type { Xdr } from '../../protocol/xdr-types.ts';
@@ -25,6 +22,9 @@ import { encodePostOp } from './attributes.ts';
 import { lookUpEntry } from './entry-lookup.ts';
 import type { JournaledProcedure, Target } from './journaled-procedure.ts';
 import { changesOfSattr } from './sattr.ts';
+
+// State before: the name was absent. If it is there after a crash, with the right type, it was made by this operation:
+// no other one for the same name could begin before this one was answered.
 
 /** What is to be made. */
 export interface NewEntry {

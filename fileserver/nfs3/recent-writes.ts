@@ -2,30 +2,30 @@
  * WRITEs that were executed a moment ago, or are being executed: a copy of one of them is answered, and never executed again. It
  * comes when a client has lost a connection with an answer on it, or has given one up in which the first copy still lies unread.
  * Executed then, it would write over what somebody was told since to be there.
- *
- * A call that looks the same need not be a copy. There are clients that count XIDs from the same number each time they start, and
- * of the data only the first bytes are looked at. To take such a call for a copy would lose it. So it is one only if it comes
- * from the same client (ClientKey), and
- *
- *   by the connection of the one that was executed, or by an older one: nobody starts over there
- *   by a newer one from the same port of the same host: the client has connected again
- *   with a stamp in its credential that only this run of the client has
- *
- * Any other is executed. If it was a copy all the same, then of a WRITE that its client waits for to this moment: who else writes
- * to that place meanwhile has no order with it.
- *
- * In memory, for one owner's time. The copies that lie with an owner before never count: its connections ended with its right.
- * What it has executed, and is sent again to this one, is executed again (docs/safety-writes.md).
- *
- * A WRITE is known by its XID and a sum of its call up to the first bytes of the data, as in Linux' server. What is kept of its
- * results is what a client acts on: status, count, how stable it is, the verifier. So a WRITE costs no allocation here, and all
- * of it takes 1.25 MiB. Sums begin with a secret: nobody can make a call that is taken for somebody else's.
  */
 import { randomBytes } from 'node:crypto';
 import { NFS3_OK, NFS3ERR_JUKEBOX } from '../../protocol/nfs3.ts';
 import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { Sender } from '../callers/origin.ts';
 import type { ReplyListener } from '../storage/duplicate-requests/reply-listener.ts';
+
+// A call that looks the same need not be a copy. There are clients that count XIDs from the same number each time they start, and
+// of the data only the first bytes are looked at. To take such a call for a copy would lose it. So it is one only if it comes
+// from the same client (ClientKey), and
+//
+//   by the connection of the one that was executed, or by an older one: nobody starts over there
+//   by a newer one from the same port of the same host: the client has connected again
+//   with a stamp in its credential that only this run of the client has
+//
+// Any other is executed. If it was a copy all the same, then of a WRITE that its client waits for to this moment: who else writes
+// to that place meanwhile has no order with it.
+//
+// In memory, for one owner's time. The copies that lie with an owner before never count: its connections ended with its right.
+// What it has executed, and is sent again to this one, is executed again (docs/safety-writes.md).
+//
+// A WRITE is known by its XID and a sum of its call up to the first bytes of the data, as in Linux' server. What is kept of its
+// results is what a client acts on: status, count, how stable it is, the verifier. So a WRITE costs no allocation here, and all
+// of it takes 1.25 MiB. Sums begin with a secret: nobody can make a call that is taken for somebody else's.
 
 /** WRITEs kept: sets of XIDs, a power of two, and so many of each set. The oldest of a set makes room. */
 const SETS = 4096;

@@ -1,5 +1,7 @@
-// What a new owner makes of an intent without an answer, when the file system shows something close to what the operation does.
-// Also what has to be on the disk before an operation is answered.
+/**
+ * What a new owner makes of an intent without an answer, when the file system shows something close to what the operation does.
+ * Also what has to be on the disk before an operation is answered.
+ */
 import {
   chmodSync,
   chownSync,

@@ -1,10 +1,7 @@
 /**
- * After a takeover or restart: fills the duplicate request cache from the journal and settles the operations that
- * have an intent but no answer. Each is either found executed, completed and answered, or forgotten: then the client
- * will send it again and it will be executed.
- *
- * One that can't be settled (its record is of a version that knew more, its user does not exist here, the code has a fault) is
- * put aside. It is told, forgotten, and may be half executed. All others are settled, and the volume is served.
+ * After a takeover or restart: fills the duplicate request cache from the journal and settles the operations that have an intent
+ * but no answer. Each is either found executed, completed and answered, or forgotten: then the client will send it again and it
+ * will be executed.
  */
 import { XdrReader } from '../../protocol/xdr.ts';
 import { DuplicateRequestCache } from '../storage/duplicate-requests/duplicate-request-cache.ts';
@@ -30,6 +27,9 @@ import type { Volume } from '../storage/volume/volume.ts';
 import { Request } from './journaled-procedure.ts';
 import type { NfsContext } from './nfs-context.ts';
 import { journaledProcedures } from './program.ts';
+
+// One that can't be settled (its record is of a version that knew more, its user does not exist here, the code has a fault) is
+// put aside. It is told, forgotten, and may be half executed. All others are settled, and the volume is served.
 
 export interface RecoverySummary {
   readonly answers: number;

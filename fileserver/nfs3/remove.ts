@@ -1,8 +1,4 @@
-/**
- * REMOVE and RMDIR, RFC 1813 §3.3.12 and §3.3.13.
- *
- * State before: what was under the name. If it is no longer there after a crash, it was removed by this operation.
- */
+/** REMOVE and RMDIR, RFC 1813 §3.3.12 and §3.3.13. */
 import { type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import { identityOfKey } from '../storage/handles/file-identity.ts';
@@ -12,6 +8,8 @@ import { asUser } from '../system/thread-identity.ts';
 import { lookUpEntry } from './entry-lookup.ts';
 import { decodeKey, encodeKey } from './identity-keys.ts';
 import type { JournaledProcedure } from './journaled-procedure.ts';
+
+// State before: what was under the name. If it is no longer there after a crash, it was removed by this operation.
 
 type Args = Nfs3Calls['REMOVE']['args'];
 /** Identity key of what is removed. */

@@ -1,9 +1,4 @@
-/**
- * RENAME, RFC 1813 §3.3.14.
- *
- * State before: what was under the old name. If it is under the new one after a crash and no longer under the old one,
- * this operation moved it.
- */
+/** RENAME, RFC 1813 §3.3.14. */
 import { type Nfs3Calls, nfs3Procedures } from '../../protocol/nfs3.ts';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import type { FlushSet } from '../storage/flush/flush-set.ts';
@@ -13,6 +8,9 @@ import { asUser } from '../system/thread-identity.ts';
 import { checkDirectory, lookUpName } from './entry-lookup.ts';
 import { decodeKey, encodeKey } from './identity-keys.ts';
 import { EVERY_PATH, type JournaledProcedure, type Target } from './journaled-procedure.ts';
+
+// State before: what was under the old name. If it is under the new one after a crash and no longer under the old one,
+// this operation moved it.
 
 type Args = Nfs3Calls['RENAME']['args'];
 

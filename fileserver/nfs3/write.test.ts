@@ -1,5 +1,7 @@
-// A WRITE at the boundary of its procedure: what it answers and when, and what becomes of a copy of it. Besides the data it leaves behind
-// what an orderly stop and a freeze have to flush.
+/**
+ * A WRITE at the boundary of its procedure: what it answers and when, and what becomes of a copy of it. Besides the data it
+ * leaves behind what an orderly stop and a freeze have to flush.
+ */
 
 import {
   existsSync,

@@ -2,20 +2,20 @@
  * Keeps a thread polling for a moment when it has nothing to do. A client that makes one call after the other sends the next one
  * as soon as it has the answer. To fall asleep and be woken (an interrupt to a processor that sleeps) takes several times as long
  * as to answer.
- *
- *   call --> answer, look, look, look, call --> answer, look ...      while that pays
- *   call --> answer, asleep ......... call --> answer                 otherwise
- *
- * Between two polls it gives way (sched_yield): where the client, or another process, waits for this very processor, it runs at
- * once. So looking takes only what nobody wants. Without that a lone call waits for its answer up to a whole time slice of the
- * one who looks for it, which is worse than sleeping.
- *
- * It is done only where somebody is likely to come:
- * - after a turn with one call: where there are more, nobody waits for the waking of one;
- * - for POLL_MS at most, and only while it has mostly been worth it recently;
- * - in fewer threads at a time than there are processors;
- * - not where processor time is rationed (a container with a limit): there the looks would be charged.
  */
+
+//   call --> answer, look, look, look, call --> answer, look ...      while that pays
+//   call --> answer, asleep ......... call --> answer                 otherwise
+//
+// Between two polls it gives way (sched_yield): where the client, or another process, waits for this very processor, it runs at
+// once. So looking takes only what nobody wants. Without that a lone call waits for its answer up to a whole time slice of the
+// one who looks for it, which is worse than sleeping.
+//
+// It is done only where somebody is likely to come:
+// - after a turn with one call: where there are more, nobody waits for the waking of one;
+// - for POLL_MS at most, and only while it has mostly been worth it recently;
+// - in fewer threads at a time than there are processors;
+// - not where processor time is rationed (a container with a limit): there the looks would be charged.
 
 /** A client on the same machine or in the same network has answered by then, or is doing something else. ms */
 const POLL_MS = 0.5;

@@ -1,17 +1,4 @@
-/**
- * One client connection: cuts the stream into messages, has them handled, batches the replies.
- *
- *   data from the socket -> all complete messages in it -> replies into the current slab -> one write
- *
- * The socket's data lands in a buffer that all connections of the thread share. What is left of it when a turn ends (the
- * beginning of a message; everything, when this connection has to wait) is copied out. So an idle connection holds next to no
- * memory. In the middle of a long message (a WRITE) it lands where the message is put together, which is where it is executed
- * from: long-records.ts.
- *
- * Back-pressure, for this connection only: nothing more is handled beyond the limits of pending-calls.ts. The same holds while any
- * reply waits and the thread's replies together take more memory than they should. For all connections, while they take twice as
- * much: until then those that take nothing have been ended (untaken-replies.ts).
- */
+/** One client connection: cuts the stream into messages, has them handled, batches the replies. */
 
 import { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
@@ -40,6 +27,17 @@ import type { OutputSlabs, Slab } from './output-slabs.ts';
 import { PendingCalls } from './pending-calls.ts';
 import { SHORT_REPLY_SIZE } from './rpc-program.ts';
 import { UntakenReplies } from './untaken-replies.ts';
+
+//   data from the socket -> all complete messages in it -> replies into the current slab -> one write
+//
+// The socket's data lands in a buffer that all connections of the thread share. What is left of it when a turn ends (the
+// beginning of a message; everything, when this connection has to wait) is copied out. So an idle connection holds next to no
+// memory. In the middle of a long message (a WRITE) it lands where the message is put together, which is where it is executed
+// from: long-records.ts.
+//
+// Back-pressure, for this connection only: nothing more is handled beyond the limits of pending-calls.ts. The same holds while any
+// reply waits and the thread's replies together take more memory than they should. For all connections, while they take twice as
+// much: until then those that take nothing have been ended (untaken-replies.ts).
 
 /** Bytes before the results of a procedure: record mark and accepted header. */
 const ANSWER_HEADER_SIZE = 4 + ACCEPTED_HEADER_SIZE;

@@ -49,7 +49,7 @@ export interface Forwarding {
   routeOf(procedure: RpcProcedure, bytes: Uint8Array, at: number, end: number): Route | null;
   /** To the thread of the volume whose handle comes first in the arguments: the call WOULD_BLOCK here. */
   ofVolume(bytes: Uint8Array, at: number, end: number): Route;
-  /** Whoever is told when such a call has succeeded there: mostly the next one need not wait. null: nobody. */
+  /** Called when such a call has succeeded there: the next one mostly need not wait. null: nothing to call. */
   whenUnblocked(bytes: Uint8Array, at: number, end: number): (() => void) | null;
 }
 

@@ -1,3 +1,4 @@
+/** What a thread that executes the calls of a connection knows of it. */
 import type { Place } from '../callers/connection-order.ts';
 import type { ClientKey } from '../callers/origin.ts';
 

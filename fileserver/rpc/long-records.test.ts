@@ -1,5 +1,7 @@
-// Calls that are executed from the memory they were received in: many connections, calls of all sizes mixed, and every
-// byte arrives where it belongs.
+/**
+ * Calls that are executed from the memory they were received in: many connections, calls of all sizes mixed, and every byte
+ * arrives where it belongs.
+ */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,18 +1,19 @@
 /**
  * Memory that a long call (a WRITE of up to 1 MiB) is received into and executed from. A connection lends it to its record
  * parser, which lets the kernel write into it. A call that another thread executes goes there with the memory it lies in
- * (call-forwarder.ts), and the memory comes back when the call has been executed. So the call's data is copied twice, by the
- * kernel both times: from the socket, and to the page cache.
- *
- *   | header of a batch's entry | record, up to NFS3_RECORD_SIZE_MAX |
- *
- * All connections of a thread share the spare ones. A connection holds one while it receives a long record. There are LENT_MAX
- * for all of them. A connection that finds none takes no more calls until another one gives its back, and while one waits so, the
- * others may not hold theirs for as long as they like (connection.ts).
+ * (call-forwarder.ts), and the memory comes back when the call has been executed.
  */
 import type { LongRecordMemory } from '../../protocol/record.ts';
 import { nextTurn } from '../system/turns.ts';
 import { ENTRY_HEADER_SIZE, LONG_BATCH_SIZE } from './call-batch.ts';
+
+// So the call's data is copied twice, by the kernel both times: from the socket, and to the page cache.
+//
+//   | header of a batch's entry | record, up to NFS3_RECORD_SIZE_MAX |
+//
+// All connections of a thread share the spare ones. A connection holds one while it receives a long record. There are LENT_MAX
+// for all of them. A connection that finds none takes no more calls until another one gives its back, and while one waits so, the
+// others may not hold theirs for as long as they like (connection.ts).
 
 /** Records that are put together at the same time in one thread: 32 MiB. */
 export const LENT_MAX = 32;

@@ -1,27 +1,26 @@
 /**
- * Until when this process may serve which disk set: the one thing that the agent's thread and the data threads
- * share in memory.
- *
- * A message from thread to thread would be too late by design: the data thread may be deep in a batch of system
- * calls while the lease runs out. So the deadline itself is shared, and the thread that does the work asks
- * immediately before every operation that changes a volume and before every reply it writes (R2).
- *
- * Written by the agent's thread alone, when the driver says so (pair/driver.ts): the dead man's switch is armed first.
- *
- * Beside the deadlines stands one word a disk set that any data thread may set: `halted`. A thread that finds that a
- * volume can't be trusted any more, or that the lease has run out, stops all others with it before they answer again.
- *
- * And one that counts the changes that are under way, each from before its check of the lease to the end of its system call:
- *
- *   data thread                      agent's thread
- *   count it                         cut the lease
- *   check the lease, make the call   no change is counted: none will be made any more
- *   count it no more
- *
- * Whichever of the two first lines comes first, its thread's second line cannot miss the other's.
+ * Until when this process may serve which disk set: the one thing that the agent's thread and the data threads share in memory.
  */
 import type { DiskSetSide } from '../../pair/types.ts';
 import { bootMs } from '../system/boottime.ts';
+
+// A message from thread to thread would be too late by design: the data thread may be deep in a batch of system
+// calls while the lease runs out. So the deadline itself is shared, and the thread that does the work asks
+// immediately before every operation that changes a volume and before every reply it writes (R2).
+//
+// Written by the agent's thread alone, when the driver says so (pair/driver.ts): the dead man's switch is armed first.
+//
+// Beside the deadlines stands one word a disk set that any data thread may set: `halted`. A thread that finds that a
+// volume can't be trusted any more, or that the lease has run out, stops all others with it before they answer again.
+//
+// And one that counts the changes that are under way, each from before its check of the lease to the end of its system call:
+//
+//   data thread                      agent's thread
+//   count it                         cut the lease
+//   check the lease, make the call   no change is counted: none will be made any more
+//   count it no more
+//
+// Whichever of the two first lines comes first, its thread's second line cannot miss the other's.
 
 /**
  * Bytes to allocate: two doubles (deadlines), a 32-bit word that orders accesses, and two that halt. The number of changes under

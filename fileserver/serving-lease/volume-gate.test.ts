@@ -1,4 +1,4 @@
-// The gate alone, and that there is no way around it: calls that change something are made behind it only.
+/** The gate alone, and that there is no way around it: calls that change something are made behind it only. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';

@@ -1,19 +1,18 @@
-/**
- * The gate of all volumes that a thread changes for one disk set (system/write-gate.ts). It is open while the right to serve is held
- * and nothing has ended or holds up the service:
- *
- *   open --> frozen --> open      a freeze: nothing is changed until it ends
- *     |        |
- *     +--------+----> closed      for good: `closed` was said
- *
- * Found closed because the lease is over, it stops the disk set in all threads: what comes next can rely on nothing any more.
- * Asked while it is frozen or closed there is a fault in this program, since nobody has a reason to change anything then; the change
- * is not made, and the fault is told.
- */
+/** The gate of all volumes that a thread changes for one disk set (system/write-gate.ts). */
 
 import type { DiskSetSide } from '../../pair/types.ts';
 import type { WriteGate } from '../system/write-gate.ts';
 import type { LeaseTable } from './lease-table.ts';
+
+// It is open while the right to serve is held and nothing has ended or holds up the service:
+//
+//   open --> frozen --> open      a freeze: nothing is changed until it ends
+//     |        |
+//     +--------+----> closed      for good: `closed` was said
+//
+// Found closed because the lease is over, it stops the disk set in all threads: what comes next can rely on nothing any more.
+// Asked while it is frozen or closed there is a fault in this program, since nobody has a reason to change anything then; the change
+// is not made, and the fault is told.
 
 export interface GateHooks {
   /** The lease is over: told once. The disk set is halted. */

@@ -1,7 +1,6 @@
 /**
  * Closes descriptors of removed objects in libuv's pool, many at a time. The last close of an object without a name gives back
- * its space. That takes 12 us for an empty file of ext4, much longer for a large one whose extents have to be read from the disk
- * first, and as long as it likes on a disk that is frozen or stuck. No thread that serves others should do that itself.
+ * its space, which no thread that serves others should do itself.
  */
 
 import { read } from 'node:fs';
@@ -10,6 +9,9 @@ import { close } from './file-calls.ts';
 import { NativeBuffer } from './native-buffer.ts';
 import { nextTurn } from './turns.ts';
 
+// To give back space takes 12 us for an empty file of ext4, and much longer for a large one whose extents have to be read first. On a
+// frozen or stuck disk it has no end.
+//
 // There is no system call for many descriptors that lie anywhere, and a turn of the pool for each would cost more than most
 // closings. So they travel in a message (SCM_RIGHTS, unix(7)) of a socket whose other end is ours too. The message holds the
 // objects, which makes closing the descriptors themselves a trifle. The thread that reads it with read(2), which takes no

@@ -1,7 +1,6 @@
 /**
- * The end of this process, whatever its threads are doing. It does not use process.exit(), which waits for them: for workers, and
- * for calls in libuv's pool, so that one call on a disk that does not answer would keep the process, its lock and its Lease
- * forever.
+ * Ends this process, whatever its threads are doing. With process.exit() it would wait for workers and for calls in libuv's
+ * pool. One call on a disk that does not answer would keep the process, its lock and its Lease forever.
  */
 import koffi from 'koffi';
 import { bootMs } from './boottime.ts';

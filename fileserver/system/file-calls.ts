@@ -174,8 +174,8 @@ export const RESOLVE_CACHED = 0x20;
 const OPEN_HOW_SIZE = 24;
 
 /**
- * An O_PATH descriptor of the name itself, a symbolic link not followed, if the kernel has all it takes in memory. -EAGAIN: it
- * would have to ask the disk (or somebody is just changing the directory). Never waits for a disk. Linux 5.12; -ENOSYS or -EINVAL
+ * An O_PATH descriptor of the name itself, a symbolic link not followed, if the kernel has all it takes in memory. It returns -EAGAIN
+ * if the kernel would have to ask the disk, or another thread is just changing the directory. Never waits for a disk. Linux 5.12; -ENOSYS or -EINVAL
  * before, -EPERM where a container's filter knows no openat2.
  */
 export function openCachedAt(dir: number, name: Uint8Array): number {

@@ -1,11 +1,6 @@
 /**
- * Executes the calls that connection threads forward to a volume's thread, with the same dispatcher and procedures
- * that a connection uses. Replies: thread-replies.ts.
- *
- * Calls are executed as they come, as long as that takes no longer than SLICE_MS. What is left then waits in a queue where all
- * clients have their turn (turn-queue.ts), and what comes meanwhile waits there too. The threads of the connections are told which
- * calls wait so, and which have begun: waiting in a queue says nothing about the disk. Calls of connections that have ended are not
- * executed any more.
+ * Executes the calls that connection threads forward to a volume's thread, with the same dispatcher and procedures that a
+ * connection uses. Replies: thread-replies.ts.
  */
 import { performance } from 'node:perf_hooks';
 import { XdrReader } from '../../protocol/xdr.ts';
@@ -20,6 +15,11 @@ import { type ExecuteLater, ForwardedConnection } from './forwarded-connection.t
 import type { CallsMessage, Channel } from './thread-messages.ts';
 import { ThreadReplies } from './thread-replies.ts';
 import { TurnQueue } from './turn-queue.ts';
+
+// Calls are executed as they come, as long as that takes no longer than SLICE_MS. What is left then waits in a queue where all
+// clients have their turn (turn-queue.ts), and what comes meanwhile waits there too. The threads of the connections are told which
+// calls wait so, and which have begun: waiting in a queue says nothing about the disk. Calls of connections that have ended are not
+// executed any more.
 
 const REPLY_SIZE = 4096;
 /** What has come is executed without a break for so long; a neighbour who comes now waits no longer. ms */

@@ -1,4 +1,4 @@
-// Answers of those who have removed something wait until its space is free, of their own volume only.
+/** Answers of those who have removed something wait until its space is free, of their own volume only. */
 import { beforeEach, expect, test } from 'vitest';
 import { keyOfAddress } from '../callers/client-key.ts';
 import { BatchWriter, entrySize } from '../rpc/call-batch.ts';

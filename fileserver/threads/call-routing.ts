@@ -1,20 +1,18 @@
-/**
- * Which calls a thread with connections executes itself, and which thread executes the others.
- *
- * Here: what needs no disk, or can tell beforehand that it does (then the outcome is WOULD_BLOCK, and ofVolume() says where).
- * A thread with connections never waits for a disk, whatever a client asks for: other clients, volumes and the other disk
- * set are in the same thread.
- *
- * Everything that changes a volume (WRITE and COMMIT with their flushes, and the nine operations that must be executed exactly
- * once) belongs to the one thread of that volume. There it meets the journal, the duplicate request cache, the order of WRITE
- * behind SETATTR and the list of files that are not flushed. Those are also the calls that a frozen or stuck file system holds
- * up. Listings and the targets of symbolic links go there too: of those the kernel does not tell whether they are in memory.
- */
+/** Which calls a thread with connections executes itself, and which thread executes the others. */
 import type { Forwarding, Route } from '../rpc/dispatcher.ts';
 import type { Handles, RpcProcedure } from '../rpc/rpc-program.ts';
 import type { DiskSet } from '../storage/files/disk-set.ts';
 import { HANDLE_SIZE_MAX, isUuidAt, UUID_AT, UUID_SIZE } from '../storage/handles/file-handle.ts';
 import type { VolumeRoute } from './call-forwarder.ts';
+
+// Here: what needs no disk, or can tell beforehand that it does (then the outcome is WOULD_BLOCK, and ofVolume() says where).
+// A thread with connections never waits for a disk, whatever a client asks for: other clients, volumes and the other disk
+// set are in the same thread.
+//
+// Everything that changes a volume (WRITE and COMMIT with their flushes, and the nine operations that must be executed exactly
+// once) belongs to the one thread of that volume. There it meets the journal, the duplicate request cache, the order of WRITE
+// behind SETATTR and the list of files that are not flushed. Those are also the calls that a frozen or stuck file system holds
+// up. Listings and the targets of symbolic links go there too: of those the kernel does not tell whether they are in memory.
 
 /** A volume, as far as the way to it matters. */
 export interface RoutedVolume {

@@ -1,6 +1,6 @@
 /**
- * A connection that is made before there is anything to serve: what Node and V8 load and compile for the first call of a
- * thread's life is there then when clients of a server that has failed come, and wait.
+ * Makes a connection before there is anything to serve. So Node and V8 have loaded and compiled what the first call of a thread needs
+ * when the clients of a failed server come.
  */
 import { connect } from 'node:net';
 import { dirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3 } from '../../protocol/mount.ts';
@@ -57,7 +57,7 @@ export async function warmUpConnection(memory: ConnectionMemory, limits: FileTab
   try {
     await call(await acceptor.listen('127.0.0.1', 0));
   } catch {
-    // Then the first call is made by a client.
+    // Then a client makes the first call.
   }
   acceptor.stop();
   await service.close('fence');

@@ -1,20 +1,4 @@
-/**
- * Leads one disk set through its life in all data threads, from the agent's `open` to `closed`:
- *
- *   opening --> serving --> quiescing --> closed      gracefully: everything answered and on the disk
- *      |           |            |
- *      +-----------+------------+-------> closed      fenced: at once, nothing answered
- *
- *   opening     volumes that move from node to node are waited for; volume threads verify; then the port opens, and while
- *               connections to it wait, volume threads replay their journals and connection threads open the volumes
- *               for reading
- *   quiescing   flush, with clients still served; close the port; connection threads take no more calls and drain;
- *               volume threads flush the rest and declare the volumes clean, while connections drain
- *
- *   (held)      in the middle of serving, for a moment: volume threads keep calls unexecuted, everything is on the disk
- *
- * `closed` is said only when every thread has said so: a thread that a disk holds in a system call may still write.
- */
+/** Leads one disk set through its life in all data threads, from the agent's `open` to `closed`. */
 
 import type { DiskSetSide } from '../../pair/types.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
@@ -46,6 +30,20 @@ import type {
   ToVolumeThread,
   WithoutSession,
 } from './thread-messages.ts';
+
+//   opening --> serving --> quiescing --> closed      gracefully: everything answered and on the disk
+//      |           |            |
+//      +-----------+------------+-------> closed      fenced: at once, nothing answered
+//
+//   opening     volumes that move from node to node are waited for; volume threads verify; then the port opens, and while
+//               connections to it wait, volume threads replay their journals and connection threads open the volumes
+//               for reading
+//   quiescing   flush, with clients still served; close the port; connection threads take no more calls and drain;
+//               volume threads flush the rest and declare the volumes clean, while connections drain
+//
+//   (held)      in the middle of serving, for a moment: volume threads keep calls unexecuted, everything is on the disk
+//
+// `closed` is said only when every thread has said so: a thread that a disk holds in a system call may still write.
 
 /** How long a failed opening waits for its threads to close before it is reported. ms */
 const GIVE_UP_MS = 1000;

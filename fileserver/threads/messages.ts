@@ -1,7 +1,17 @@
-// What the agent (main thread) and the data path's first thread (worker) say to each other. The agent decides who may
-// serve; the data thread owns the sockets and every file system call. Nothing else is shared but the table
-// of leases (lease-table.ts).
-//
+/**
+ * What the agent (main thread) and the data path's first thread (worker) say to each other. The agent decides who may serve; the
+ * data thread owns the sockets and every file system call. Nothing else is shared but the table of leases (lease-table.ts).
+ */
+
+import type { WrittenVolumes } from '../../pair/lease.ts';
+import type { DiskSetSide } from '../../pair/types.ts';
+import type { ExportSpec } from '../settings/export-spec.ts';
+import type { ThreadCounts } from '../settings/thread-counts.ts';
+import type { VolumeSpec } from '../settings/volume-spec.ts';
+import type { FaultReason } from '../storage/failures/fault-reason.ts';
+import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
+import type { OpenFailure } from '../storage/volume/open-failure.ts';
+
 //   agent                         data thread
 //     | open (epoch, volumes) -->   |  verify, write the ownership record, replay the journal, listen
 //     |   <-- opened | openFailed   |
@@ -17,15 +27,6 @@
 //     |   <-- closed                |
 //     |   <-- fault                 |  at any time while open; the data thread has fenced itself already
 //     |   <-- halted                |  likewise, because it found the lease over
-
-import type { WrittenVolumes } from '../../pair/lease.ts';
-import type { DiskSetSide } from '../../pair/types.ts';
-import type { ExportSpec } from '../settings/export-spec.ts';
-import type { ThreadCounts } from '../settings/thread-counts.ts';
-import type { VolumeSpec } from '../settings/volume-spec.ts';
-import type { FaultReason } from '../storage/failures/fault-reason.ts';
-import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
-import type { OpenFailure } from '../storage/volume/open-failure.ts';
 
 export interface OpenMessage {
   readonly kind: 'open';
@@ -93,15 +94,15 @@ export interface DisksMessage {
 }
 
 /**
- * Nothing on the disk set's volumes is to change for a moment, with everything that was answered on the disk: so that all of
- * them, and those of the other disk set, can be copied as they are at one point in time. Clients wait.
+ * Nothing on the disk set's volumes is to change for a moment, and all that was answered is to be on the disk. So all of them, and
+ * those of the other disk set, can be copied as they are at one point in time. Clients wait.
  */
 export interface FreezeMessage {
   readonly kind: 'hold';
   readonly diskSet: DiskSetSide;
-  /** Whoever asks chooses it; the answers carry it. A second message with the same changes nothing. */
+  /** The asker chooses it; the answers carry it. A second message with the same changes nothing. */
   readonly id: string;
-  /** It ends by itself after this time: clients wait no longer for whoever asked and died. ms */
+  /** It ends by itself after this time: clients wait no longer for an asker that has died. ms */
   readonly msMax: number;
 }
 

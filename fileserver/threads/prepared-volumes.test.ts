@@ -1,4 +1,4 @@
-// The opening at its epoch uses what was read during a claim, and no other does.
+/** The opening at its epoch uses what was read during a claim, and no other does. */
 
 import { readdirSync, readlinkSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
  * What the data threads show each other and the agent without being asked, in shared memory: that they turn, how many of
- * their connections have ended, and how many of them stay awake (adaptive-poller.ts). Read by threads that must not wait for an
+ * their connections have ended, and how many of them poll (adaptive-poller.ts). Read by threads that must not wait for an
  * answer.
  */
 import { availableParallelism } from 'node:os';
@@ -8,7 +8,7 @@ import { bootMs } from '../system/boottime.ts';
 
 /** A thread that is not busy writes its time this often. ms */
 export const TURN_MS = 250;
-/** Threads that may stay awake at the same time: none where there is one processor. */
+/** Threads that may poll at the same time: none where there is one processor. */
 const AWAKE_MAX = availableParallelism() - 1;
 
 export class ThreadBoard {

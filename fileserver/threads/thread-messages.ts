@@ -1,21 +1,6 @@
 /**
- * What the data threads say to each other. The coordinator (thread.ts) accepts connections and leads every disk set
- * through its life; connection threads hold the sockets and read; volume threads make every change.
- *
- *   coordinator                volume thread                     connection thread
- *     | verify          -->      | ownership record
- *     |   <-- verified           |
- *     | serve           -->      | replay                          |
- *     | attach          ------------------------------------->     | opens the volumes for reading
- *     |   <-- serving            |             <-- attached        |
- *     | adopt           ------------------------------------->     | a connection
- *     |                          |  <-- calls --                   |
- *     |                          |  --- replies -->                |
- *     | flush / drain   -->      |             -->                 | quiescing: see disk-set-coordinator.ts
- *     | close           -->      |             -->                 |
- *     |   <-- closed             |             <-- closed          |
- *
- * Everything names the session, which is one opening of one disk set: what comes late is told apart.
+ * What the data threads say to each other. The coordinator (thread.ts) accepts connections and leads every disk set through its
+ * life; connection threads hold the sockets and read; volume threads make every change.
  */
 
 import type { MessagePort } from 'node:worker_threads';
@@ -30,6 +15,21 @@ import type { ExportRoot } from '../storage/files/export-root.ts';
 import type { OpenFailure } from '../storage/volume/open-failure.ts';
 import type { VolumeAttachment } from '../storage/volume/volume.ts';
 import type { CloseMode, OpenMessage } from './messages.ts';
+
+//   coordinator                volume thread                     connection thread
+//     | verify          -->      | ownership record
+//     |   <-- verified           |
+//     | serve           -->      | replay                          |
+//     | attach          ------------------------------------->     | opens the volumes for reading
+//     |   <-- serving            |             <-- attached        |
+//     | adopt           ------------------------------------->     | a connection
+//     |                          |  <-- calls --                   |
+//     |                          |  --- replies -->                |
+//     | flush / drain   -->      |             -->                 | quiescing: see disk-set-coordinator.ts
+//     | close           -->      |             -->                 |
+//     |   <-- closed             |             <-- closed          |
+//
+// Everything names the session, which is one opening of one disk set: what comes late is told apart.
 
 /** A port of a MessageChannel, a worker, or the port of a worker to its parent. */
 export type Channel = Pick<MessagePort, 'postMessage'> & Listening;

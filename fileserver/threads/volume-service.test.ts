@@ -1,5 +1,7 @@
-// An orderly stop says of a volume that nothing is lost, and so keeps the write verifier: only after everything is on the disk. A
-// fault of a volume ends the service in all threads.
+/**
+ * An orderly stop says of a volume that nothing is lost, and so keeps the write verifier: only after everything is on the disk. A
+ * fault of a volume ends the service in all threads.
+ */
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

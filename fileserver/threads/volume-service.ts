@@ -1,13 +1,4 @@
-/**
- * Volumes of one disk set in the thread that makes their changes, from `verify` to `closed`:
- *
- *   opening --> verified --> serving --> closing --> closed      gracefully: everything on the disk
- *      |            |           |           |
- *      +------------+-----------+-----------+------> closed      fenced: at once
- *
- * It halts, and all other threads with it, when the right to serve runs out (R2), when a volume can't be trusted any
- * more, and when a volume turns out to belong to somebody newer (R6).
- */
+/** Volumes of one disk set in the thread that makes their changes, from `verify` to `closed`. */
 
 import type { DiskSetSide } from '../../pair/types.ts';
 import type { ConnectionOrder } from '../callers/connection-order.ts';
@@ -42,6 +33,13 @@ import { logNotices } from './volume-notices.ts';
 import { type LogLine, replay } from './volume-replay.ts';
 import { flushUnstable, settle } from './volume-settling.ts';
 
+//   opening --> verified --> serving --> closing --> closed      gracefully: everything on the disk
+//      |            |           |           |
+//      +------------+-----------+-----------+------> closed      fenced: at once
+//
+// It halts, and all other threads with it, when the right to serve runs out (R2). It also does so when a volume can't be trusted any
+// more, and when a newer server owns a volume (R6).
+
 const TICK_MS = 1000;
 
 export interface VolumeServiceSetup {
@@ -74,7 +72,7 @@ export class VolumeService {
   #executor: CallExecutor | null;
   #timers: NodeJS.Timeout[];
   #owners: OwnerWatch | null;
-  /** null: it has not changed, or is kept by another thread. */
+  /** null: it has not changed, or another thread keeps it. */
   #mounts: MountFile | null;
   /** What has come while nothing may change and is executed afterwards, in order; null: everything may. */
   #kept: (() => void)[] | null;

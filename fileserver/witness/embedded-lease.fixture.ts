@@ -1,4 +1,4 @@
-// What stands in an embedded witness's directory, read and changed as by somebody who is no server.
+/** What stands in an embedded witness's directory, read and changed as by somebody who is no server. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

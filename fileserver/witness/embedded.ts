@@ -1,15 +1,4 @@
-/**
- * The embedded witness: one directory on one machine, some files for each disk set.
- *
- *   <home>.lease-<n>    version n of the Lease (versioned-file.ts)
- *   <home>.written-<n>  the volumes on which the ownership record of epoch n has been written; apart from the Lease, so that
- *                       to write it is no change of the Lease
- *   <home>.history      one JSON line for each change of owner or acknowledger: what tests and people check
- *   <home>.notes        last transition and the like, for people
- *
- * It survives the death of any process at any point, and none that is frozen holds up another. It does not survive the loss
- * of the machine, and shared network file systems are no place for it: it is for development, tests and the demo.
- */
+/** The embedded witness: one directory on one machine, some files for each disk set. */
 import { appendFileSync, type FSWatcher, watch } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,6 +17,15 @@ import {
 } from './lease-file.ts';
 import { type FileVersion, VersionedFile } from './versioned-file.ts';
 import { type LeaseNotes, readWithin, type Witness, writeWithin } from './witness.ts';
+
+//   <home>.lease-<n>    version n of the Lease (versioned-file.ts)
+//   <home>.written-<n>  the volumes on which the ownership record of epoch n has been written; apart from the Lease, so that
+//                       to write it is no change of the Lease
+//   <home>.history      one JSON line for each change of owner or acknowledger: what tests and people check
+//   <home>.notes        last transition and the like, for people
+//
+// It survives the death of any process at any point, and none that is frozen holds up another. It does not survive the loss
+// of the machine, and shared network file systems are no place for it: it is for development, tests and the demo.
 
 /** fs.watch may lose events; so the files are also read this often. */
 const POLL_MS = 500;

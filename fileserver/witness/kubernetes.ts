@@ -1,12 +1,4 @@
-/**
- * The Kubernetes witness: a Lease for each disk set, raw JSON, compare-and-swap on resourceVersion.
- *
- * The resourceVersion also changes when somebody writes beside the ownership (a proof, a request, the notes of a
- * server). Such a write is no competitor: a conflict with it is resolved here, by reading again and writing against
- * the new version if the ownership is still exactly the one that the caller has seen. `renewal` grows with every
- * write by a server, so the same ownership means that no server wrote in between. What the caller gets is thus a
- * compare-and-swap on the ownership.
- */
+/** The Kubernetes witness: a Lease for each disk set, raw JSON, compare-and-swap on resourceVersion. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError, isConflict } from '../../kubernetes/api-error.ts';
@@ -20,6 +12,12 @@ import type { Log } from '../logging/log.ts';
 import { repeat, reportingErrors } from '../system/turns.ts';
 import { microTime, recordOf, withNotes, withOwnership } from './lease-object.ts';
 import { type LeaseNotes, readWithin, type Witness, writeWithin } from './witness.ts';
+
+// The resourceVersion also changes when somebody writes beside the ownership (a proof, a request, the notes of a
+// server). Such a write is no competitor: a conflict with it is resolved here, by reading again and writing against
+// the new version if the ownership is still exactly the one that the caller has seen. `renewal` grows with every
+// write by a server, so the same ownership means that no server wrote in between. What the caller gets is thus a
+// compare-and-swap on the ownership.
 
 /** Sightings kept for each disk set, so that a version can be traced back to its object. */
 const REMEMBERED = 16;

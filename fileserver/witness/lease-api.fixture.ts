@@ -1,5 +1,7 @@
-// Leases as an API server keeps them, over real HTTP, for the tests of what writes them: resourceVersion grows with every write,
-// a PUT with another one is a 409, watches deliver every change. The test gives faults.
+/**
+ * Leases as an API server keeps them, over real HTTP, for the tests of what writes them: resourceVersion grows with every write,
+ * a PUT with another one is a 409, watches deliver every change. The test gives faults.
+ */
 
 import type { ServerResponse } from 'node:http';
 import { type HttpApi, json, type Seen, startHttpApi } from '../../kubernetes/http-api.fixture.ts';

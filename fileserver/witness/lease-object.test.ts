@@ -1,5 +1,7 @@
-// What others put beside the ownership on a Lease: text that anybody who may write Leases can change, so nothing of it is believed
-// that is not well-formed.
+/**
+ * What others put beside the ownership on a Lease: text that anybody who may write Leases can change, so nothing of it is
+ * believed that is not well-formed.
+ */
 import { expect, test } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
@@ -48,7 +50,7 @@ test('the folder of the disks is a plain name: it becomes a part of a path', () 
   expect(recordOf(lease({}))).not.toHaveProperty('disks');
 });
 
-test('nothing is decided by a Lease whose holder or acknowledger is no incarnation', () => {
+test('a Lease whose holder or acknowledger is no incarnation decides nothing', () => {
   const held = (holderIdentity: string): Lease => ({ ...lease({}), spec: { holderIdentity } });
   expect(recordOf(held('filer-a/pod/run1')).holder).toBe('filer-a/pod/run1');
   expect(recordOf(held('')).holder).toBeNull();
@@ -82,7 +84,7 @@ test('a request is a takeover or a giveback, with a name, and one that has its a
   expect(requestOf(request, answered('earlier'))).not.toBeNull();
 });
 
-test('a takeover is forced by that very word and a reason; vetoes are overridden by name', () => {
+test('that very word and a reason force a takeover; names override vetoes', () => {
   const request = { id: 'r', kind: 'takeover', reason: 'it is off' };
   expect(requestOf({ ...request, force: true })).toEqual({ ...request, force: true });
   expect(requestOf({ ...request, force: 'true' })).toEqual(request);
@@ -192,7 +194,7 @@ test.each([
 });
 
 test('that the volumes are ahead comes back with the release, and is gone with the next ownership', () => {
-  const verdict = { epoch: 7, message: 'volume data is owned by filer-b/p/1 in epoch 7' };
+  const verdict = { epoch: 7, message: 'filer-b/p/1 owns volume data in epoch 7' };
   const ownership = released({ ...emptyLease, epoch: 3 }, 'filer-b', verdict);
   const object = withOwnership(lease({ kept: 'yes' }), ownership, 2000, '');
   expect(recordOf(object).volumesAhead).toEqual(verdict);
@@ -208,7 +210,7 @@ test('volumes may be ahead at epoch 0, which nobody has served', () => {
 });
 
 test.each(['', '7', '{"epoch":"7","message":""}', '{"epoch":7}', '{"epoch":-1,"message":""}'])(
-  'nothing is decided by a Lease that says of the volumes %j',
+  'a Lease that says of the volumes %j decides nothing',
   (text) => {
     expect(() => recordOf(lease({ [leaseAnnotations.volumesAhead]: text }))).toThrow(/names no epoch/);
   },

@@ -1,13 +1,4 @@
-/**
- * The Lease of one disk set as a Kubernetes object (coordination.k8s.io/v1): the mapping in both directions, pure.
- *
- *   spec.holderIdentity       holder (absent: nobody)
- *   spec.leaseTransitions     epoch
- *   spec.renewTime            when it was written, the writer's clock: for people, nothing decides by it
- *   spec.acquireTime          the same of the claim
- *   spec.leaseDurationSeconds T, rounded up: for people
- *   annotations               acknowledger, renewal, released-to, claim-after, volumes-ahead, and what others put beside them (kubernetes/labels-and-annotations.ts)
- */
+/** The Lease of one disk set as a Kubernetes object (coordination.k8s.io/v1): the mapping in both directions, pure. */
 
 import {
   type DeathProofAnnotation,
@@ -34,10 +25,17 @@ import {
 } from '../../pair/lease.ts';
 import type { LeaseNotes } from './witness.ts';
 
+//   spec.holderIdentity       holder (absent: nobody)
+//   spec.leaseTransitions     epoch
+//   spec.renewTime            when it was written, the writer's clock: for people, nothing decides by it
+//   spec.acquireTime          the same of the claim
+//   spec.leaseDurationSeconds T, rounded up: for people
+//   annotations               acknowledger, renewal, released-to, claim-after, volumes-ahead, and what others put beside them (kubernetes/labels-and-annotations.ts)
+
 /** Clients wait meanwhile. ms */
 const FREEZE_MS_MAX = 20_000;
 
-/** Throws Error with a sentence if the ownership cannot be understood: then nothing may be decided by it. */
+/** Throws Error with a sentence if the ownership cannot be understood: then it decides nothing. */
 export function recordOf(lease: Lease): LeaseRecord {
   const annotations = lease.metadata.annotations ?? {};
   const holder = lease.spec?.holderIdentity;

@@ -1,9 +1,6 @@
 /**
- * The pod's own service account, as the API transport asks for it: the address from the environment that every pod
- * has, CA and token from the files that the kubelet keeps fresh.
- *
- * @kubernetes/client-node could do it; loading it costs a server 0.7 s of CPU at every start, on the way to its first
- * claim, and 80 MB for as long as it runs.
+ * The pod's own service account, as the API transport asks for it: the address from the environment that every pod has, CA and
+ * token from the files that the kubelet keeps fresh.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -12,6 +9,9 @@ import { join } from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { LoadKubeConfig } from '../../kubernetes/connection.ts';
 import { inBackground } from '../system/turns.ts';
+
+// @kubernetes/client-node could do it; loading it costs a server 0.7 s of CPU at every start, on the way to its first
+// claim, and 80 MB for as long as it runs.
 
 export const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** The kubelet replaces a token well before it expires, so one that is a minute old is good. */

@@ -1,16 +1,16 @@
 /**
  * A small file whose versions follow one another, each written by one process alone, without a lock. A process that is frozen at
  * any point (SIGSTOP, a paused container) holds nothing that another one waits for.
- *
- *   <name>-<n>    version n, complete and never changed; the greatest n is the file as it is
- *
- * link(2) makes a name that does not exist yet, or fails: of all who write version n + 1, one succeeds. Old versions are
- * removed once KEPT newer ones exist. So a writer that was held up may find a number free again; it sees how far the others
- * have come and says that it does not know.
  */
 import { linkSync, renameSync } from 'node:fs';
 import { open, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+
+//   <name>-<n>    version n, complete and never changed; the greatest n is the file as it is
+//
+// link(2) makes a name that does not exist yet, or fails: of all who write version n + 1, one succeeds. Old versions are
+// removed once KEPT newer ones exist. So a writer that was held up may find a number free again; it sees how far the others
+// have come and says that it does not know.
 
 const KEPT = 16;
 

@@ -1,4 +1,4 @@
-// A call of the witness is answered in bounded time: what is not answered by then is unknown, whatever becomes of it.
+/** A call of the witness is answered in bounded time: what is not answered by then is unknown, whatever becomes of it. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { LeaseWriteOutcome } from '../../pair/types.ts';
 import { readWithin, writeWithin } from './witness.ts';

@@ -52,8 +52,8 @@ export interface DiskSetPath {
   /** Epoch of a write that was checked and is in the kernel's hands, or will be with the next instruction. */
   readonly inHand: number | null;
   /**
-   * fencing: the lease is cut, and a thread that had checked it has not made its system call. still: it has. failing: one thread could not
-   * open its volume, another has checked the lease and may write its ownership record until `closed`.
+   * `fencing`: the lease is cut, and a thread that had checked it has not made its system call. `still`: it has made the call.
+   * `failing`: one thread could not open its volume, another has checked the lease and may write its ownership record until `closed`.
    */
   readonly open: {
     readonly epoch: number;

@@ -1,23 +1,21 @@
-/**
- * The duplicate request cache in memory: what was answered to which request, and which are being executed.
- *
- * A request's key is a hash of its whole call (XID, procedure, credential and arguments) and whose it is: what the client has
- * said by its connection, else its address (callers/client-key.ts). So a client that knows what another one has sent or is about
- * to send, to the byte, gets only its own answers, and its call is not taken for the other's.
- *
- * Bounded in entries, bytes and time; the oldest answers go first. A client resends only what it has not been answered,
- * so what matters is younger than a failover; the bound is some thousand times what clients have outstanding. The time is
- * that of one owner: an outage, however long, does not age answers, since clients could not ask again during it.
- *
- * Nobody's answers go because of others: where there are too many, the client with the most loses its oldest (reply-pool.ts).
- * Answers that say that nothing was done have bounds of their own, an eighth of the others'. To do such a call again is no harm
- * of the same kind, and it costs nothing to make thousands of them fail.
- */
+/** The duplicate request cache in memory: what was answered to which request, and which are being executed. */
 import { bootMs } from '../../system/boottime.ts';
 import { statusOfResults } from '../journal/journal-payloads.ts';
 import type { StoredAnswers } from '../journal/stored-answers.ts';
 import type { ReplyListener } from './reply-listener.ts';
 import { CachedReply, ReplyPool } from './reply-pool.ts';
+
+// A request's key is a hash of its whole call (XID, procedure, credential and arguments) and whose it is: what the client has
+// said by its connection, else its address (callers/client-key.ts). So a client that knows what another one has sent or is about
+// to send, to the byte, gets only its own answers, and its call is not taken for the other's.
+//
+// Bounded in entries, bytes and time; the oldest answers go first. A client resends only what it has not been answered,
+// so what matters is younger than a failover; the bound is some thousand times what clients have outstanding. The time is
+// that of one owner: an outage, however long, does not age answers, since clients could not ask again during it.
+//
+// Nobody's answers go because of others: where there are too many, the client with the most loses its oldest (reply-pool.ts).
+// Answers that say that nothing was done have bounds of their own, an eighth of the others'. To do such a call again is no harm
+// of the same kind, and it costs nothing to make thousands of them fail.
 
 class Running {
   readonly client: number;

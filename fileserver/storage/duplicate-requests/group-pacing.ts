@@ -2,11 +2,11 @@
  * When the queue (operation-log.ts) begins its next group: beside the flush of the one before, behind it, or a moment later. Only
  * speed depends on it. Decided from what flushes and operations took recently; no clock of its own: all times are ms, on the
  * caller's clock.
- *
- *   flushes about as fast as executing     next group beside the flush: neither processor nor disk waits
- *   slow flushes                           one after the other, and those that were just answered are waited for: else half
- *                                          of the clients wait for the flush of the other half, and the other way round
  */
+
+//   flushes about as fast as executing     next group beside the flush: neither processor nor disk waits
+//   slow flushes                           one after the other, and those that were just answered are waited for: else half
+//                                          of the clients wait for the flush of the other half, and the other way round
 
 /**
  * A group is executed beside a flush if that takes at least this part of the flush: else more would come to join it. (Some file

@@ -1,5 +1,7 @@
-// What becomes of each operation of a queue, and of who waits for it. The journal is the real one; flushes of what was executed, and
-// waiting times, end when the test says so.
+/**
+ * What becomes of each operation of a queue, and of who waits for it. The journal is the real one; flushes of what was executed,
+ * and waiting times, end when the test says so.
+ */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -808,7 +810,7 @@ describe('what an operation throws', () => {
     submit('a');
     await settleAll();
     expect(events).toEqual([
-      'failed: InternalError: volume v: its changes were stopped by an exception in this server: broken',
+      'failed: InternalError: volume v: an exception in this server has stopped its changes: broken',
     ]);
     expect(bugs).toEqual(['the queue of changes: broken']);
   });

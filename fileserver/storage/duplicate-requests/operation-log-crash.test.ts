@@ -1,8 +1,7 @@
-// The queue with its real journal, on a disk that loses what it may lose: any crash at any moment of any load. Whatever the
-// file system then shows as executed has an answer, or an intent and the state that its operation left.
-//
-//   page cache (the files)  -- writeOut, fdatasync -->  the device's cache  -- any flush of the device -->  durable
-//   what was executed       ------------------ the file system's commit, ours or its own -------------->  durable
+/**
+ * The queue with its real journal, on a disk that loses what it may lose: any crash at any moment of any load. Whatever the file
+ * system then shows as executed has an answer, or an intent and the state that its operation left.
+ */
 
 import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,6 +19,9 @@ import { DuplicateRequestCache } from './duplicate-request-cache.ts';
 import type { Pacing } from './group-pacing.ts';
 import type { Check, JournaledOperation, Plan } from './journaled-operation.ts';
 import { OperationLog } from './operation-log.ts';
+
+//   page cache (the files)  -- writeOut, fdatasync -->  the device's cache  -- any flush of the device -->  durable
+//   what was executed       ------------------ the file system's commit, ours or its own -------------->  durable
 
 const NAMES = ['journal.0', 'journal.1', 'journal.2'];
 const SECTOR_SIZE = 512;

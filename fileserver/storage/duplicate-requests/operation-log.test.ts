@@ -1,4 +1,4 @@
-// How the queue forms its groups: on time that the test makes pass.
+/** How the queue forms its groups: on time that the test makes pass. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { FileTable } from '../files/file-table.ts';
 import { CountedKeys } from '../volume/counted-keys.ts';

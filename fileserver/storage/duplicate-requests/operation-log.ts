@@ -1,66 +1,4 @@
-/**
- * Executes the operations that must not be executed twice, in groups that share their flushes:
- *
- *   group n      check | record intents | execute | flush files | append answers, answer
- *   group n+1                                         check | record intents | execute |  flush files | ...
- *   disk                 journal                      the flush, journal (intents n+1)   | the flush, journal (answers n)
- *
- * An operation is executed only when its intent is recorded, and answered only when its effects are durable. What
- * `recorded` means is the file system's (commit-order.ts): written out, where its own commit makes what is written
- * durable before the operation (one flush for a group), else flushed (two). Either way no crash leaves an operation
- * without its intent. The answer itself need not be durable when it is given: intent and effects are, and so
- *
- *   no intent              not executed; the request that is sent again is executed
- *   intent, no answer      recovery.ts looks at the file system whether it was executed; if so it is completed and
- *                          answered, else forgotten
- *   answer                 the request that is sent again gets it
- *
- * That look needs the state that the operation left. So nobody may change it before the answer is recorded: operations
- * whose intents are recorded behind the answers may, as no crash then leaves their intents without those answers; and a
- * WRITE waits (whenUnchanging).
- *
- * Within a group no two operations touch the same name or the same object, for then the state before the second
- * could not be told from the state before the first. Nor does one of them touch what another relies on: the directory of its
- * name, which recovery has to find and its user has to be allowed to search. Any number may rely on the same directory. An
- * operation that would break this waits for the next group.
- *
- * While a group is flushed the next one is executed, where that takes about as long. Then two groups have no answers, so for that
- * rule they are one. An operation that touches what one of the group being flushed has touched or relies on waits, and so does
- * one that relies on what has been touched. Never are there more than two, and a group is flushed when the flush before it has
- * ended. Answers are given in the order of execution, and what was executed because of something that is not durable is not
- * answered before that is.
- *
- * An operation that takes long (a truncation that frees much) leaves its group when the intents are recorded. It is executed in
- * parts, one in a turn of the event loop, and everything else goes on between them:
- *
- *   group n      ... | record intents | execute the others | flush | answer
- *   the long one                      | part | part | ... | part |
- *   group m                                        ... | record intents | execute what is left | flush | answer
- *
- * When the last part is done it joins the next group. Its intent is recorded once more with that one: so each group has intents,
- * and between two records there are no more flushes than in any other load (Journal.flushed). A group that all members have left is
- * flushed like others. Until the answer is recorded, what the operation touches is closed to other operations and to WRITEs, and
- * each new segment of the journal gets its intent.
- *
- * Before each part the right to serve is looked up, as before each operation. From the first part on the operation is half executed.
- * So it is completed as after a crash: from its own intent, with the rights that it was recorded with. A crash between two parts is
- * the same case: the first part has changed the object's ctime, and no other operation could touch the object.
- *
- * Where the journal can't be written for lack of space, its reserve is lent (journal-reserve.ts). From then on what needs
- * space is refused, until the reserve is back. If there is no room all the same, nothing is executed: what waits is
- * refused. Answers that were given already, and are only in memory, are recorded as soon as that is possible.
- *
- * What throws costs one call. Before its intent is recorded nothing was executed: its caller is told SYSTEM_ERR, and the request
- * is unknown again. While it is executed it may be half executed: it is settled at once, as after a crash, from its own intent;
- * found executed, it is completed and answered. Otherwise (not begun, or not to be settled) its caller is told SYSTEM_ERR, which
- * says nothing of what was done. It goes through the rest of its group all the same: what it touched stays closed to others
- * until a record without results ends its intent. So no owner to come takes a later operation's effects for those of this one,
- * and the request that is sent again stands behind that record with an intent of its own. What throws elsewhere concerns the
- * journal or several operations: the volume has failed.
- *
- * On a volume that must not keep dirty pages (docs/design.md R9) answers are appended with the next record only, and given when
- * they are recorded. So there no group is executed while another one is flushed.
- */
+/** Executes the operations that must not be executed twice, in groups that share their flushes. */
 
 import { performance } from 'node:perf_hooks';
 import { nextTurn } from '../../system/turns.ts';
@@ -82,6 +20,66 @@ import { MemberExecution } from './member-execution.ts';
 import type { OperationLogHooks } from './operation-log-hooks.ts';
 import { OperationReplies } from './operation-replies.ts';
 
+//   group n      check | record intents | execute | flush files | append answers, answer
+//   group n+1                                         check | record intents | execute |  flush files | ...
+//   disk                 journal                      the flush, journal (intents n+1)   | the flush, journal (answers n)
+//
+// An operation is executed only when its intent is recorded, and answered only when its effects are durable. What
+// `recorded` means is the file system's (commit-order.ts): written out, where its own commit makes what is written
+// durable before the operation (one flush for a group), else flushed (two). Either way no crash leaves an operation
+// without its intent. The answer itself need not be durable when it is given: intent and effects are, and so
+//
+//   no intent              not executed; the request that is sent again is executed
+//   intent, no answer      recovery.ts looks at the file system whether it was executed; if so it is completed and
+//                          answered, else forgotten
+//   answer                 the request that is sent again gets it
+//
+// That look needs the state that the operation left. So nobody may change it before the answer is recorded: operations
+// whose intents are recorded behind the answers may, as no crash then leaves their intents without those answers; and a
+// WRITE waits (whenUnchanging).
+//
+// Within a group no two operations touch the same name or the same object, for then the state before the second
+// could not be told from the state before the first. Nor does one of them touch what another relies on: the directory of its
+// name, which recovery has to find and its user has to be allowed to search. Any number may rely on the same directory. An
+// operation that would break this waits for the next group.
+//
+// While a group is flushed the next one is executed, where that takes about as long. Then two groups have no answers, so for that
+// rule they are one. An operation that touches what one of the group being flushed has touched or relies on waits, and so does
+// one that relies on what has been touched. Never are there more than two, and a group is flushed when the flush before it has
+// ended. Answers are given in the order of execution, and what was executed because of something that is not durable is not
+// answered before that is.
+//
+// An operation that takes long (a truncation that frees much) leaves its group when the intents are recorded. It is executed in
+// parts, one in a turn of the event loop, and everything else goes on between them:
+//
+//   group n      ... | record intents | execute the others | flush | answer
+//   the long one                      | part | part | ... | part |
+//   group m                                        ... | record intents | execute what is left | flush | answer
+//
+// When the last part is done it joins the next group. Its intent is recorded once more with that one: so each group has intents,
+// and between two records there are no more flushes than in any other load (Journal.flushed). A group that all members have left is
+// flushed like others. Until the answer is recorded, what the operation touches is closed to other operations and to WRITEs, and
+// each new segment of the journal gets its intent.
+//
+// Before each part the right to serve is looked up, as before each operation. From the first part on the operation is half executed.
+// So it is completed as after a crash: from its own intent, with the rights that it was recorded with. A crash between two parts is
+// the same case: the first part has changed the object's ctime, and no other operation could touch the object.
+//
+// Where the journal can't be written for lack of space, its reserve is lent (journal-reserve.ts). From then on what needs
+// space is refused, until the reserve is back. If there is no room all the same, nothing is executed: what waits is
+// refused. Answers that were given already, and are only in memory, are recorded as soon as that is possible.
+//
+// What throws costs one call. Before its intent is recorded nothing was executed: its caller is told SYSTEM_ERR, and the request
+// is unknown again. While it is executed it may be half executed: it is settled at once, as after a crash, from its own intent;
+// found executed, it is completed and answered. Otherwise (not begun, or not to be settled) its caller is told SYSTEM_ERR, which
+// says nothing of what was done. It goes through the rest of its group all the same: what it touched stays closed to others
+// until a record without results ends its intent. So no owner to come takes a later operation's effects for those of this one,
+// and the request that is sent again stands behind that record with an intent of its own. What throws elsewhere concerns the
+// journal or several operations: the volume has failed.
+//
+// On a volume that must not keep dirty pages (docs/design.md R9) answers are appended with the next record only, and given when
+// they are recorded. So there no group is executed while another one is flushed.
+
 /** So many are executed before the thread looks whether a flush that runs beside them has ended. */
 const SLICE_COUNT = 4;
 /** Without a next group, answers are flushed so long after they were given, in ms: nobody waits for it. */
@@ -90,8 +88,8 @@ const LINGER_MS = 20;
 const NO_ROOM_LINGER_MS = 1000;
 
 /**
- * Of the group in front: nobody has formed one; its intents are on their way, or it is executed; it is executed and has
- * to wait for the flush of the group before (or for its own, where groups come one after the other).
+ * Of the group in front. `idle`: none is formed. `recording`: its intents are on their way, or it is being executed. `executed`: it
+ * waits for the flush of the group before, or for its own where groups come one after the other.
  */
 type Phase = 'idle' | 'recording' | 'executed' | 'stopped';
 
@@ -186,7 +184,7 @@ export class OperationLog implements JournalContents {
       this.#hooks.onBug('the queue of changes', error);
       this.#volume.fail(
         'InternalError',
-        `volume ${name}: its changes were stopped by an exception in this server: ${(error as Error).message}`,
+        `volume ${name}: an exception in this server has stopped its changes: ${(error as Error).message}`,
       );
     }
   }

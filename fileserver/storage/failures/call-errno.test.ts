@@ -1,6 +1,8 @@
-// Every system call of the data path is made to fail once with each errno, while a call of a client makes it. What the client is
-// told, and whether the volume is served on, has to be as in the table (storage/failures/errno-outcomes.ts). A real server on
-// ext4.
+/**
+ * Every system call of the data path is made to fail once with each errno, while a call of a client makes it. What the client is
+ * told, and whether the volume is served on, has to be as in the table (storage/failures/errno-outcomes.ts). A real server on
+ * ext4.
+ */
 import { writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// The table of system call x errno: few faults, and docs/fileserver-data.md shows what the code does.
+/** The table of system call x errno: few faults, and docs/fileserver-data.md shows what the code does. */
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { expect, test } from 'vitest';

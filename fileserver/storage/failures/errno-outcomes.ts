@@ -1,19 +1,19 @@
 /**
- * What follows from an error of a system call, for every call that the data path makes: one table, as data. docs/fileserver-data.md shows
- * it; errno-outcomes.test.ts compares the two.
- *
- *   answer   the client is told (nfs3/nfs-status.ts), and the volume is served on. `told`: the error is counted, logged, and shown
- *            in the status, since something is wrong with the disk, or the server lacks something
- *   retry    the server tries again itself, and answers `otherwise` if that does not help
- *   fault    the volume is not served any more: what was acknowledged may be lost
- *
- * Faults are few: a call that makes acknowledged changes durable has failed, or the ownership record cannot be read.
+ * What follows from an error of a system call, for every call that the data path makes: one table, as data.
+ * docs/fileserver-data.md shows it; errno-outcomes.test.ts compares the two.
  */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { DURABLE_CALLS, type SystemCall } from '../../system/system-calls.ts';
 import type { FaultReason } from './fault-reason.ts';
 import { failureOfResult, type VolumeFailure } from './status.ts';
+
+//   answer   the client is told (nfs3/nfs-status.ts), and the volume is served on. `told`: the error is counted, logged, and shown
+//            in the status, since something is wrong with the disk, or the server lacks something
+//   retry    the server tries again itself, and answers `otherwise` if that does not help
+//   fault    the volume is not served any more: what was acknowledged may be lost
+//
+// Faults are few: a call that makes acknowledged changes durable has failed, or the ownership record cannot be read.
 
 const { errno: E } = constants;
 

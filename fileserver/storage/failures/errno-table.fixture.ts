@@ -1,13 +1,13 @@
-/**
- * The table of system call x errno as docs/fileserver-data.md has it. To print it:
- *
- *   node -e "import('./fileserver/storage/failures/errno-table.fixture.ts').then((m) => console.log(m.errnoTable()))"
- */
+/** The table of system call x errno as docs/fileserver-data.md has it. */
 import { constants } from 'node:os';
 import { nfsstat3Name } from '../../../protocol/nfs3.ts';
 import { nfsstat3Of } from '../../nfs3/nfs-status.ts';
 import { SYSTEM_CALLS, type SystemCall } from '../../system/system-calls.ts';
 import { isTold, type Outcome, outcomeOf, type Retry } from './errno-outcomes.ts';
+
+// To print it:
+//
+//   node -e "import('./fileserver/storage/failures/errno-table.fixture.ts').then((m) => console.log(m.errnoTable()))"
 
 const { errno: E } = constants;
 

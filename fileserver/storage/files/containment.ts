@@ -1,7 +1,7 @@
 /**
- * Whether an open directory or file lies inside its export. A directory did when its handle was made, but may have been moved out since: by
- * way of another export, or on the server. Files have no way back up: of those it is asked whether they lie on the volume, where
- * the file system is larger.
+ * Whether an open directory or file lies inside its export. A directory did when its handle was made, but may have been moved out
+ * since: by way of another export, or on the server. Files have no way back up: of those it is asked whether they lie on the
+ * volume, where the file system is larger.
  */
 import { constants } from 'node:os';
 import { close } from '../../system/file-calls.ts';

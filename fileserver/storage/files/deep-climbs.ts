@@ -1,9 +1,11 @@
 /**
  * How much of a thread's time climbs out of very deep directories may take. The check whether a directory lies inside its export
  * climbs to the export's root, some microseconds a level, and a user can make a tree of any depth. The first levels of a climb
- * are free. What is beyond counts as a debt that is paid off with time; while there is a debt, a deep directory has to wait, and
- * directories of usual depth do not. Pure.
+ * are free.
  */
+
+// What is beyond counts as a debt that is paid off with time; while there is a debt, a deep directory has to wait, and
+// directories of usual depth do not. Pure.
 
 /** Levels of each climb that do not count: some milliseconds. */
 export const FREE_LEVELS = 1024;

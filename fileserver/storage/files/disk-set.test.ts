@@ -1,4 +1,4 @@
-// Files behind handles: bounded descriptors, none left behind, and handles that outlive all of it.
+/** Files behind handles: bounded descriptors, none left behind, and handles that outlive all of it. */
 
 import { mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

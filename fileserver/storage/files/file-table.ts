@@ -1,9 +1,6 @@
 /**
  * File handles that have been verified, with open descriptors. Bounded in handles and in descriptors; the least recently used go
  * first.
- *
- * An open descriptor keeps the space of a removed file: so a REMOVE through this server drops the file from here
- * (forget), and descriptors that nobody has used for IDLE_TICKS are closed.
  */
 import { constants } from 'node:os';
 import { close, O_PATH, O_RDONLY, O_RDWR, reopen } from '../../system/file-calls.ts';
@@ -28,6 +25,9 @@ import type { Volume } from '../volume/volume.ts';
 import { type Export, ExportTable } from './export.ts';
 import { FileIndex, hashOf } from './file-index.ts';
 import { OpenFile } from './open-file.ts';
+
+// An open descriptor keeps the space of a removed file: so a REMOVE through this server drops the file from here
+// (forget), and descriptors that nobody has used for IDLE_TICKS are closed.
 
 export interface FileTableLimits {
   /** Handles kept, about 400 bytes each. */

@@ -2,15 +2,15 @@
  * Truncates a file in parts of a bounded duration, from its end. ftruncate(2) frees each piece of a file: For one of many pieces
  * that takes as long as reading their extents takes, and a thread that serves others must not wait so long. Another client sees
  * the file become shorter meanwhile.
- *
- * The duration of a part is what counts, and depends on the disk and on how the file is stored. So each part is as large as
- * the duration of the last one allows.
  */
 import { isHoleFrom, type Offset, truncate } from '../../system/file-calls.ts';
 import type { StatBuffer } from '../../system/statx.ts';
 import { asUser, type Identity } from '../../system/thread-identity.ts';
 import type { DiskSet } from './disk-set.ts';
 import type { OpenFile } from './open-file.ts';
+
+// The duration of a part is what counts, and depends on the disk and on how the file is stored. So each part is as large as
+// the duration of the last one allows.
 
 /** Bytes of a part. The largest one, stored in blocks of 4 KiB that lie apart, takes 11 ms on a fast disk. */
 const PART_MIN = 64n * 1024n;

@@ -1,14 +1,6 @@
 /**
- * Does a file that was opened by its handle lie on its volume? Where a volume is a directory of a larger file system, the kernel opens
- * a handle of anything on that. A signature says that a server once made the handle; this says where the file is now.
- *
- * The kernel knows a path of most files that are open. It counts if that path, walked down from the volume's root and through no
- * symbolic link, leads to this very file. It may know none (after a restart of the machine the file was not looked up yet), or
- * one that lies elsewhere (the file has several names). Then the volume is walked over once for all such files.
- *
- * What was found holds as long as the file's change time is the same: to move a file changes it, on the file systems that
- * changeTimesTell() names. Elsewhere it is asked again in each generation of the file table. A directory that is moved away on the
- * server takes its files with it: those that are known are served on, as the handle of a file has no directory in it.
+ * Does a file that was opened by its handle lie on its volume? Where a volume is a directory of a larger file system, the kernel
+ * opens a handle of anything on that. A signature says that a server once made the handle; this says where the file is now.
  */
 import { constants } from 'node:os';
 import { close, O_NOFOLLOW, O_PATH, openBeneath, pathOf, RESOLVE_CACHED } from '../../system/file-calls.ts';
@@ -17,6 +9,14 @@ import { IdentityReader } from '../handles/file-identity.ts';
 import { PathIndex } from '../volume/path-index.ts';
 import type { Volume } from '../volume/volume.ts';
 import type { OpenFile } from './open-file.ts';
+
+// The kernel knows a path of most files that are open. It counts if that path, walked down from the volume's root and through no
+// symbolic link, leads to this very file. It may know none (after a restart of the machine the file was not looked up yet), or
+// one that lies elsewhere (the file has several names). Then the volume is walked over once for all such files.
+//
+// What was found holds as long as the file's change time is the same: to move a file changes it, on the file systems that
+// changeTimesTell() names. Elsewhere it is asked again in each generation of the file table. A directory that is moved away on the
+// server takes its files with it: those that are known are served on, as the handle of a file has no directory in it.
 
 export const INSIDE = 1;
 export const OUTSIDE = 0;

@@ -1,16 +1,14 @@
-/**
- * A file handle that has been seen, and the descriptors that go with it. Made and owned by FileTable.
- *
- *   pathFd   O_PATH: stands for the object whatever it is; attributes, permissions, names in it if a directory
- *   readFd   a real open of a regular file or a directory, for reading, listing and fsync
- *   writeFd  of a regular file, for reading and writing; of one that was made here it is pathFd too
- *
- * The server itself opens the last two: permissions are checked at each request, not at the open (NFS has no open).
- */
+/** A file handle that has been seen, and the descriptors that go with it. Made and owned by FileTable. */
 
 import type { KnownAccess } from '../handles/known-access.ts';
 import type { Volume } from '../volume/volume.ts';
 import type { Export } from './export.ts';
+
+//   pathFd   O_PATH: stands for the object whatever it is; attributes, permissions, names in it if a directory
+//   readFd   a real open of a regular file or a directory, for reading, listing and fsync
+//   writeFd  of a regular file, for reading and writing; of one that was made here it is pathFd too
+//
+// The server itself opens the last two: permissions are checked at each request, not at the open (NFS has no open).
 
 export class OpenFile {
   readonly volume: Volume;

@@ -1,10 +1,4 @@
-/**
- * May this user read or write this file? The kernel says (faccessat2 as the user), with what every NFS server adds:
- *
- * NFS has no open, so a program that opened a file and then took its own permission away would fail at its next read. RFC 1813
- * §4.4 therefore lets the owner read and write whatever the mode says. It lets every user read what they may execute (to run it,
- * the client must read it).
- */
+/** May this user read or write this file? */
 import { constants } from 'node:os';
 import type { StatBuffer } from '../../system/statx.ts';
 import {
@@ -20,6 +14,12 @@ import {
 import type { VolumeStatus } from '../failures/status.ts';
 import { isSettled, KnownAccess, MAY_READ } from '../handles/known-access.ts';
 import type { OpenFile } from './open-file.ts';
+
+// The kernel says (faccessat2 as the user), with what every NFS server adds:
+//
+// NFS has no open, so a program that opened a file and then took its own permission away would fail at its next read. RFC 1813
+// §4.4 therefore lets the owner read and write whatever the mode says. It lets every user read what they may execute (to run it,
+// the client must read it).
 
 const { EACCES, EPERM, EROFS } = constants.errno;
 

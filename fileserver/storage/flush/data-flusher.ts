@@ -1,23 +1,6 @@
 /**
- * Makes a file's data durable for stable WRITEs and COMMITs, in libuv's pool. Requests for the same file that come
- * while a flush of it runs share the next one: what they wrote may have come too late for the running one.
- *
- * A file is pinned from the first request to the end of the last: a file that is removed meanwhile keeps its descriptors, and what
- * was written before the removal is flushed. Where there is no descriptor to flush by (no permission to read the file, too many
- * open files, no memory), the whole file system is flushed instead: that takes longer and needs none.
- *
- * A file that was written unstable keeps its descriptors until it is flushed (OpenFile.unflushed), and is flushed after a while
- * if nobody asks for it. So no error of the kernel's own write-back is lost, however late it comes and whatever else needs memory
- * or descriptors. Where there are more such files than may keep descriptors, the whole file system is flushed for the rest, by a
- * descriptor of the volume that has been open since before they were written. It is told of every error of any file.
- *
- * The next one begins when the running one ends. On a disk that always takes long it begins before, with a descriptor of its
- * own:
- *
- *   write A   flush A ------------------------> answer
- *   write B, C    |  OVERLAP_AFTER_MS |  flush B, C ------------------------> answers
- *
- * File systems join such flushes in one commit of their log, where two in a row are two.
+ * Makes a file's data durable for stable WRITEs and COMMITs, in libuv's pool. Requests for the same file that come while a flush
+ * of it runs share the next one: what they wrote may have come too late for the running one.
  */
 
 import { constants } from 'node:os';
@@ -27,6 +10,23 @@ import { dataLane, type FlushDepth, type FlushLane } from '../../system/flush-la
 import type { FileTable } from '../files/file-table.ts';
 import type { OpenFile } from '../files/open-file.ts';
 import type { Volume } from '../volume/volume.ts';
+
+// A file is pinned from the first request to the end of the last: a file that is removed meanwhile keeps its descriptors, and what
+// was written before the removal is flushed. Where there is no descriptor to flush by (no permission to read the file, too many
+// open files, no memory), the whole file system is flushed instead: that takes longer and needs none.
+//
+// A file that was written unstable keeps its descriptors until it is flushed (OpenFile.unflushed), and is flushed after a while
+// if nobody asks for it. So no error of the kernel's own write-back is lost, however late it comes and whatever else needs memory
+// or descriptors. Where there are more such files than may keep descriptors, the whole file system is flushed for the rest, by a
+// descriptor of the volume that has been open since before they were written. It is told of every error of any file.
+//
+// The next one begins when the running one ends. On a disk that always takes long it begins before, with a descriptor of its
+// own:
+//
+//   write A   flush A ------------------------> answer
+//   write B, C    |  OVERLAP_AFTER_MS |  flush B, C ------------------------> answers
+//
+// File systems join such flushes in one commit of their log, where two in a row are two.
 
 const { ESTALE } = constants.errno;
 

@@ -1,19 +1,17 @@
-/**
- * Which files and directories have to be flushed before the operations of a group may be answered, and the flush.
- *
- * fsync(2) of a directory makes its entries durable. Where metadata is ordered (commit-order.ts: ext4 with its journal, xfs) it
- * does so by forcing the file system's own log up to the directory's last change. A new inode is in the same transaction as its
- * entry, so no fsync of the new file is needed for a create. Others (btrfs logs each inode by itself, ext4 without a journal
- * writes blocks one by one) get both.
- *
- * One syncfs(2) covers objects that can't be opened for an fsync (symbolic links, devices, fifos; without root also files that
- * the server's user may not read).
- */
+/** Which files and directories have to be flushed before the operations of a group may be answered, and the flush. */
 import { constants } from 'node:os';
 import { metadataLane } from '../../system/flush-lane.ts';
 import type { FileTable } from '../files/file-table.ts';
 import type { OpenFile } from '../files/open-file.ts';
 import type { Volume } from '../volume/volume.ts';
+
+// fsync(2) of a directory makes its entries durable. Where metadata is ordered (commit-order.ts: ext4 with its journal, xfs) it
+// does so by forcing the file system's own log up to the directory's last change. A new inode is in the same transaction as its
+// entry, so no fsync of the new file is needed for a create. Others (btrfs logs each inode by itself, ext4 without a journal
+// writes blocks one by one) get both.
+//
+// One syncfs(2) covers objects that can't be opened for an fsync (symbolic links, devices, fifos; without root also files that
+// the server's user may not read).
 
 const { ESTALE, EIO } = constants.errno;
 

@@ -1,18 +1,16 @@
-/**
- * The NFS file handle: what a client keeps for a file, for years perhaps, across restarts and failovers.
- *
- *   0        1              2..5        6..21        22..        last 16
- *   version  identity type  export id   volume UUID  identity    HMAC-SHA256 of all before, truncated
- *
- * At most 64 bytes (RFC 1813 §2.4 NFS3_FHSIZE): 46 on ext4, 58 on btrfs; 26 bytes of identity are the limit.
- * Nothing in it depends on the server: any server that has the volume has its UUID and its keys (handle-keys.ts).
- *
- * Signed, because a volume is often a directory of a larger file system, and the kernel opens a guessed handle
- * of any file on it. The export id is in it, because two exports of one volume give different rights.
- */
+/** The NFS file handle: what a client keeps for a file, for years perhaps, across restarts and failovers. */
 import { hash, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { BytePool } from '../../system/byte-pool.ts';
+
+//   0        1              2..5        6..21        22..        last 16
+//   version  identity type  export id   volume UUID  identity    HMAC-SHA256 of all before, truncated
+//
+// At most 64 bytes (RFC 1813 §2.4 NFS3_FHSIZE): 46 on ext4, 58 on btrfs; 26 bytes of identity are the limit.
+// Nothing in it depends on the server: any server that has the volume has its UUID and its keys (handle-keys.ts).
+//
+// Signed, because a volume is often a directory of a larger file system, and the kernel opens a guessed handle
+// of any file on it. The export id is in it, because two exports of one volume give different rights.
 
 export const HANDLE_SIZE_MAX = 64;
 const VERSION = 1;

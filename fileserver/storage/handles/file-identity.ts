@@ -1,19 +1,17 @@
-/**
- * What makes a file of a volume that file and no other, now and after any rename, restart or failover.
- *
- * Kernel handles where the file system has them (name_to_handle_at: ext4, xfs, btrfs, tmpfs and most others): an
- * inode number with its generation. Where it has none (overlay without nfs_export) inode number and time of birth
- * stand in: an inode number that is used again gets a new time of birth.
- *
- * On btrfs inode numbers and generations are counted, from the same start on every file system. After a disk was set back to a
- * snapshot, a new file gets both of one that was made after the snapshot. The time of birth tells them apart, so it is a part of
- * the identity there.
- */
+/** What makes a file of a volume that file and no other, now and after any rename, restart or failover. */
 import { constants } from 'node:os';
 import { close, O_NOFOLLOW, O_PATH, openAt } from '../../system/file-calls.ts';
 import { KernelHandleBuffer, openByHandle } from '../../system/file-handle-calls.ts';
 import { StatBuffer } from '../../system/statx.ts';
 import { byteString } from '../names/byte-string.ts';
+
+// Kernel handles where the file system has them (name_to_handle_at: ext4, xfs, btrfs, tmpfs and most others): an
+// inode number with its generation. Where it has none (overlay without nfs_export) inode number and time of birth
+// stand in: an inode number that is used again gets a new time of birth.
+//
+// On btrfs inode numbers and generations are counted, from the same start on every file system. After a disk was set back to a
+// snapshot, a new file gets both of one that was made after the snapshot. The time of birth tells them apart, so it is a part of
+// the identity there.
 
 /** Bytes of an identity that fits into an NFS handle; see file-handle.ts. */
 export const IDENTITY_SIZE_MAX = 26;

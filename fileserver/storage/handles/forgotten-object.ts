@@ -1,12 +1,12 @@
 /**
- * An object that may have lost its last name, as a volume thread tells connection threads: they have to close what they
- * have open of it, or its space is not free. It travels among the replies of the same turn, as an entry without a call.
- *
- *   volume's UUID   identity type   identity
- *   16 bytes        1 byte          the rest
+ * An object that may have lost its last name, as a volume thread tells connection threads: they have to close what they have open
+ * of it, or its space is not free. It travels among the replies of the same turn, as an entry without a call.
  */
 import type { XdrWriter } from '../../../protocol/xdr.ts';
 import type { FileIdentity } from './file-identity.ts';
+
+//   volume's UUID   identity type   identity
+//   16 bytes        1 byte          the rest
 
 /** In place of a call's number: those begin at 1. */
 export const NO_CALL = 0;

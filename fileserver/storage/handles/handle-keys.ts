@@ -1,17 +1,15 @@
-/**
- * Keys that sign file handles (file-handle.ts).
- *
- * A volume that is a whole file system keeps its key on itself: a process that reads it there has the file system anyway. Of a
- * directory of a larger one others may own what lies beside it, and the key would open that. So there the pair has one, which
- * both servers read from a directory of their own: `current` signs, `next` and `previous` count too if they are there.
- *
- * A key that a volume has from before goes on signing there: an earlier version of the partner may have to serve it. An administrator
- * moves on by renaming it (`secret.previous`), and then it only counts, until it is removed.
- */
+/** Keys that sign file handles (file-handle.ts). */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asServer } from '../../system/thread-identity.ts';
 import { VolumeRecordError } from '../private-files/private-files.ts';
+
+// A volume that is a whole file system keeps its key on itself: a process that reads it there has the file system anyway. Of a
+// directory of a larger one others may own what lies beside it, and the key would open that. So there the pair has one, which
+// both servers read from a directory of their own: `current` signs, `next` and `previous` count too if they are there.
+//
+// A key that a volume has from before goes on signing there: an earlier version of the partner may have to serve it. An administrator
+// moves on by renaming it (`secret.previous`), and then it only counts, until it is removed.
 
 /** At least one. The first signs, all count. */
 export type HandleKeys = readonly Uint8Array[];

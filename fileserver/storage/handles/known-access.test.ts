@@ -1,4 +1,4 @@
-// What is remembered of permissions, against what the kernel says at the same moment.
+/** What is remembered of permissions, against what the kernel says at the same moment. */
 
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, closeSync, openSync, utimesSync, writeFileSync } from 'node:fs';

@@ -1,15 +1,15 @@
 /**
  * What a user was found to be allowed to do with an object. To ask the kernel again (faccessat2) at each READ costs as much as
  * reading 4 KiB. The attributes that go with the reply are read anyway, and they tell whether its answer can be another one now.
- *
- * It depends on the object's mode, owner, group, ACL and flags. When a client or a process on the machine changes one of them,
- * the kernel sets the change time (ctime) with it, which no process can set otherwise. And it depends on the user: with other
- * groups a user is another Identity. So an answer holds for as long as the change time stays what it was.
- *
- * Change times are those of a clock that ticks every 1 to 10 ms (Linux 6.13 has finer ones): a second change within a tick
- * leaves no trace. So of an object that was changed a moment ago nothing is remembered.
  */
 import type { Identity } from '../../system/thread-identity.ts';
+
+// It depends on the object's mode, owner, group, ACL and flags. When a client or a process on the machine changes one of them,
+// the kernel sets the change time (ctime) with it, which no process can set otherwise. And it depends on the user: with other
+// groups a user is another Identity. So an answer holds for as long as the change time stays what it was.
+//
+// Change times are those of a clock that ticks every 1 to 10 ms (Linux 6.13 has finer ones): a second change within a tick
+// leaves no trace. So of an object that was changed a moment ago nothing is remembered.
 
 /** Many ticks, and more than a step of a clock that is kept in time. */
 const SETTLED_MS = 100;

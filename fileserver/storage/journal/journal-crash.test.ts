@@ -1,5 +1,7 @@
-// Any run of groups, any crash in it: the process killed (what was appended is there), or the machine (what a flush has
-// covered is there, of the rest any sectors). The next owner finds each operation's answer, or at least its intent.
+/**
+ * Any run of groups, any crash in it: the process killed (what was appended is there), or the machine (what a flush has covered
+ * is there, of the rest any sectors). The next owner finds each operation's answer, or at least its intent.
+ */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

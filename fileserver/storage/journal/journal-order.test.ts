@@ -1,4 +1,4 @@
-// Before a segment is written over, what makes it superfluous is durable: the whole of the one behind it.
+/** Before a segment is written over, what makes it superfluous is durable: the whole of the one behind it. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

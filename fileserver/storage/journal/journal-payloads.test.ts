@@ -1,5 +1,7 @@
-// Records of this version and of those before, which did not record whose a request was, in one journal: during an upgrade, or
-// when one is taken back.
+/**
+ * Records of this version and of those before, which did not record whose a request was, in one journal: during an upgrade, or
+ * when one is taken back.
+ */
 import { expect, test, vi } from 'vitest';
 import { XdrReader } from '../../../protocol/xdr.ts';
 import { DuplicateRequestCache } from '../duplicate-requests/duplicate-request-cache.ts';

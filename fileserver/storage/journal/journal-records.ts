@@ -1,14 +1,12 @@
-/**
- * The journal's records as bytes. Pure: builds and parses buffers, knows no files.
- *
- *   segment  = header (512 bytes), records..., zeros
- *   header   = "FPJRNL02", volume UUID, sequence, segment size, batch that begins it, whether it is a fresh one, CRC
- *   record   = size of the payload, type, batch, CRC, payload, padding to 8 bytes
- *
- * The CRC of a record begins with the segment's sequence: a segment is used again and again, and records that an
- * earlier use left behind must not look like the newest. Numbers are little-endian.
- */
+/** The journal's records as bytes. Pure: builds and parses buffers, knows no files. */
 import { crc32 } from 'node:zlib';
+
+//   segment  = header (512 bytes), records..., zeros
+//   header   = "FPJRNL02", volume UUID, sequence, segment size, batch that begins it, whether it is a fresh one, CRC
+//   record   = size of the payload, type, batch, CRC, payload, padding to 8 bytes
+//
+// The CRC of a record begins with the segment's sequence: a segment is used again and again, and records that an
+// earlier use left behind must not look like the newest. Numbers are little-endian.
 
 export const SEGMENT_HEADER_SIZE = 512;
 export const RECORD_HEADER_SIZE = 16;

@@ -2,14 +2,6 @@
  * Space kept for the journal and the ownership record, where even writing over a file in place can fail for lack of it. btrfs
  * counts the metadata of such a write against a quota. Where files may share extents (btrfs, xfs with reflink) it writes
  * elsewhere after a snapshot or a copy by reflink.
- *
- *   there     a file `reserve` holds the space
- *   lent      a write of ours failed for lack of space: the file was removed, the write goes through. From now on what
- *             needs space is refused (with the status of that failure), what frees space is executed
- *   there     as soon as there is room for the file again
- *
- * Other file systems need none: the journal's blocks are allocated, and to write over them takes no space. If it does
- * all the same, changes are refused for a second, and tried again.
  */
 import { constants } from 'node:os';
 import {
@@ -28,6 +20,14 @@ import type { WriteGate } from '../../system/write-gate.ts';
 import { failureOfResult, type VolumeFailure } from '../failures/status.ts';
 import { inPrivateDirectory, openPrivate } from '../private-files/private-files.ts';
 
+//   there     a file `reserve` holds the space
+//   lent      a write of ours failed for lack of space: the file was removed, the write goes through. From now on what
+//             needs space is refused (with the status of that failure), what frees space is executed
+//   there     as soon as there is room for the file again
+//
+// Other file systems need none: the journal's blocks are allocated, and to write over them takes no space. If it does
+// all the same, changes are refused for a second, and tried again.
+
 /**
  * Bytes: journal and ownership record once more, and the metadata for it. Then all of them can be written over once, and
  * have extents of their own. Without copies, a write needs some 100 KiB of a quota, which the next commit gives back.
@@ -42,8 +42,8 @@ export class JournalReserve {
   /** The file system may refuse to write over a file for lack of space. */
   readonly needed: boolean;
   /**
-   * It may do so with the write-back, when the write has long succeeded: btrfs, where extents become shared with pages of
-   * them dirty. xfs writes dirty pages before it shares their extents, and takes the space for a shared one with the write.
+   * Space may run out with the write-back, when the write has long succeeded. So it is on btrfs, where extents become shared while
+   * pages of them are dirty. xfs writes dirty pages before it shares their extents, and takes the space for a shared one with the write.
    */
   readonly failsLate: boolean;
   #lent: VolumeFailure | null;

@@ -1,5 +1,7 @@
-// Single steps of the journal: what is written where, and what of it is flushed or written out, when a call fails in between, and at
-// the ends of a segment.
+/**
+ * Single steps of the journal: what is written where, and what of it is flushed or written out, when a call fails in between, and
+ * at the ends of a segment.
+ */
 
 import {
   closeSync,

@@ -1,19 +1,4 @@
-/**
- * The duplicate request cache on the volume: a journal of intents and answers in three preallocated files.
- *
- * What survives what:
- *   the process killed    everything appended (the kernel has it)
- *   the machine or the    everything that a flush has covered, ours or (see commit-order.ts) the file system's own; of
- *   medium's cache lost   the rest any part. operation-log.ts sees to it that nothing depends on the rest
- *   a torn or lost tail   told by checksums; ends the journal there
- *   a record lost before  told by later flushes behind it: the journal is refused, as its answers can't be trusted
- *   the tail
- *
- * Records are appended to one segment. When it is full, the next one is begun, and with each append some of the answers
- * that still count are copied to it: no append takes much longer than another. Until the last of them is there both
- * segments count, and a new owner begins in the third. All were written full length when they were made: appending needs
- * no space and changes no metadata, so it works on a full disk and a flush is one write.
- */
+/** The duplicate request cache on the volume: a journal of intents and answers in three preallocated files. */
 
 import { fdatasyncSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
@@ -32,6 +17,19 @@ import {
   SEGMENT_HEADER_SIZE,
 } from './journal-records.ts';
 import { oneByOne, UnwrittenRanges } from './unwritten-ranges.ts';
+
+// What survives what:
+//   the process killed    everything appended (the kernel has it)
+//   the machine or the    everything that a flush has covered, ours or (see commit-order.ts) the file system's own; of
+//   medium's cache lost   the rest any part. operation-log.ts sees to it that nothing depends on the rest
+//   a torn or lost tail   told by checksums; ends the journal there
+//   a record lost before  told by later flushes behind it: the journal is refused, as its answers can't be trusted
+//   the tail
+//
+// Records are appended to one segment. When it is full, the next one is begun, and with each append some of the answers
+// that still count are copied to it: no append takes much longer than another. Until the last of them is there both
+// segments count, and a new owner begins in the third. All were written full length when they were made: appending needs
+// no space and changes no metadata, so it works on a full disk and a flush is one write.
 
 /** Answers copied with an append, in bytes: twice of what is appended, and so many more. So they are copied when at most a
  * third of the segment is used. */
@@ -264,8 +262,8 @@ export class Journal {
   /**
    * A new segment with the given contents, all of them. For the end of a replay; from now on it is written to, behind the gate.
    * Throws SystemCallError; may be tried again then: the segment that is begun is the same. It is in the page cache and needs no
-   * flush of its own, unless intents were settled. Until the first answer, which waits for a flush of this file, nothing is in it
-   * that is not also in those before, which stay whole, and a fresh segment that was torn does not count.
+   * flush of its own, unless intents were settled. Until the first answer, which waits for a flush of this file, it holds only
+   * what is also in those before. These stay whole, and a fresh segment that was torn does not count.
    */
   begin(contents: JournalContents, gate: WriteGate): void {
     this.#gate = gate;

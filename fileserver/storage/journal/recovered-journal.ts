@@ -39,8 +39,8 @@ export function recoveredJournal(segments: readonly ReadSegment[]): RecoveredJou
   });
   // Without results (noResults()) at last: what was answered to an earlier one of the same key is no longer the answer either.
   const unanswered = new Set<string>();
-  // Those that are there as copies alone are older than all others. The place of each other is that of its first record: a copy of it
-  // may be missing where copying was cut short, and answers that were forgotten already are still there behind the older copies.
+  // Replies that are there as copies alone are older than all others. Each other has the place of its first record. A copy of it may be
+  // missing where copying was cut short, and forgotten replies are still there behind the older copies.
   visit(segments, keys, (type, key, segment, start, end) => {
     if (type !== RecordType.reply) return;
     answers.add(key, buffers[segment]!, start, end);

@@ -1,12 +1,12 @@
 /**
  * Answers that an owner before gave, as they lie in the journal: their records' payloads one behind the other in one buffer,
- * found by key. Views are made of those that are asked for: thousands of objects that stay would be moved about by the
- * garbage collector while clients wait for the takeover to end.
- *
- * A version before did not record whose an answer was: such a one is the answer to that call of every client.
+ * found by key. Views are made of those that are asked for: thousands of objects that stay would be moved about by the garbage
+ * collector while clients wait for the takeover to end.
  */
 import { RESULTS_AT, resultsSizeIn } from './journal-payloads.ts';
 import { KEY_SIZE } from './journal-records.ts';
+
+// A version before did not record whose an answer was: such a one is the answer to that call of every client.
 
 export class StoredAnswers {
   readonly #bytes: Buffer;

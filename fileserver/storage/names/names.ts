@@ -1,11 +1,11 @@
 /**
- * Which names a client may use in a directory. Names are bytes; only these may never reach the kernel, where they
- * would mean something else than the name of one entry: the empty name, names with `/` or NUL.
- *
- * RFC 1813 §3.2 ("General comments on filenames"): NFS3ERR_ACCES for a null name and for characters that the
- * server can't handle, NFS3ERR_NAMETOOLONG for more bytes than the file system takes.
+ * Which names a client may use in a directory. Names are bytes; only these may never reach the kernel, where they would mean
+ * something else than the name of one entry: the empty name, names with `/` or NUL.
  */
 import type { VolumeFailure } from '../failures/status.ts';
+
+// RFC 1813 §3.2 ("General comments on filenames"): NFS3ERR_ACCES for a null name and for characters that the
+// server can't handle, NFS3ERR_NAMETOOLONG for more bytes than the file system takes.
 
 /** Bytes; NAME_MAX of Linux, for every file system it has. */
 export const NAME_SIZE_MAX = 255;

@@ -1,4 +1,4 @@
-// docs/safety.md, R6: what lies at a volume's path is the volume that was served last, or it is not served.
+/** docs/safety.md, R6: what lies at a volume's path is the volume that was served last, or it is not served. */
 import { expect, test } from 'vitest';
 import { whyBehind } from './behind.ts';
 

@@ -1,4 +1,4 @@
-// docs/design.md R6: the disk knows whose it is.
+/** docs/design.md R6: the disk knows whose it is. */
 import {
   chmodSync,
   constants,
@@ -153,7 +153,7 @@ test('the record of a higher epoch, or of another owner of this one, is never re
   await initialiseVolume(OPEN, root, 'filer-a');
   await own(3);
   const before = readFileSync(ownershipFile(root));
-  await expect(own(2)).rejects.toThrow('is owned by filer-b in epoch 3; filer-b claims it in epoch 2');
+  await expect(own(2)).rejects.toThrow(/^filer-b owns .* in epoch 3; filer-b claims it in epoch 2/);
   const other = writeOwnership(OPEN, root, { ...record(3), owner: 'filer-a' });
   await expect(other).rejects.toThrow(OwnershipAheadError);
   await expect(other).rejects.toMatchObject({ found: record(3) });
@@ -237,7 +237,7 @@ describe('an owner that was paused between reading the record and writing it', (
     expect(await readOwnership(root)).toEqual(record(3));
   });
 
-  test('a write verifier is kept by one of them alone', async () => {
+  test('one of them alone keeps a write verifier', async () => {
     const { writeVerifier } = record(1);
     await writeOwnership(OPEN, root, { ...record(1), clean: true });
     // Both have read that record. The paused one has been the first to write.
@@ -530,12 +530,12 @@ describe('a volume that is made', () => {
     await expect(readVolumeRecord(root)).resolves.toMatchObject({ format: 1, home: 'filer-a' });
   });
 
-  test('is made by the server, whomever the thread served before', async (context) => {
+  test('the server makes it, whichever user the thread served before', async (context) => {
     if (!identityCanChange) context.skip();
     chmodSync(root, 0o755);
     const identity = { uid: 1000, gid: 1000, groups: [] };
     mkdirSync(privateDirectory(root), { mode: 0o755 });
-    // Every change is made by the server: between two of them others' calls come.
+    // The server makes every change: between two of them others' calls come.
     const gate: WriteGate = {
       begin: () => true,
       end: () => {

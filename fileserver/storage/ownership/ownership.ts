@@ -1,11 +1,6 @@
 /**
- * What a volume says about itself: `.filerpair/volume.json` (whose it is, for good) and `.filerpair/ownership`
- * (who serves it now, and where it lies; docs/design.md R6).
- *
- * `ownership` has two blocks of 4 KiB, each a line of JSON. The newer valid one counts; a new record is written over the older
- * one, and when that is durable over the other one too (see writeOwnership). So a crash leaves the record before or the new one.
- * Since no space is needed and no metadata changes, a full disk does not stop a takeover, and it waits for two writes to the
- * disk.
+ * What a volume says about itself: `.filerpair/volume.json` (whose it is, for good) and `.filerpair/ownership` (who serves it
+ * now, and where it lies; docs/design.md R6).
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { fdatasync } from 'node:fs';
@@ -40,6 +35,11 @@ import {
   withPrivateDirectory,
 } from '../private-files/private-files.ts';
 import { isPlace, type Place } from './place.ts';
+
+// `ownership` has two blocks of 4 KiB, each a line of JSON. The newer valid one counts; a new record is written over the older
+// one, and when that is durable over the other one too (see writeOwnership). So a crash leaves the record before or the new one.
+// Since no space is needed and no metadata changes, a full disk does not stop a takeover, and it waits for two writes to the
+// disk.
 
 const { EEXIST } = constants.errno;
 const flushData = promisify(fdatasync);
@@ -203,7 +203,7 @@ export class OwnershipAheadError extends Error {
 
   constructor(root: string, found: OwnershipRecord, record: OwnershipRecord) {
     super(
-      `${root} is owned by ${found.owner} in epoch ${found.epoch}; ${record.owner} claims it in epoch ${record.epoch}`,
+      `${found.owner} owns ${root} in epoch ${found.epoch}; ${record.owner} claims it in epoch ${record.epoch}`,
     );
     this.found = found;
   }
@@ -214,7 +214,7 @@ export class OwnershipChangedError extends Error {
   override readonly name = 'OwnershipChangedError';
 
   constructor(root: string) {
-    super(`the ownership record of ${root} was written by another owner while the volume was opened`);
+    super(`another owner wrote the ownership record of ${root} while the volume was opened`);
   }
 }
 

@@ -1,9 +1,9 @@
 /**
- * Where a volume lies: its file system and its directory there. Part of the ownership record, so that a volume that was
- * copied or restored is found out: identities of files mean other files in another place, or none.
- *
- * The same place is the same on every node and in every mount of the file system. Pure.
+ * Where a volume lies: its file system and its directory there. Part of the ownership record, so that a volume that was copied or
+ * restored is found out: identities of files mean other files in another place, or none.
  */
+
+// The same place is the same on every node and in every mount of the file system. Pure.
 
 export interface Place {
   /** UUID of the file system; null: not known, which never counts as another one. */

@@ -1,4 +1,4 @@
-// A user who may write to a volume's root gets nothing into the directory that the server trusts, and nothing out of it.
+/** A user who may write to a volume's root gets nothing into the directory that the server trusts, and nothing out of it. */
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,

@@ -1,10 +1,6 @@
 /**
- * Files in a volume's private directory (`.filerpair`), which the server trusts: they say who owns the volume, and what was executed.
- *
- * Others may own the volume's root, and could put a directory or a symbolic link of their own in its place, before the first
- * start or at any time. So the directory is opened first, without following a link. It has to belong to the server, and no one
- * else may write it. Names are then opened relative to that very descriptor, never through a symbolic link. Whatever is refused
- * is refused with a sentence.
+ * Files in a volume's private directory (`.filerpair`), which the server trusts: they say who owns the volume, and what was
+ * executed.
  */
 import { lstat } from 'node:fs/promises';
 import { constants } from 'node:os';
@@ -22,6 +18,11 @@ import {
 import { type FileHandle, openForReading } from '../../system/pool-calls.ts';
 import { S_IFDIR, S_IFMT, S_IFREG, StatBuffer } from '../../system/statx.ts';
 import { asServer, SERVER_IDENTITY } from '../../system/thread-identity.ts';
+
+// Others may own the volume's root, and could put a directory or a symbolic link of their own in its place, before the first
+// start or at any time. So the directory is opened first, without following a link. It has to belong to the server, and no one
+// else may write it. Names are then opened relative to that very descriptor, never through a symbolic link. Whatever is refused
+// is refused with a sentence.
 
 /** Something on the volume is not what it should be. The message is for people: it names the file and the way out. */
 export class VolumeRecordError extends Error {

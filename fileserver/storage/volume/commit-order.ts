@@ -1,13 +1,13 @@
 /**
- * What a file system's own commit carries to the disk, and in which order: decides how many flushes a group of operations
- * needs (operation-log.ts). Pure; docs/fileserver-exactly-once.md gives the argument for each file system.
- *
- * With one flush, intents are *written* (the device has them, perhaps in a volatile cache) before the operations are executed.
- * That is enough where a metadata change becomes durable only by a commit that flushes the device's cache before its commit
- * record (REQ_PREFLUSH). The flush comes after the operation, so after the intents were written, and makes them durable first.
- * Whatever commits: our fsync, that of another process, or the file system's own timer.
+ * What a file system's own commit carries to the disk, and in which order: decides how many flushes a group of operations needs
+ * (operation-log.ts). Pure; docs/fileserver-exactly-once.md gives the argument for each file system.
  */
 import type { Mount } from '../../system/mounts.ts';
+
+// With one flush, intents are *written* (the device has them, perhaps in a volatile cache) before the operations are executed.
+// That is enough where a metadata change becomes durable only by a commit that flushes the device's cache before its commit
+// record (REQ_PREFLUSH). The flush comes after the operation, so after the intents were written, and makes them durable first.
+// Whatever commits: our fsync, that of another process, or the file system's own timer.
 
 type Options = Omit<Mount, 'root'>;
 

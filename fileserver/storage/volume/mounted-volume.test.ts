@@ -1,4 +1,4 @@
-// The empty directory where a volume would appear must never be taken for it.
+/** The empty directory where a volume would appear must never be taken for it. */
 
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+/** Why a disk set cannot be opened: reasons, and the errors that carry them. */
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
 import { RefusedError } from '../../system/write-gate.ts';
 import { JournalCorruptError } from '../journal/open-journal.ts';

@@ -1,3 +1,4 @@
+/** Opens a volume: verifies it, takes its ownership, and reads its journal; all that only reads may come before the claim. */
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
 import { close, O_DIRECTORY } from '../../system/file-calls.ts';
 import { openForReading } from '../../system/pool-calls.ts';

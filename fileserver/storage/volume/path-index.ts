@@ -1,19 +1,19 @@
 /**
- * Finds files by identity where the kernel won't: open_by_handle_at needs CAP_DAC_READ_SEARCH, and some file
- * systems have no handles to open.
- *
- * An index in memory, identity -> (identity of a directory, name). It learns from every name that is looked up and,
- * when that isn't enough (after a restart, after renames behind the server's back), by walking over the volume once.
- * The handles that clients hold do not depend on it: they contain the identity, whichever way it is found.
- *
- * Costs memory for each file seen and a walk over the volume at the first miss: meant for demonstrations, development and small
- * volumes. Any one of its names finds a file; a file open but nameless is stale.
+ * Finds files by identity where the kernel won't: open_by_handle_at needs CAP_DAC_READ_SEARCH, and some file systems have no
+ * handles to open.
  */
 import { constants } from 'node:os';
 import { DirectoryReader } from '../../system/directory-entries.ts';
 import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, openAt } from '../../system/file-calls.ts';
 import type { IdentityReader } from '../handles/file-identity.ts';
 import { isDot, isDotDot, isPrivateName } from '../names/names.ts';
+
+// An index in memory, identity -> (identity of a directory, name). It learns from every name that is looked up and,
+// when that isn't enough (after a restart, after renames behind the server's back), by walking over the volume once.
+// The handles that clients hold do not depend on it: they contain the identity, whichever way it is found.
+//
+// Costs memory for each file seen and a walk over the volume at the first miss: meant for demonstrations, development and small
+// volumes. Any one of its names finds a file; a file open but nameless is stale.
 
 interface Place {
   readonly parent: string;

@@ -1,8 +1,7 @@
 /**
  * Journal and ownership record are written over in place, so that a full disk stops neither a change that frees space nor a
  * takeover. Of a volume that somebody has copied by reflink they share their extents with the copy, and the next write takes
- * space. So they get extents of their own when the volume is opened; where there is no room for that, the reserve helps
- * (journal-reserve.ts).
+ * space.
  */
 import { SystemCallError } from '../../system/errno.ts';
 import { close, O_RDWR } from '../../system/file-calls.ts';
@@ -12,6 +11,9 @@ import type { WriteGate } from '../../system/write-gate.ts';
 import { journalFiles } from '../journal/journal-files.ts';
 import { ownershipFile, privateDirectory } from '../ownership/ownership.ts';
 import { openPrivate } from '../private-files/private-files.ts';
+
+// So they get extents of their own when the volume is opened; where there is no room for that, the reserve helps
+// (journal-reserve.ts).
 
 const stat = new StatBuffer();
 

@@ -1,3 +1,4 @@
+/** Is the directory the volume that it should be? Makes an empty one of the home server a volume. */
 import { readdir, stat as statPath } from 'node:fs/promises';
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
 import { AT_FDCWD, close, O_DIRECTORY, O_PATH, openAt } from '../../system/file-calls.ts';

@@ -1,3 +1,4 @@
+/** The root of a volume: its descriptor, and what its file system and mount can do. */
 import { constants } from 'node:os';
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
 import {

@@ -324,7 +324,7 @@ export class Volume {
     const { name } = this.spec;
     this.fail(
       'VolumeEpochAhead',
-      `volume ${name} is owned by ${owner} in epoch ${epoch}, ours is ${this.owner.epoch}`,
+      `${owner} owns volume ${name} in epoch ${epoch}, ours is ${this.owner.epoch}`,
     );
   }
 
