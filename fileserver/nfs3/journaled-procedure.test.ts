@@ -11,7 +11,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
@@ -20,6 +20,7 @@ import type { OpenFile } from '../storage/files/open-file.ts';
 import * as setAttributes from '../storage/files/set-attributes.ts';
 import { FlushSet } from '../storage/flush/flush-set.ts';
 import { PathIndex } from '../storage/volume/path-index.ts';
+import * as fileCalls from '../system/file-calls.ts';
 import { asUser, identityCanChange, SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
 import { EVERY_PATH, Request } from './journaled-procedure.ts';
 import { journaledProcedures } from './program.ts';
@@ -379,4 +380,59 @@ test.runIf(identityCanChange)('root alone gives what it makes to others', () => 
   asUser(SERVER_IDENTITY, () => {});
   expect(statusOf(results)).toBe(nfs.NFS3_OK);
   expect(statSync(join(directory, 'd/own')).uid).toBe(4711);
+});
+
+test('an object that cannot be read is no reason to change another', () => {
+  for (const [make, name] of [
+    [() => linked('d/file', 'e/new'), 'd/file'],
+    [() => created('d/file', { size: 3 }), 'd/file'],
+  ] as const) {
+    const request = make();
+    const { key } = file(name);
+    const attributes = served.diskSet.attributes.bind(served.diskSet);
+    vi.spyOn(served.diskSet, 'attributes').mockImplementation((one, stat) =>
+      one.key === key ? 'ioError' : attributes(one, stat),
+    );
+    const { plan, results } = request.check();
+    vi.restoreAllMocks();
+    expect([plan, statusOf(results)]).toEqual([null, nfs.NFS3ERR_IO]);
+  }
+});
+
+test('RENAME says what it has moved to another directory, where it lies now, and what it has replaced', () => {
+  byPath();
+  const learn = vi.spyOn(PathIndex.prototype, 'learn');
+  const losing = vi.spyOn(served.diskSet, 'losingName');
+  const { table } = served.diskSet;
+  const rename = (from: string, to: string): [number, number] => {
+    const { key } = file(from);
+    const before = [table.generation, losing.mock.calls.length] as const;
+    const plan = moved(from, to).check().plan!;
+    expect(statusOf(plan.apply(flushes()))).toBe(nfs.NFS3_OK);
+    expect(
+      learn.mock.calls.some(([one, , name]) => one === key && Buffer.from(name).toString() === to.slice(2)),
+    ).toBe(true);
+    return [table.generation - before[0], losing.mock.calls.length - before[1]];
+  };
+  expect(rename('d/file', 'd/new')).toEqual([0, 0]);
+  expect(rename('d/new', 'e/new')).toEqual([1, 0]);
+  expect(rename('e/new', 'e/file')).toEqual([0, 1]);
+});
+
+test('a file that cannot be made is not there, and its client is told why', () => {
+  const plan = created('d/new').check().plan!;
+  vi.spyOn(fileCalls, 'createAt').mockReturnValueOnce(-constants.errno.ENOSPC);
+  expect(statusOf(plan.apply(flushes()))).toBe(nfs.NFS3ERR_NOSPC);
+  expect(readdirSync(join(directory, 'd'))).toEqual(['file', 'same']);
+});
+
+test('LINK of a file that cannot be opened fails', () => {
+  const plan = linked('d/file', 'e/new').check().plan!;
+  const { key } = file('d/file');
+  const pathFd = served.diskSet.pathFd.bind(served.diskSet);
+  vi.spyOn(served.diskSet, 'pathFd').mockImplementation((one) =>
+    one.key === key ? -constants.errno.EIO : pathFd(one),
+  );
+  expect(statusOf(plan.apply(flushes()))).toBe(nfs.NFS3ERR_IO);
+  expect(readdirSync(join(directory, 'e'))).toEqual(['file']);
 });

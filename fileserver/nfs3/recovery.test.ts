@@ -563,6 +563,8 @@ const moved = () =>
 const removed = () => operation('REMOVE', { object: { dir: file('a').handle, name: bytes('file') } });
 const linked = () =>
   operation('LINK', { file: file('a/file').handle, link: { dir: file('b').handle, name: bytes('file') } });
+const linkedLink = () =>
+  operation('LINK', { file: file('a/link').handle, link: { dir: file('b').handle, name: bytes('new') } });
 const set = (name: string) => () =>
   operation('SETATTR', {
     object: file(name).handle,
@@ -587,6 +589,7 @@ test.each<[string, () => Request, string[], string[]]>([
   ['REMOVE', removed, ['a'], ['a']],
   ['RENAME', moved, ['a', 'b'], ['everything']],
   ['LINK', linked, ['b'], ['b', 'b/file']],
+  ['LINK of a symbolic link', linkedLink, ['b'], ['everything', 'b']],
   ['SYMLINK', symlinked, ['a'], ['everything', 'a']],
   ['SETATTR', set('a/file'), ['a/file'], ['a/file']],
   ['SETATTR of a directory', set('a'), ['a'], ['a']],
@@ -600,6 +603,7 @@ test.each<[string, () => Request, string[], string[]]>([
       mkdirSync(place(name));
     }
     writeFileSync(place('a/file'), '');
+    symlinkSync('file', place('a/link'));
     const one = make();
     Object.defineProperty(one, 'key', { value: (isOrdered ? 'o' : 'u').padEnd(16, '.') });
     expect(await flushedBy(one, isOrdered)).toEqual(expected);
