@@ -1,4 +1,4 @@
-// What each journaled procedure says before it is executed: what it locks and relies on, what it needs, and why it is refused.
+/** What each journaled procedure says before it is executed: what it locks and relies on, what it needs, and why it is refused. */
 import {
   chmodSync,
   existsSync,
