@@ -1,4 +1,7 @@
-/** The calls of one connection without a reply, and the memory that they and their replies may take: the limits beyond which nothing more is handled. */
+/**
+ * The calls of one connection without a reply, and the memory that they and their replies may take: the limits beyond which
+ * nothing more is handled.
+ */
 import type { HeldCalls } from './dispatcher.ts';
 
 /** Bytes of replies that wait for the client; beyond it nothing more is handled. At least one reply of 1 MiB. */

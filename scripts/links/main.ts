@@ -1,4 +1,7 @@
-/** Checks the links of all Markdown pages, and the source files that they name; with `--mend` it writes the lines of linked symbols as they are now. */
+/**
+ * Checks the links of all Markdown pages, and the source files that they name; with `--mend` it writes the lines of linked
+ * symbols as they are now.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
