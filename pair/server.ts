@@ -8,12 +8,13 @@ import { currentServingLease, type DiskSetState } from './disk-set/state.ts';
 import { nextWakeOfDiskSet } from './disk-set/wake-up.ts';
 import { stepDiskSet } from './disk-set.ts';
 import type { Incarnation, ServerName } from './incarnation.ts';
+import type { PairMessage } from './messages.ts';
 import { contextOf } from './server/context.ts';
 import { acknowledge, sendHeartbeat, takeAcknowledgement } from './server/heartbeats.ts';
 import { hear, noteDeath, without, withPartners } from './server/partner.ts';
 import type { PartnerState, ServerState } from './server/state.ts';
 import { tellChanges, tellDisks } from './server/tell.ts';
-import type { Effect, Input, PairMessage } from './types.ts';
+import type { Effect, Input } from './types.ts';
 
 /**
  * One input, to its end. Pure.

@@ -4,6 +4,7 @@
  */
 import type { Incarnation, ServerName } from './incarnation.ts';
 import type { LeaseOwnership, LeaseSighting, TransferRequest, WrittenVolumes } from './lease.ts';
+import type { DiedMessage, Holding, PairMessage } from './messages.ts';
 
 // Every `now` and every `...At` is in milliseconds on the server's own CLOCK_BOOTTIME: monotonic, and it
 // counts the time a machine was suspended. Times of different servers are never compared.
@@ -66,47 +67,6 @@ export const TransitionCause = {
   Unowned: 'Unowned',
 } as const;
 export type TransitionCause = (typeof TransitionCause)[keyof typeof TransitionCause];
-
-// ---------------------------------------------------------------------------------------------- messages
-
-/** Which disk sets (by home) the sender holds, and at which epoch. */
-export interface Holding {
-  readonly home: ServerName;
-  readonly epoch: number;
-}
-
-/** What the two servers say to each other over the interconnect. The sender's incarnation is in its hello. */
-export type PairMessage =
-  /** Every heartbeatMs. `seq` grows by one; the sender remembers when it sent which. */
-  | {
-      readonly kind: 'heartbeat';
-      readonly seq: number;
-      readonly holdings: readonly Holding[];
-      /** Disk sets that the sender could not serve now, by home: it tried. Absent: none, or an older version. */
-      readonly cannotServe?: readonly ServerName[];
-      /** The sender has been told to stop: it claims nothing any more. Absent: it stays, or is of an older version. */
-      readonly stopping?: boolean;
-      /** The witness has not answered the sender lately, so it could claim nothing. Absent: it has, or an older version. */
-      readonly witnessSilent?: boolean;
-    }
-  /** Answer to a heartbeat: the holdings that the receiver acknowledges (rule R1), perhaps none. */
-  | { readonly kind: 'acknowledgement'; readonly seq: number; readonly holdings: readonly Holding[] }
-  /** The sender changed the Lease of this disk set: read it now. A hint, never a proof. */
-  | { readonly kind: 'leaseChanged'; readonly home: ServerName }
-  /**
-   * The sender holds this disk set at this epoch and is about to release it to the receiver: the receiver may open its
-   * failover gate. A hint that gives no lease.
-   */
-  | { readonly kind: 'handingOver'; readonly home: ServerName; readonly epoch: number };
-
-/** Sent by a sentinel, never by a server: this process has exited (rule R5). */
-export interface DiedMessage {
-  readonly kind: 'died';
-  readonly incarnation: Incarnation;
-  /** The epochs that it held, by home. */
-  readonly holdings: readonly Holding[];
-  readonly evidence: string;
-}
 
 // ------------------------------------------------------------------------------------------------ inputs
 

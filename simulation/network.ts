@@ -1,7 +1,7 @@
 /** The interconnect between processes: delays, losses, cuts in one direction or both. */
 
 import type { Incarnation, ServerName } from '../pair/incarnation.ts';
-import type { PairMessage } from '../pair/types.ts';
+import type { PairMessage } from '../pair/messages.ts';
 import type { SeededRandom } from '../testing/seeded-random.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { SimulatedProcess } from './process.ts';

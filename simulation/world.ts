@@ -5,14 +5,9 @@
 
 import { type Incarnation, incarnationOf, type ServerName, serverOf } from '../pair/incarnation.ts';
 import type { LeaseOwnership } from '../pair/lease.ts';
+import type { PairMessage } from '../pair/messages.ts';
 import { SLEW_MAX, silenceMs } from '../pair/right-to-serve.ts';
-import type {
-  LeaseReadOutcome,
-  LeaseWriteOutcome,
-  PairMessage,
-  PairTiming,
-  TraceEvent,
-} from '../pair/types.ts';
+import type { LeaseReadOutcome, LeaseWriteOutcome, PairTiming, TraceEvent } from '../pair/types.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
 import { type ClientFault, Histories, SimulatedClient } from './client.ts';
 import { EventQueue } from './event-queue.ts';

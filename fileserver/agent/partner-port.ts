@@ -1,7 +1,8 @@
 /** The driver's port to the partner: the interconnect, with a measure of the heartbeats' round-trip time. */
 import type { InterconnectPort } from '../../pair/driver.ts';
 import type { Incarnation } from '../../pair/incarnation.ts';
-import type { Input, PairMessage } from '../../pair/types.ts';
+import type { PairMessage } from '../../pair/messages.ts';
+import type { Input } from '../../pair/types.ts';
 import type { Config } from '../config/config.ts';
 import { connectionTiming } from '../interconnect/connection.ts';
 import type { CredentialSource } from '../interconnect/credentials.ts';

@@ -5,6 +5,7 @@
 
 import { randomBytes, type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { type InterconnectMessage, parseMessage } from '../../pair/messages.ts';
 import {
   accept,
   continueHandshake,
@@ -19,7 +20,6 @@ import {
 } from '../../protocol/interconnect.ts';
 import { nextTurn, repeat } from '../system/turns.ts';
 import { interconnectCrypto } from './crypto.ts';
-import { type InterconnectMessage, parseMessage } from './messages.ts';
 import type { SecureEnd } from './tls.ts';
 
 //   TLS established --handshake--> established --silence, error, bad frame, close()--> closed

@@ -6,7 +6,7 @@ import { afterEach, expect, it } from 'vitest';
 import winston from 'winston';
 import { makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
-import type { DiedMessage } from '../../pair/types.ts';
+import type { DiedMessage, PairMessage } from '../../pair/messages.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import { OncePerMinute } from '../logging/log.ts';
 import { certified } from './certificates.fixture.ts';
@@ -14,7 +14,6 @@ import type { InterconnectConnection } from './connection.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';
 import { Dialer } from './dialer.ts';
 import { Interconnect } from './interconnect.ts';
-import type { ServerMessage } from './messages.ts';
 
 const authority = await makeAuthority('home', Date.now(), 3600_000);
 const credentials = {
@@ -49,14 +48,14 @@ interface End {
   readonly interconnect: Interconnect;
   readonly port: number;
   readonly seen: string[];
-  readonly messages: ServerMessage[];
+  readonly messages: PairMessage[];
   readonly deaths: DiedMessage[];
 }
 
 async function start(server: Name, run: string, partnerPort: number): Promise<End> {
   const me = incarnationOf(server, 'machine', run);
   const seen: string[] = [];
-  const messages: ServerMessage[] = [];
+  const messages: PairMessage[] = [];
   const deaths: DiedMessage[] = [];
   const interconnect = new Interconnect({
     pair: 'home',
@@ -128,7 +127,7 @@ async function pairThroughRelay() {
 
 it('connects two servers once each, although both dial, and carries messages in order', async () => {
   const { a, b } = await pairThroughRelay();
-  const said: ServerMessage[] = Array.from({ length: 100 }, (_, seq) => ({
+  const said: PairMessage[] = Array.from({ length: 100 }, (_, seq) => ({
     kind: 'heartbeat',
     seq,
     holdings: [],

@@ -4,14 +4,13 @@
  * at least one connection with it stands; a message goes over the connection that was heard from last.
  */
 import { type Incarnation, parseIncarnation, serverOf } from '../../pair/incarnation.ts';
-import type { DiedMessage } from '../../pair/types.ts';
+import type { DiedMessage, InterconnectMessage, PairMessage } from '../../pair/messages.ts';
 import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
 import type { Log } from '../logging/log.ts';
 import { Acceptor } from './acceptor.ts';
 import type { ConnectionEvents, ConnectionTiming, InterconnectConnection } from './connection.ts';
 import type { CredentialSource } from './credentials.ts';
 import { Dialer } from './dialer.ts';
-import type { InterconnectMessage, ServerMessage } from './messages.ts';
 import { stillTrusted } from './tls.ts';
 
 export interface InterconnectOptions {
@@ -25,7 +24,7 @@ export interface InterconnectOptions {
   readonly log: Log;
   readonly connected: (incarnation: Incarnation) => void;
   readonly disconnected: (incarnation: Incarnation) => void;
-  readonly message: (from: Incarnation, message: ServerMessage) => void;
+  readonly message: (from: Incarnation, message: PairMessage) => void;
   readonly died: (died: DiedMessage) => void;
 }
 
@@ -73,7 +72,7 @@ export class Interconnect {
   }
 
   /** Lost without notice if that incarnation is not connected. */
-  send(to: Incarnation, message: ServerMessage): void {
+  send(to: Incarnation, message: PairMessage): void {
     let best: InterconnectConnection | null = null;
     for (const connection of this.#connections.get(to) ?? []) {
       if (!connection.takesMessages) continue;

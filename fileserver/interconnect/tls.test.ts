@@ -7,12 +7,12 @@ import { afterEach, beforeAll, expect, it } from 'vitest';
 import winston from 'winston';
 import { issueCertificate, type KeyPair, makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
+import type { PairMessage } from '../../pair/messages.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import { interconnectName } from './certificates.fixture.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';
 import type { TlsCredentials } from './credentials.ts';
 import { Interconnect } from './interconnect.ts';
-import type { ServerMessage } from './messages.ts';
 
 const DAY = 24 * 3600_000;
 const timing = { pingMs: 50, silenceMs: 300 };
@@ -71,14 +71,14 @@ interface End {
   readonly credentials: ChangingCredentials;
   readonly port: number;
   readonly seen: string[];
-  readonly messages: ServerMessage[];
+  readonly messages: PairMessage[];
 }
 
 /** `partnerPort` 1: nobody is there, so that only the other side's dialling counts. */
 async function start(server: string, credentials: ChangingCredentials, partnerPort = 1): Promise<End> {
   const me = incarnationOf(server, 'machine', '1');
   const seen: string[] = [];
-  const messages: ServerMessage[] = [];
+  const messages: PairMessage[] = [];
   const interconnect = new Interconnect({
     pair: 'home',
     me,

@@ -4,7 +4,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import type { Incarnation } from '../../pair/incarnation.ts';
-import type { Holding } from '../../pair/types.ts';
+import type { Holding } from '../../pair/messages.ts';
 import type { Log } from '../logging/log.ts';
 import { readLinesOfSentinel, type ToServer, writeLine } from './lines.ts';
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { incarnationOf } from '../../pair/incarnation.ts';
-import type { DiedMessage } from '../../pair/types.ts';
+import type { DiedMessage } from '../../pair/messages.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import { program } from '../../testing/program.ts';
 import { certificateFiles, writeCertificates } from '../interconnect/certificates.fixture.ts';

@@ -4,7 +4,7 @@ import { chmodSync, unlinkSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
-import type { DiedMessage } from '../../pair/types.ts';
+import type { DiedMessage } from '../../pair/messages.ts';
 import type { ConnectionTiming, InterconnectConnection } from '../interconnect/connection.ts';
 import type { CredentialSource } from '../interconnect/credentials.ts';
 import { Dialer } from '../interconnect/dialer.ts';

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type Incarnation, serverOf } from '../../pair/incarnation.ts';
-import type { Holding } from '../../pair/types.ts';
+import type { Holding } from '../../pair/messages.ts';
 import { peerPid } from '../system/peer-process.ts';
 import { Pidfd } from '../system/pidfd.ts';
 import { inBackground, nextTurn } from '../system/turns.ts';

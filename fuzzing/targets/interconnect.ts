@@ -1,7 +1,7 @@
 /** The interconnect's frames, handshake and messages, of a stranger and of who knows the pair's key. */
 import { isDeepStrictEqual } from 'node:util';
 import { interconnectCrypto } from '../../fileserver/interconnect/crypto.ts';
-import { parseMessage } from '../../fileserver/interconnect/messages.ts';
+import { parseMessage } from '../../pair/messages.ts';
 import {
   accept,
   continueHandshake,

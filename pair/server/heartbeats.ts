@@ -2,7 +2,8 @@
 
 import { acknowledged } from '../disk-set/serving.ts';
 import type { Incarnation } from '../incarnation.ts';
-import { DISK_SET_SIDES, type Effect, type Holding } from '../types.ts';
+import type { Holding } from '../messages.ts';
+import { DISK_SET_SIDES, type Effect } from '../types.ts';
 import { contextOf } from './context.ts';
 import type { ServerState } from './state.ts';
 

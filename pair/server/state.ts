@@ -1,7 +1,8 @@
 /** What one server of a pair knows: its two disk sets, its partner's incarnations, proofs of death, and what it has told others. */
 import { type DiskSetState, initialDiskSet } from '../disk-set/state.ts';
 import type { Incarnation, ServerName } from '../incarnation.ts';
-import type { Holding, PairIdentity } from '../types.ts';
+import type { Holding } from '../messages.ts';
+import type { PairIdentity } from '../types.ts';
 
 /** One live connection's worth of knowledge about an incarnation of the partner. */
 export interface PartnerState {

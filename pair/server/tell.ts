@@ -1,7 +1,8 @@
 /** What others have to learn of a step: the data path, the sentinel, the partner, and the process that waits for the stop. */
 
 import type { DiskSetState } from '../disk-set/state.ts';
-import type { Effect, Holding } from '../types.ts';
+import type { Holding } from '../messages.ts';
+import type { Effect } from '../types.ts';
 import { DISK_SET_SIDES, type DiskSetSide } from '../types.ts';
 import { partnerCouldServe } from './partner.ts';
 import type { DisksAt, ServerState } from './state.ts';

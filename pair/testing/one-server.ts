@@ -1,18 +1,11 @@
 /** filer-a, alone with its decisions: a test says what comes in and when, and looks at what comes out. */
 import { type Incarnation, incarnationOf } from '../incarnation.ts';
 import { emptyLease, type LeaseRecord, type LeaseSighting } from '../lease.ts';
+import type { PairMessage } from '../messages.ts';
 import { silenceMs } from '../right-to-serve.ts';
 import { initialServer, type ServerState } from '../server/state.ts';
 import { servingLeaseOf, step } from '../server.ts';
-import type {
-  Effect,
-  Input,
-  LeaseWriteOutcome,
-  PairMessage,
-  PairPolicy,
-  PairTiming,
-  TraceEvent,
-} from '../types.ts';
+import type { Effect, Input, LeaseWriteOutcome, PairPolicy, PairTiming, TraceEvent } from '../types.ts';
 
 export const timing: PairTiming = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
 export const silence = silenceMs(timing);

@@ -2,15 +2,10 @@
 import { type DriverPorts, PairDriver } from '../../pair/driver.ts';
 import { type Incarnation, incarnationOf, type ServerName } from '../../pair/incarnation.ts';
 import type { LeaseOwnership, LeaseRecord } from '../../pair/lease.ts';
+import type { PairMessage } from '../../pair/messages.ts';
 import { initialServer } from '../../pair/server/state.ts';
 import { DEFAULT_POLICY } from '../../pair/transfer-policy.ts';
-import type {
-  Input,
-  LeaseReadOutcome,
-  LeaseWriteOutcome,
-  PairMessage,
-  PairPolicy,
-} from '../../pair/types.ts';
+import type { Input, LeaseReadOutcome, LeaseWriteOutcome, PairPolicy } from '../../pair/types.ts';
 import type { Step, SurroundingFault, Variant } from '../variants/variant.ts';
 import { stepOf } from '../variants/variants.ts';
 import {

@@ -1,8 +1,9 @@
 /** R1 with one clause left out: what gives a right to serve, and what must not. */
 import type { DiskSetState, Holder } from '../../pair/disk-set/state.ts';
 import type { Incarnation } from '../../pair/incarnation.ts';
+import type { Holding } from '../../pair/messages.ts';
 import type { ServerState } from '../../pair/server/state.ts';
-import type { Effect, Holding, Input } from '../../pair/types.ts';
+import type { Effect, Input } from '../../pair/types.ts';
 import {
   answering,
   hearing,
