@@ -4,7 +4,8 @@ import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { type FaultSet, runSeed } from './run.ts';
+import type { FaultSet } from './faults/fault.ts';
+import { runSeed } from './run.ts';
 import { variantNamed } from './variants/variants.ts';
 
 //   node simulation/main.ts [--seeds 10000] [--from 1] [--out out/simulation.json]

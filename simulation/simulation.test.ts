@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ClientFault } from './client.ts';
-import { type FaultSet, type RunOptions, runSeed } from './run.ts';
+import type { FaultSet } from './faults/fault.ts';
+import { type RunOptions, runSeed } from './run.ts';
 import { variantNamed } from './variants/variants.ts';
 
 /** The first seed that shows a violation, or null within the budget. */

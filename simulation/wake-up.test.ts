@@ -11,7 +11,8 @@ import type { ServerState } from '../pair/server/state.ts';
 import { nextWakeAt, step } from '../pair/server.ts';
 import type { LeaseReadOutcome } from '../pair/types.ts';
 import { DISK_SET_SIDES } from '../pair/types.ts';
-import { type FaultSet, runSeed } from './run.ts';
+import type { FaultSet } from './faults/fault.ts';
+import { runSeed } from './run.ts';
 import type { Variant } from './variants/variant.ts';
 
 // So each state is looked at as it is when no partner is left. What is under way at the witness is answered in bounded time, and

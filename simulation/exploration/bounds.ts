@@ -3,6 +3,7 @@
  * could be attacked; together they take `make test` less than a minute of one processor, and `make explore` some minutes.
  */
 import type { PairPolicy } from '../../pair/types.ts';
+import { FAULTS } from '../faults/registry.ts';
 import type { Bounds } from './explore.ts';
 
 /** Givebacks by themselves, in the time scale of the explorer. */
@@ -11,7 +12,7 @@ const AUTOMATIC: PairPolicy = {
   giveback: { mode: 'Automatic', afterMs: 20, retries: 1, takeoversMax: 2, windowMs: 40 },
 };
 
-export const smallBounds: readonly Bounds[] = [
+const SMALL: readonly Bounds[] = [
   {
     name: 'start',
     about: 'two servers start, and something comes late',
@@ -169,4 +170,18 @@ export const largeBounds: readonly Bounds[] = [
     from: 'paired',
     faults: { request: 1, crash: 1, unknown: 1 },
   },
+];
+
+const together = new Set([...SMALL, ...largeBounds].flatMap(({ faults }) => Object.keys(faults)));
+const alone = FAULTS.filter(({ name, explored }) => explored !== undefined && !together.has(name));
+
+/** Also each fault that no bounds name, by itself. */
+export const smallBounds: readonly Bounds[] = [
+  ...SMALL,
+  ...alone.map(({ name }) => ({
+    name,
+    about: `${name} alone`,
+    from: 'paired' as const,
+    faults: { [name]: 1 },
+  })),
 ];

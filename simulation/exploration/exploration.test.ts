@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { variantNamed } from '../variants/variants.ts';
 import { type Bounds, explore } from './explore.ts';
-import type { Faults } from './world.ts';
 
-function bounds(faults: Faults, more: Partial<Bounds> = {}): Bounds {
+function bounds(faults: Bounds['faults'], more: Partial<Bounds> = {}): Bounds {
   return { name: 'test', about: '', from: 'paired', faults, ...more };
 }
 
@@ -37,7 +36,7 @@ describe('the explorer', () => {
 
 // Each with the faults that it takes, and no others: the shortest way to the violation is in the trace.
 describe('the explorer finds', () => {
-  const cases: readonly [string, Faults, Partial<Bounds>?][] = [
+  const cases: readonly [string, Bounds['faults'], Partial<Bounds>?][] = [
     ['AcknowledgementForgotten', {}],
     ['ClaimWithoutWaiting', {}],
     ['UnknownClaimTakenAsSuccess', { request: 1, late: 1 }],

@@ -4,11 +4,12 @@
  */
 import type { LeaseRecord } from '../../pair/lease.ts';
 import type { PairPolicy } from '../../pair/types.ts';
+import { FAULTS } from '../faults/registry.ts';
 import type { Variant } from '../variants/variant.ts';
 import { feed, notifyAll, Rules, sightingOf, start } from './apply-event.ts';
 import { keyOf } from './key.ts';
 import { regularTransition, transitionsOf, violationIn } from './transitions.ts';
-import { type Faults, HOME, homesIn, NO_FAULTS, PARTNER, QUANTUM, type World, withLease } from './world.ts';
+import { HOME, homesIn, PARTNER, QUANTUM, type World, withLease } from './world.ts';
 
 export interface Bounds {
   readonly name: string;
@@ -16,7 +17,8 @@ export interface Bounds {
   readonly about: string;
   /** From a pair that serves, each its own; the same when one of them has taken over; or from two servers that have just been started. */
   readonly from: 'paired' | 'one serves both' | 'start';
-  readonly faults: Faults;
+  /** How often each fault may strike, by name. */
+  readonly faults: Readonly<Record<string, number>>;
   /** Default: one disk set. Two: each server is the home of one. */
   readonly diskSets?: 1 | 2;
   /** Of each disk set. Default: one. */
@@ -112,8 +114,11 @@ const UNOWNED: LeaseRecord = {
   maintenance: null,
 };
 
-/** The pair as it is when nothing has gone wrong yet. */
+/** The pair as it is when nothing has gone wrong yet. Throws Error for a fault that the explorer does not know. */
 export function initialWorld(bounds: Bounds, rules: Rules): World {
+  for (const fault of Object.keys(bounds.faults))
+    if (!FAULTS.some(({ name, explored }) => name === fault && explored !== undefined))
+      throw new Error(`${bounds.name}: "${fault}" is no fault of the explorer (simulation/faults/)`);
   let world: World = {
     now: 0,
     leases: bounds.diskSets === 2 ? { [HOME]: UNOWNED, [PARTNER]: UNOWNED } : { [HOME]: UNOWNED },
@@ -124,7 +129,7 @@ export function initialWorld(bounds: Bounds, rules: Rules): World {
     cut: [],
     apart: [],
     withoutApi: [],
-    left: NO_FAULTS,
+    left: {},
     runs: 0,
     requests: 0,
     violation: null,
@@ -134,7 +139,7 @@ export function initialWorld(bounds: Bounds, rules: Rules): World {
   const first = world;
   const ready = ({ queue, leases }: World) =>
     queue.length === 0 && Object.values(leases).every(({ acknowledger }) => acknowledger !== null);
-  const left = { ...NO_FAULTS, ...bounds.faults };
+  const left = bounds.faults;
   // A broken variant may never get there; then what it does on the way is explored.
   const regular = (holds: (world: World) => boolean): boolean => {
     for (let moves = 0; !(ready(world) && holds(world)) && moves < START_MOVES_MAX; moves++) {
@@ -162,7 +167,7 @@ function wayTo(at: number, parents: readonly number[], names: readonly string[])
 /** All that is broken is mended, the dead are started again and proven dead; then only the regular course of things. */
 function whyNotServedAgain(broken: World, rules: Rules): string | null {
   // The end of maintenance is news for everyone, like any other change of the Lease.
-  let world: World = { ...broken, left: NO_FAULTS };
+  let world: World = { ...broken, left: {} };
   for (const home of homesIn(broken)) {
     if (broken.leases[home]!.maintenance === null) continue;
     world = notifyAll(withLease(world, home, { maintenance: null }), home, null);

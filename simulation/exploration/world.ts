@@ -4,8 +4,9 @@
  */
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import type { LeaseRecord } from '../../pair/lease.ts';
+import type { Holding } from '../../pair/messages.ts';
 import type { ServerState } from '../../pair/server/state.ts';
-import type { Effect, Holding, Input, PairTiming } from '../../pair/types.ts';
+import type { Effect, Input, PairTiming } from '../../pair/types.ts';
 
 // Time moves in steps of `QUANTUM`, and lease, guard and heartbeat are multiples of it, so that every limit that the rules are
 // built for is a moment of its own. The limits are the end of a lease, the dead man's kill, the end of the guard.
@@ -82,38 +83,6 @@ export interface Process {
   readonly registered: readonly Holding[];
 }
 
-/** How often each kind of fault may strike; what is not named may not. */
-export interface Faults {
-  readonly crash?: number;
-  readonly pause?: number;
-  /** Something arrives late: at any later moment, or never. */
-  readonly late?: number;
-  /** A call of the witness ends without an answer: never applied, applied, or applied later. */
-  readonly unknown?: number;
-  /** Nothing that one incarnation says reaches another, until mended. */
-  readonly cut?: number;
-  /** The connection between two incarnations breaks, and both notice. */
-  readonly disconnect?: number;
-  /** The witness is out of reach of one process, until mended. */
-  readonly withoutApi?: number;
-  /** A run in the same container after the end of the one before. */
-  readonly restart?: number;
-  /** A pod of the same server elsewhere, while the old one may still run. */
-  readonly replace?: number;
-  /** An administrator asks for the disk set to move. */
-  readonly request?: number;
-  /** A process is told to stop. */
-  readonly stop?: number;
-  /** An administrator swears that the acknowledger is dead (it is), and forces a transfer to either server. */
-  readonly force?: number;
-  /** An administrator begins maintenance; its end costs nothing. */
-  readonly maintenance?: number;
-  /** The disk set cannot be served here any more. */
-  readonly diskFault?: number;
-  /** A disk set cannot be opened as a whole; it is reported at any later moment. */
-  readonly openFailure?: number;
-}
-
 export interface World {
   readonly now: number;
   /** By home, of the disk sets that are explored. Those of others never answer. */
@@ -128,31 +97,14 @@ export interface World {
   /** Pairs of incarnations without a connection, as "a b". */
   readonly apart: readonly string[];
   readonly withoutApi: readonly Incarnation[];
-  readonly left: Required<Faults>;
+  /** How often each fault may still strike, by name (faults/registry.ts); what is not named may not. */
+  readonly left: Readonly<Record<string, number>>;
   /** Number of runs that were started, for their names. */
   readonly runs: number;
   readonly requests: number;
   /** What went wrong in the step to this world; null: nothing. */
   readonly violation: string | null;
 }
-
-export const NO_FAULTS: Required<Faults> = {
-  crash: 0,
-  pause: 0,
-  late: 0,
-  unknown: 0,
-  cut: 0,
-  disconnect: 0,
-  withoutApi: 0,
-  restart: 0,
-  replace: 0,
-  request: 0,
-  stop: 0,
-  force: 0,
-  maintenance: 0,
-  diskFault: 0,
-  openFailure: 0,
-};
 
 export function processOf(world: World, me: Incarnation): Process | undefined {
   return world.processes.find((process) => process.me === me);
@@ -195,4 +147,12 @@ export function connected(world: World, a: Incarnation, b: Incarnation): boolean
 
 export function pairName(a: Incarnation, b: Incarnation): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;
+}
+
+/** What it had in hand is executed. */
+export function withoutInHand(world: World, me: Incarnation): World {
+  let next = world;
+  for (const home of homesIn(world))
+    if (processOf(world, me)!.paths[home]!.inHand !== null) next = withPath(next, me, home, { inHand: null });
+  return next;
 }
