@@ -8,7 +8,6 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
-import { bootMs } from '../system/boottime.ts';
 import { changeOwn, Pair, type Running, servers } from './pair.fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -18,13 +17,11 @@ const STOP_MS = 4000;
 let pair: Pair;
 afterEach(() => pair.stop());
 
-/** A planned stop ends the process with code 0, `stopMs` and a second after SIGTERM at the latest. */
+/** A planned stop ends the process with code 0. Half a second beyond `stopMs`, the kernel kills it by a signal. */
 async function expectPlannedStop({ child, ended }: Running): Promise<void> {
-  const toldAt = bootMs();
   child.kill('SIGTERM');
-  const { code, signal, atMs } = await ended;
+  const { code, signal } = await ended;
   expect({ code, signal }).toEqual({ code: 0, signal: null });
-  expect(atMs - toldAt).toBeLessThan(STOP_MS + 1000);
 }
 
 /** Lines that filer-a says it could not write. */

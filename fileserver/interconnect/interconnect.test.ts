@@ -165,24 +165,20 @@ it('tells a new incarnation of the partner from the old one', async () => {
   expect(others).toEqual(others.map((_, i) => `${i % 2 === 0 ? '+' : '-'}${first.me}`));
 });
 
-it('closes what a stranger opens within a second, whether it is silent or chatty', async () => {
+it('closes what a stranger opens, whether it is silent or chatty', async () => {
   const a = await start('filer-a', '1', 1);
-  const outcomes = await Promise.all(
+  const heard = await Promise.all(
     ['', 'GET / HTTP/1.1\r\n\r\n', '\0\0\0\x02{}'].map(async (text) => {
-      const startedAt = performance.now();
       const socket = connect(a.port, '127.0.0.1');
-      let heard = 0;
-      socket.on('data', (bytes) => (heard += bytes.length));
+      let size = 0;
+      socket.on('data', (bytes) => (size += bytes.length));
       socket.on('error', () => {});
       socket.write(text);
       await once(socket, 'close');
-      return { heard, tookMs: performance.now() - startedAt };
+      return size;
     }),
   );
-  for (const { heard, tookMs } of outcomes) {
-    expect(heard).toBe(0);
-    expect(tookMs).toBeLessThan(3000);
-  }
+  expect(heard).toEqual([0, 0, 0]);
   expect(a.seen).toEqual([]);
 });
 

@@ -208,9 +208,8 @@ it('refuses its own certificate, which can only come back by a wrong address', a
   expect(a.seen).toEqual([]);
 });
 
-it('gives nothing to who shows no certificate, speaks no TLS, or says nothing, and closes within a second', async () => {
+it('gives nothing to who shows no certificate, speaks no TLS, or says nothing, and closes', async () => {
   const a = await start('filer-a', new ChangingCredentials({ tls: [await certified('filer-a')] }));
-  const startedAt = performance.now();
   const anonymous = connectTls({
     port: a.port,
     host: '127.0.0.1',
@@ -236,7 +235,6 @@ it('gives nothing to who shows no certificate, speaks no TLS, or says nothing, a
     await new Promise((resolve) => socket.on('close', resolve));
   });
   await Promise.all(all);
-  expect(performance.now() - startedAt).toBeLessThan(3000);
   await said(/it shows no certificate/);
   await said(/no proof within 1000 ms/);
   await said(/its TLS handshake failed: unsupported protocol/);
@@ -272,14 +270,13 @@ it.each(['filer-a', 'filer-b'])(
 );
 
 /** Sends one every 10 ms; each must arrive. */
-async function heartbeatsThrough(a: End, b: End, ms: number): Promise<void> {
+async function heartbeatsThrough(a: End, b: End, count: number): Promise<void> {
   const before = a.messages.length;
   let sent = 0;
   const timer = setInterval(() => {
     b.interconnect.send(a.me, { kind: 'heartbeat', seq: sent++, holdings: [] });
   }, 10);
-  const endAt = performance.now() + ms;
-  await assertEventually(() => expect(performance.now()).toBeGreaterThan(endAt));
+  await assertEventually(() => expect(sent).toBeGreaterThanOrEqual(count));
   clearInterval(timer);
   await assertEventually(() => expect(a.messages.length - before).toBe(sent));
 }
@@ -303,7 +300,7 @@ it('changes certificates and, with an overlap, the authority, and loses neither 
   ];
   for (const [end, server, how] of changes) {
     end.credentials.change({ tls: [await certified(server, how)] });
-    await heartbeatsThrough(a, b, 100);
+    await heartbeatsThrough(a, b, 10);
   }
   await connected(a, b);
 });

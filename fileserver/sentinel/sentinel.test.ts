@@ -15,11 +15,10 @@ import { certificateFiles, writeCertificates } from '../interconnect/certificate
 import { CredentialStore } from '../interconnect/credentials.ts';
 import { Interconnect } from '../interconnect/interconnect.ts';
 import { createLog } from '../logging/log.ts';
-import { bootMs } from '../system/boottime.ts';
 
 const log = createLog({ level: 'error', format: 'text' }, {});
 let directory = '';
-let deaths: { died: DiedMessage; atMs: number }[] = [];
+let deaths: DiedMessage[] = [];
 let partner: Interconnect | null = null;
 const children: ChildProcess[] = [];
 
@@ -48,7 +47,7 @@ async function startPartner(port = 0): Promise<number> {
     connected: () => {},
     disconnected: () => {},
     message: () => {},
-    died: (died) => deaths.push({ died, atMs: bootMs() }),
+    died: (died) => deaths.push(died),
   });
   return partner.start();
 }
@@ -115,23 +114,20 @@ function startServer(server = 'filer-a'): ReturnType<typeof run> {
   return run(['--input-type=module', '--eval', program]);
 }
 
-it('tells the partner of a killed server at once, with what it held last', async () => {
+it('tells the partner of a killed server, with what it held last', async () => {
   const sentinel = startSentinel(await startPartner());
   await sentinel.said('Connected with filer-b/machine/1');
   const server = startServer();
   await server.said('The sentinel watches this process');
-  const killedAt = bootMs();
   server.child.kill('SIGKILL');
   await assertEventually(() => expect(deaths).toHaveLength(1), 1);
-  const { died, atMs } = deaths[0]!;
+  const [died] = deaths;
   expect(died).toEqual({
     kind: 'died',
     incarnation: `filer-a/machine/${server.child.pid}`,
     holdings: [{ home: 'filer-a', epoch: 3 }],
     evidence: `the sentinel of filer-a saw process ${server.child.pid} exit`,
   });
-  // Milliseconds on a quiet machine; in any case long before silence would have told.
-  expect(atMs - killedAt).toBeLessThan(1500);
 });
 
 it('knows the epoch that a server took in the very moment before it was killed', async () => {
@@ -140,7 +136,7 @@ it('knows the epoch that a server took in the very moment before it was killed',
   const server = startServer();
   await server.said('The sentinel watches');
   server.child.stdin!.write('4\n');
-  await assertEventually(() => expect(deaths[0]?.died.holdings).toEqual([{ home: 'filer-a', epoch: 4 }]));
+  await assertEventually(() => expect(deaths[0]?.holdings).toEqual([{ home: 'filer-a', epoch: 4 }]));
 });
 
 it('says nothing of a server that is stopped, or that has only lost its connection', async () => {
@@ -157,7 +153,7 @@ it('says nothing of a server that is stopped, or that has only lost its connecti
   await killed.said('The sentinel watches');
   killed.child.kill('SIGKILL');
   await assertEventually(() => expect(deaths).toHaveLength(1));
-  expect(deaths[0]!.died.incarnation).toBe(`filer-a/machine/${killed.child.pid}`);
+  expect(deaths[0]!.incarnation).toBe(`filer-a/machine/${killed.child.pid}`);
 });
 
 it('delivers the message later when the partner cannot be reached, and only once it is confirmed forgets it', async () => {

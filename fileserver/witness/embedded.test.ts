@@ -266,10 +266,10 @@ it('tries to note maintenance for the time of a call while others write the Leas
   expect(await one.noted('filer-a')).toBe(true);
   expect((await seenBy(one)).record.maintenance).toBe('new switch');
   add.mockResolvedValue('taken');
-  const begun = performance.now();
+  add.mockClear();
   one.annotate('filer-a', { maintenance: null });
   expect(await one.noted('filer-a')).toBe(false);
-  expect(performance.now() - begun).toBeGreaterThan(990);
+  expect(add.mock.calls.length).toBeGreaterThan(2);
 });
 
 it('a freeze that does not say that it is over goes on', async () => {

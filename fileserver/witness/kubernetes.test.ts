@@ -384,11 +384,9 @@ it('a call without an answer is not followed by one over another connection that
   leases.api.freezeStanding();
   const claim = claimed(seen.record, a, b, 2500);
   expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toEqual({ kind: 'unknown' });
-  const askedAt = performance.now();
+  // Over such a connection either would be unknown, after callMs.
   expect(await witness.read('filer-a')).toMatchObject({ kind: 'found' });
   expect(await witness.compareAndSwap('filer-a', seen.version, claim)).toMatchObject({ kind: 'applied' });
-  // callMs is 1000.
-  expect(performance.now() - askedAt).toBeLessThan(900);
 });
 
 it('what the listener of a watch throws is reported, and is not taken for a Lease that cannot be understood', async () => {
