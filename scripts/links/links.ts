@@ -55,16 +55,14 @@ export function checkLinks(root: string, page: string, files: readonly string[])
 
 /** Source files that stand in backticks, alone or in a command; a page may leave out the beginning of a path. */
 function namedFiles(source: string): { readonly line: number; readonly name: string }[] {
-  return source
-    .split('\n')
-    .flatMap((text, index) =>
-      [...text.matchAll(/`([^`]+)`/g)].flatMap(([, code]) =>
-        [...code!.matchAll(/(?<![\w./*{}-])[\w-][\w./-]*\.ts(?![\w*{}])/g)].map(([name]) => ({
-          line: index + 1,
-          name,
-        })),
-      ),
-    );
+  return source.split('\n').flatMap((text, index) =>
+    [...text.matchAll(/`([^`]+)`/g)].flatMap(([, code]) =>
+      [...code!.matchAll(/(?<![\w./*{}-])[\w-][\w./-]*\.ts(?![\w*{}])/g)].map(([name]) => ({
+        line: index + 1,
+        name,
+      })),
+    ),
+  );
 }
 
 function lineOf(root: string, file: string, symbol: string): number | undefined {
