@@ -1,7 +1,7 @@
 // The real Controller and Executor against a real HTTP server that refuses one request at a time: what does not depend on
 // the refused one has to happen all the same.
 
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createLogger, transports } from 'winston';
 import { failure, type HttpApi, json, type Seen, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
@@ -9,7 +9,7 @@ import { Executor } from '../apply/executor.ts';
 import { operatorMetrics } from '../metrics/metrics.ts';
 import type { Problem } from '../model/observed.ts';
 import { gone, running, takenOver } from '../plan/reattach-world.fixture.ts';
-import { settings, spec, World } from '../plan/world.fixture.ts';
+import { settings, spec, startedAt, World } from '../plan/world.fixture.ts';
 import type { Caches } from '../watch/caches.ts';
 import { Controller } from './controller.ts';
 
@@ -29,7 +29,12 @@ const nameIn = (body: string): string => (JSON.parse(body) as { metadata: { name
 const isTelling = (line: string): boolean => line.includes('/status') || line.includes(' events/');
 
 let api: HttpApi | undefined;
+// The worlds begin on a day of their own, and their certificates end some day.
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'], now: startedAt + 60_000 });
+});
 afterEach(async () => {
+  vi.useRealTimers();
   await api?.close();
   api = undefined;
 });
