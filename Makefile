@@ -20,8 +20,8 @@ demo: setup ## Two servers on this machine, a writer, a kill, a takeover, a give
 test: setup ## Every test: code, simulation, NFS clients, a real kind cluster
 	@scripts/test.sh
 
-check: setup ## Formatting, lint, types, architecture, prose, links, packages' hashes and licences (seconds)
-	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/prose/main.ts && $(NODE) scripts/links/main.ts && $(NODE) scripts/pictures/main.ts --check && $(NODE) scripts/supply-chain.ts
+check: setup ## Formatting, lint, types, architecture, prose, links, packages' hashes and licences, CRDs against the last release's (seconds)
+	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/prose/main.ts && $(NODE) scripts/links/main.ts && $(NODE) scripts/pictures/main.ts --check && $(NODE) scripts/supply-chain.ts && $(NODE) scripts/crds/main.ts
 
 files: setup ## Each source file in one sentence, from its header (IN= a folder)
 	@$(NODE) scripts/file-map.ts $(IN)

@@ -1,6 +1,9 @@
-// docs/api.md: the reference of the FilerPair resource, read off the schema.
+// docs/api.md: the reference of all kinds, read off their schemas.
 
 import { customResourceDefinition } from './custom-resource-definition.ts';
+import { apiVersion } from './group.ts';
+import { type Kind, kinds } from './kinds.ts';
+import { diskSetReasons, pairReasons, serverReasons } from './pair/reasons.ts';
 import type { Schema } from './structural-schema.ts';
 
 interface Row {
@@ -10,45 +13,78 @@ interface Row {
 }
 
 export function apiReference(): string {
-  const root = customResourceDefinition().spec.versions[0]!.schema.openAPIV3Schema;
-  const rules: string[] = [];
-  const section = (name: 'spec' | 'status'): string => {
-    const rows = [...rowsOf(root.properties[name] as Schema, name)];
-    for (const { path, schema } of [{ path: name, schema: root.properties[name] as Schema }, ...rows])
-      for (const rule of (schema['x-kubernetes-validations'] as
-        | { message: string; rule: string }[]
-        | undefined) ?? [])
-        rules.push(
-          `| \`${path}\` | ${rule.message} | ${rule.rule.includes('oldSelf') ? 'on change' : 'always'} |`,
-        );
-    return ['| field | type | default | meaning |', '| --- | --- | --- | --- |', ...rows.map(rowText)].join(
-      '\n',
-    );
-  };
-  const spec = section('spec');
-  const status = section('status');
-  return `# FilerPair API reference (filerpair.dev/v1alpha1)
+  return `# API reference (${apiVersion})
 
-Generated from crds/filerpair.ts by \`node crds/generate.ts\`; do not edit.
-Examples that are accepted are in crds/examples/valid, examples that are refused, each with its reason, in
-crds/examples/invalid. What the operator makes of a FilerPair is described in [operator.md](operator.md).
+Generated from crds/ by \`node crds/generate.ts\`; do not edit. Why each kind exists: [api-design.md](api-design.md).
+Examples: crds/examples. What the operator makes of these objects: [operator.md](operator.md).
 
-## spec
+${kinds.map((one) => `- [${one.kind}](#${one.kind.toLowerCase()}): ${one.description}`).join('\n')}
 
-${spec}
+${kinds.map(section).join('\n')}`;
+}
 
-## Rules
+/** Closed lists, by kind and by where the conditions are. */
+const reasons: Readonly<Record<string, Readonly<Record<string, typeof pairReasons>>>> = {
+  FilerPair: {
+    'status.conditions': pairReasons,
+    'status.servers[].conditions': serverReasons,
+    'status.diskSets[].conditions': diskSetReasons,
+  },
+  FilerDiskSet: { 'status.conditions': diskSetReasons },
+};
 
-The API server refuses a FilerPair that breaks one of these, and names the field.
+const reasonTables = (kind: string, where: string, types: typeof pairReasons): string[] => [
+  `### ${kind} reasons in ${where}\n`,
+  '| condition | reason | meaning |',
+  '| --- | --- | --- |',
+  ...Object.entries(types).flatMap(([type, meanings]) =>
+    Object.entries(meanings).map(([reason, meaning]) => `| ${type} | \`${reason}\` | ${meaning} |`),
+  ),
+  '',
+];
 
-| field | rule | checked |
-| --- | --- | --- |
-${rules.join('\n')}
+function section(kind: Kind): string {
+  const root = customResourceDefinition(kind).spec.versions[0]!.schema.openAPIV3Schema;
+  const tables = (['spec', 'status'] as const).flatMap((name) => {
+    const schema = root.properties[name] as Schema | undefined;
+    if (schema === undefined) return [];
+    const rows = [...rowsOf(schema, name)].map(rowText);
+    return [
+      `### ${kind.kind} ${name}\n`,
+      '| field | type | default | meaning |',
+      '| --- | --- | --- | --- |',
+      ...rows,
+      '',
+    ];
+  });
+  const rules = [...rulesOf(root as Schema, '')];
+  return [
+    `## ${kind.kind}\n`,
+    `${kind.description} ${kind.scope === 'Cluster' ? 'Of the whole cluster.' : ''}\n`,
+    ...tables,
+    ...Object.entries(reasons[kind.kind] ?? {}).flatMap(([where, types]) =>
+      reasonTables(kind.kind, where, types),
+    ),
+    ...(rules.length === 0
+      ? []
+      : [
+          `### ${kind.kind} rules\n`,
+          'The API server refuses an object that breaks one of these, and names the field.\n',
+          '| field | rule | checked |',
+          '| --- | --- | --- |',
+          ...rules,
+          '',
+        ]),
+  ].join('\n');
+}
 
-## status
-
-${status}
-`;
+function* rulesOf(schema: Schema, path: string): Generator<string> {
+  const rules = (schema['x-kubernetes-validations'] ?? []) as readonly { message: string; rule: string }[];
+  for (const { message, rule } of rules)
+    yield `| \`${path === '' ? '.' : path}\` | ${message} | ${rule.includes('oldSelf') ? 'on change' : 'always'} |`;
+  for (const [name, child] of Object.entries(schema.properties ?? {}))
+    yield* rulesOf(child, path === '' ? name : `${path}.${name}`);
+  if (schema.items) yield* rulesOf(schema.items, `${path}[]`);
 }
 
 function* rowsOf(schema: Schema, path: string): Generator<Row> {

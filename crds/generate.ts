@@ -1,28 +1,31 @@
-// Writes what is generated from the zod schema: the CRD (for kubectl, and for the chart) and docs/api.md.
+// Writes what is generated from the schemas: the CRDs and the policy of limits (for kubectl, and for the chart), and docs/api.md.
 // `node crds/generate.ts` writes; `node crds/generate.ts --check` fails if a file differs.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { apiReference } from './api-reference.ts';
+import { limitPolicy } from './class-limits.ts';
 import { customResourceDefinition } from './custom-resource-definition.ts';
-import { grantValidations } from './grants.ts';
+import { type Kind, kinds } from './kinds.ts';
 
 /** YAML 1.1, as kubectl and Helm read it: there a bare `on` is no text. */
 const yaml = (value: unknown): string =>
   stringify(value, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false });
 
-const crd = (): string =>
-  `# Generated from crds/filerpair.ts by \`node crds/generate.ts\`; do not edit.\n${yaml(customResourceDefinition())}`;
-
-const validations = (): string =>
-  `# Generated from crds/grants.ts by \`node crds/generate.ts\`; do not edit.\n${yaml(grantValidations())}`;
+const file = (value: unknown): string =>
+  `# Generated from crds/ by \`node crds/generate.ts\`; do not edit.\n${yaml(value)}`;
+const crd = (kind: Kind): string => file(customResourceDefinition(kind));
 
 /** Path from the top of the repository, and what the file should contain. */
 export const generated: readonly { readonly path: string; readonly text: () => string }[] = [
-  { path: 'crds/filerpairs.filerpair.dev.yaml', text: crd },
-  { path: 'helm/filerpair/files/filerpairs.filerpair.dev.yaml', text: crd },
-  { path: 'helm/filerpair/files/grant-validations.yaml', text: validations },
+  ...kinds.flatMap((kind) =>
+    ['crds', 'helm/filerpair/files'].map((directory) => ({
+      path: `${directory}/${kind.plural}.filerpair.dev.yaml`,
+      text: () => crd(kind),
+    })),
+  ),
+  { path: 'helm/filerpair/files/class-limits.yaml', text: () => file(limitPolicy()) },
   { path: 'docs/api.md', text: apiReference },
 ];
 
@@ -44,7 +47,7 @@ if (import.meta.main) {
   const stale = outOfSync();
   if (process.argv.includes('--check')) {
     if (stale.length > 0) {
-      console.error(`not in sync with crds/filerpair.ts: ${stale.join(', ')}; run: node crds/generate.ts`);
+      console.error(`not in sync with crds/: ${stale.join(', ')}; run: node crds/generate.ts`);
       process.exitCode = 1;
     }
   } else {

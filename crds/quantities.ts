@@ -2,7 +2,8 @@
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-export const durationPattern = /^([0-9]+(ms|s|m|h))+$/;
+/** GEP-2257: what both Go and people read, and no number that overflows. */
+export const durationPattern = /^([0-9]{1,5}(h|m|s|ms)){1,4}$/;
 
 /** `1m30s` in ms; NaN if it is no duration. */
 export function durationMs(text: string): number {
@@ -12,7 +13,21 @@ export function durationMs(text: string): number {
   return ms;
 }
 
+/** As an administrator would write it: 1m30s, 500ms. */
+export function durationText(ms: number): string {
+  const parts = (['h', 'm', 's', 'ms'] as const).map((unit) => {
+    const count = Math.floor(ms / unitMs[unit]!);
+    ms -= count * unitMs[unit]!;
+    return count === 0 ? '' : `${count}${unit}`;
+  });
+  return parts.join('') || '0s';
+}
+
 export const quantityPattern = /^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$/;
+
+/** Whole bytes and more than none: at least one digit that is not 0, and no thousandths. */
+export const storageSizePattern =
+  /^(0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)(k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$/;
 
 const factors: Readonly<Record<string, number>> = {
   '': 1,

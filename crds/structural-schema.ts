@@ -28,6 +28,7 @@ const kept = new Set([
   'maximum',
   'minItems',
   'maxItems',
+  'maxProperties',
   'additionalProperties',
 ]);
 
@@ -42,6 +43,7 @@ export function structuralSchema(schema: z.ZodType): Schema {
 }
 
 function convert(node: Schema, path: string): Schema {
+  if (node['x-kubernetes-int-or-string'] === true) return intOrString(node);
   if (
     node.$ref !== undefined ||
     node.anyOf !== undefined ||
@@ -76,6 +78,17 @@ function convert(node: Schema, path: string): Schema {
     if (result.format === undefined) result.format = 'int32';
   }
   return result;
+}
+
+/** As the API server wants it: no type, and the pattern of what is text. */
+function intOrString(node: Schema): Schema {
+  const { pattern } = (node['anyOf'] as readonly Schema[]).find(({ type }) => type === 'string')!;
+  return {
+    description: node.description!,
+    anyOf: [{ type: 'integer' }, { type: 'string' }],
+    pattern,
+    'x-kubernetes-int-or-string': true,
+  };
 }
 
 const isEmptyObject = (value: unknown): boolean =>

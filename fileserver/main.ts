@@ -19,6 +19,7 @@ import { createLog, type Log, type LogLevel } from './logging/log.ts';
 import { lockRunDirectory } from './run-lock.ts';
 import { SentinelLink } from './sentinel/sentinel-link.ts';
 import { allocateLeaseTable, LeaseTable } from './serving-lease/lease-table.ts';
+import { PairShares } from './shares/pair-shares.ts';
 import { CAP_SYS_RESOURCE, dropCapability } from './system/capabilities.ts';
 import { whyNoDeadMansSwitch } from './system/dead-man-switch.ts';
 import { endProcess } from './system/end-process.ts';
@@ -134,6 +135,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
 interface World {
   readonly witness: Witness;
   readonly gate: FailoverGate;
+  readonly shares: PairShares | null;
 }
 
 function accountOf({ apiHost: host, apiPort: port }: Environment): LoadKubeConfig {
@@ -151,7 +153,11 @@ function openWorld(config: Config, environment: Environment, log: Log): World {
   const { witness, timing } = config;
   const callMs = witnessCallMs(config);
   if (witness.kind === 'embedded') {
-    return { witness: new EmbeddedWitness({ directory: witness.directory, callMs, log }), gate: noGate };
+    return {
+      witness: new EmbeddedWitness({ directory: witness.directory, callMs, log }),
+      gate: noGate,
+      shares: null,
+    };
   }
   const { namespace, leases, failoverEndpointSlice: slice, kubeconfig } = witness;
   if (slice !== undefined && environment.podIp === undefined) {
@@ -175,7 +181,22 @@ function openWorld(config: Config, environment: Environment, log: Log): World {
             nodeName: environment.nodeName ?? null,
             log,
           }),
+    shares: sharesOf(config, client, namespace, log),
   };
+}
+
+function sharesOf(
+  { shares, diskSets }: Config,
+  client: KubernetesClient,
+  namespace: string,
+  log: Log,
+): PairShares | null {
+  if (shares === undefined) return null;
+  const { pair, serviceNames } = shares;
+  const volumes = Object.entries(diskSets).map(
+    ([home, set]) => [home, set.volumes.map(({ name }) => name)] as const,
+  );
+  return new PairShares({ client, namespace, pair, volumes: new Map(volumes), serviceNames, log });
 }
 
 /**

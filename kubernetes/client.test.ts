@@ -61,7 +61,7 @@ describe('requests', () => {
       ['PATCH', '/api/v1/namespaces/n/pods/p', 'application/apply-patch+yaml'],
       [
         'PATCH',
-        '/apis/filerpair.dev/v1alpha1/namespaces/n/filerpairs/p/status',
+        '/apis/filerpair.dev/v1beta1/namespaces/n/filerpairs/p/status',
         'application/apply-patch+yaml',
       ],
       ['DELETE', '/api/v1/namespaces/n/pods/p', 'application/json'],

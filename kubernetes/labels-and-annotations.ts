@@ -6,8 +6,8 @@ export const labels = {
   pair: 'filerpair.dev/pair',
   /** On what belongs to one server: its name. */
   server: 'filerpair.dev/server',
-  /** On claims and Leases: the server that the disk set belongs to by declaration. */
-  home: 'filerpair.dev/home',
+  /** On claims and Leases: the disk set, by the name of its server. */
+  diskSet: 'filerpair.dev/disk-set',
   /** On claims: the server that serves the disk set now; empty: nobody. */
   owner: 'filerpair.dev/owner',
   /** On claims: the disk set's epoch. */
@@ -18,7 +18,7 @@ export const labels = {
   offeredTo: 'filerpair.dev/offered-to',
   /** On VolumeSnapshots: name of the snapshot that they are a part of. */
   snapshot: 'filerpair.dev/snapshot',
-  /** On attachment pods: the home server of the disk set whose volumes they hold on their node. */
+  /** On attachment pods: the disk set whose volumes they hold on their node. */
   attachment: 'filerpair.dev/attachment',
   /** On the pod that starts a new image once, before a server is replaced. */
   imageTrial: 'filerpair.dev/image-trial',
@@ -61,6 +61,8 @@ export const leaseAnnotations = {
   disksNode: 'filerpair.dev/disks-node',
   /** By the operator or a server that was told to: why nothing may move by itself now; absent: normal operation. */
   maintenance: 'filerpair.dev/maintenance',
+  /** By the operator: why the disk set is not to go back to its own server by itself; absent: it may. */
+  drain: 'filerpair.dev/drain',
   /** By the operator, for a snapshot: {@link StandstillAnnotation}. */
   standstill: 'filerpair.dev/standstill',
   /** By the owner: {@link StandstillAnswerAnnotation}. */
@@ -82,26 +84,7 @@ export const leaseAnnotations = {
 /** On the EndpointSlice of a failover Service: see failover-endpoint.ts. */
 export const endpointAnnotations = { epoch: 'filerpair.dev/epoch' } as const;
 
-/** On a FilerPair, by an administrator: value is the home server whose disk set shall move. Removed when answered. */
-export const requestAnnotations = {
-  takeover: 'filerpair.dev/takeover',
-  giveback: 'filerpair.dev/giveback',
-  /** Why, for the record. */
-  reason: 'filerpair.dev/reason',
-  /** "true": the word of an administrator instead of a proof; with a reason only. */
-  force: 'filerpair.dev/force',
-  /** Names of vetoes, separated by commas. */
-  override: 'filerpair.dev/override',
-  /** Set: no automatic takeover and giveback; the value says why. Stays until it is removed. */
-  maintenance: 'filerpair.dev/maintenance',
-} as const;
-
-/** On a FilerPair, by an administrator. Removed when answered. */
 export const snapshotAnnotations = {
-  /** Name of a snapshot of all volumes of both disk sets, to be made now. */
-  snapshot: 'filerpair.dev/snapshot',
-  /** VolumeSnapshotClass; absent: the driver's default one. */
-  snapshotClass: 'filerpair.dev/snapshot-class',
   /** On a VolumeSnapshot: for which freeze it was made. An older one of the same name is of another moment. */
   standstill: 'filerpair.dev/standstill',
 } as const;

@@ -60,7 +60,12 @@ export const resources = {
     false,
   ),
   dnsEndpoints: grouped('externaldns.k8s.io', 'v1alpha1', 'dnsendpoints', 'DNSEndpoint'),
-  filerPairs: grouped('filerpair.dev', 'v1alpha1', 'filerpairs', 'FilerPair'),
+  certificates: grouped('cert-manager.io', 'v1', 'certificates', 'Certificate'),
+  filerPairs: grouped('filerpair.dev', 'v1beta1', 'filerpairs', 'FilerPair'),
+  filerShares: grouped('filerpair.dev', 'v1beta1', 'filershares', 'FilerShare'),
+  filerPairClasses: grouped('filerpair.dev', 'v1beta1', 'filerpairclasses', 'FilerPairClass', false),
+  filerPairOperations: grouped('filerpair.dev', 'v1beta1', 'filerpairoperations', 'FilerPairOperation'),
+  filerDiskSets: grouped('filerpair.dev', 'v1beta1', 'filerdisksets', 'FilerDiskSet'),
 } as const satisfies Record<string, Resource>;
 
 export const apiVersionOf = (resource: Resource): string =>

@@ -8,12 +8,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadAllYaml } from '@kubernetes/client-node';
 import { describe, expect, test } from 'vitest';
-import { grantValidations } from '../crds/grants.ts';
+import { limitPolicy } from '../crds/class-limits.ts';
+import { filerPairClassSpec } from '../crds/filer-pair-class.ts';
+import { kinds } from '../crds/kinds.ts';
 import { resources } from '../kubernetes/resource.ts';
 import { access } from './desired/access.ts';
 import { operatorMetrics } from './metrics/metrics.ts';
 import type { Action } from './model/action.ts';
 import { watchedKinds } from './model/watched-kinds.ts';
+import { ask } from './plan/operations.fixture.ts';
 import { spec, World } from './plan/world.fixture.ts';
 import { readSettings } from './runtime/settings.ts';
 
@@ -55,6 +58,8 @@ const render = (...settings: string[]): Rendered[] =>
       ...settings.flatMap((one) => ['--set', one]),
     ),
   ) as unknown as Rendered[];
+/** With everything that the operator can do. */
+const ALL = ['certManager.enabled=true', 'nodes.mayMarkOutOfService=true'];
 const rulesOf = (settings: string[] = []): readonly PolicyRule[] =>
   render(...settings).find(({ kind }) => kind === 'ClusterRole')!.rules!;
 const allows = (rules: readonly PolicyRule[], group: string, resource: string, verb: string): boolean =>
@@ -80,41 +85,82 @@ describe.skipIf(helm === undefined)('the chart', () => {
     });
   });
 
-  test('grants nothing unless told to; operator and admission policy read the same grants', () => {
-    const policyOf = (settings: string[]) =>
-      (
-        render(...settings).find(({ kind }) => kind === 'ValidatingAdmissionPolicy') as unknown as {
-          spec: { variables: { name: string; expression: string }[]; validations: object[] };
-        }
-      ).spec;
-    const read = (settings: string[]) => {
-      const { containers } = render(...settings).find(({ kind }) => kind === 'Deployment')!.spec!.template!
-        .spec;
-      const text = containers[0]!.env.find(({ name }) => name === 'ALLOWED')!.value!;
-      const expression = policyOf(settings).variables.find(({ name }) => name === 'granted')!.expression;
-      expect(expression.startsWith(`${text}.filter(`)).toBe(true);
-      return readSettings({ FILESERVER_IMAGE: 'x', ALLOWED: text });
-    };
-    expect(read([])).toMatchObject({ ALLOWED: [] });
-    const some = ['allowed[0].namespaces={storage}', 'allowed[0].images={registry.example.org/a&b/}'];
-    expect(read(some)).toMatchObject({
-      ALLOWED: [
-        {
-          namespaces: ['storage'],
-          images: ['registry.example.org/a&b/'],
-          features: [],
-          lostNodesSilentMin: ['60s'],
-        },
-      ],
+  test('has the policy of limits as it follows from their rules, with the classes as parameters', () => {
+    const named = (kind: string) =>
+      render().find(
+        (one) => one.kind === kind && one.metadata.name === 'filerpair-operator-class-limits',
+      ) as unknown as {
+        spec: object;
+      };
+    expect(named('ValidatingAdmissionPolicy').spec).toMatchObject({
+      paramKind: { apiVersion: 'filerpair.dev/v1beta1', kind: 'FilerPairClass' },
+      ...limitPolicy(),
     });
-    expect(policyOf([]).validations).toEqual(grantValidations());
+    expect(named('ValidatingAdmissionPolicyBinding').spec).toMatchObject({
+      paramRef: { selector: {}, parameterNotFoundAction: 'Allow' },
+      validationActions: ['Deny'],
+    });
   });
 
-  test('may mark nodes as out of service only where that is granted to somebody', () => {
-    const [nobody, somebody] = [[], ['allowed[0].namespaces={storage}', 'allowed[0].lostNodes={Silent}']].map(
-      (settings) => allows(rulesOf(settings), '', 'nodes', 'patch'),
-    );
-    expect([nobody, somebody]).toEqual([false, true]);
+  test('has a default class that allows what its values say: by themselves nothing', () => {
+    const specOf = (settings: string[]) =>
+      (
+        render(...settings).find(({ kind }) => kind === 'FilerPairClass') as unknown as
+          | { spec: object }
+          | undefined
+      )?.spec;
+    expect(filerPairClassSpec.parse(specOf([]))).toEqual({
+      allowedNamespaces: { from: 'All' },
+      images: {},
+      storage: [],
+      podTemplate: {},
+      limits: {},
+    });
+    const some = ['defaultClass.limits.storageTypes={Reattach}', 'defaultClass.allowedNamespaces.from=Names'];
+    expect(specOf([...some, 'defaultClass.allowedNamespaces.names={storage}'])).toMatchObject({
+      allowedNamespaces: { from: 'Names', names: ['storage'] },
+      limits: { storageTypes: ['Reattach'] },
+    });
+    expect(specOf(['defaultClass.enabled=false'])).toBeUndefined();
+    expect(() => render('defaultClass.limits.storageType={Reattach}')).toThrow('storageType');
+  });
+
+  test('lets only images that it names run privileged', () => {
+    const images = (settings: string[]) =>
+      (
+        render(...settings).find(
+          ({ metadata }) => metadata.name === 'filerpair-operator-itself',
+        ) as unknown as {
+          spec: { variables: { name: string; expression: string }[] };
+        }
+      ).spec.variables.find(({ name }) => name === 'images')!.expression;
+    expect(JSON.parse(images([]))).toEqual(['filerpair/fileserver:0.1.0']);
+    const more = ['defaultClass.images.server=one:1', 'image.otherFileservers={two:2}'];
+    expect(JSON.parse(images(more))).toEqual(['filerpair/fileserver:0.1.0', 'one:1', 'two:2']);
+  });
+
+  test('may mark nodes as out of service only where a class may let it', () => {
+    const may = (...settings: string[]) => allows(rulesOf(settings), '', 'nodes', 'patch');
+    expect([
+      may(),
+      may('nodes.mayMarkOutOfService=true'),
+      may('defaultClass.limits.lostNodes.policies={Confirmed}'),
+    ]).toEqual([false, true, true]);
+  });
+
+  test('may ask cert-manager only where that is said, and looks for it only then', () => {
+    const asks = (settings: string[]) => {
+      const { containers } = render(...settings).find(({ kind }) => kind === 'Deployment')!.spec!.template!
+        .spec;
+      return containers[0]!.env.find(({ name }) => name === 'CERT_MANAGER')!.value;
+    };
+    for (const [settings, answer] of [
+      [[], false],
+      [['certManager.enabled=true'], true],
+    ] as const) {
+      expect(allows(rulesOf([...settings]), 'cert-manager.io', 'certificates', 'create')).toBe(answer);
+      expect(asks([...settings])).toBe(String(answer));
+    }
   });
 
   test('bounds the operator to namespaces where it is told to: there alone it has Secrets and pods', () => {
@@ -159,13 +205,16 @@ describe.skipIf(helm === undefined)('the chart', () => {
     );
   });
 
-  test('installs the FilerPair definition unless told not to, and keeps it on uninstall', () => {
-    const definition = (settings: string[]) =>
-      render(...settings).find(({ kind }) => kind === 'CustomResourceDefinition') as
-        | { metadata: { annotations: Record<string, string> } }
-        | undefined;
-    expect(definition([])?.metadata.annotations).toMatchObject({ 'helm.sh/resource-policy': 'keep' });
-    expect(definition(['crds.install=false'])).toBeUndefined();
+  test('installs the definitions unless told not to, and keeps them on uninstall unless told not to', () => {
+    const definitions = (...settings: string[]) =>
+      render(...settings).filter(({ kind }) => kind === 'CustomResourceDefinition') as unknown as {
+        metadata: { annotations: Record<string, string> };
+      }[];
+    const policies = (...settings: string[]) =>
+      definitions(...settings).map(({ metadata }) => metadata.annotations['helm.sh/resource-policy']);
+    expect(policies()).toEqual(kinds.map(() => 'keep'));
+    expect(policies('crds.keep=false')).toEqual(kinds.map(() => undefined));
+    expect(definitions('crds.enabled=false')).toEqual([]);
   });
 
   test('watches the operator and the servers, alerts and draws, where that is asked for', () => {
@@ -187,9 +236,10 @@ describe.skipIf(helm === undefined)('the chart', () => {
   });
 
   test('lets the operator do what its plans contain', () => {
-    const rules = rulesOf();
+    const rules = rulesOf(ALL);
     const verbs = {
       apply: ['get', 'create', 'patch'],
+      applyStatus: ['get', 'patch'],
       create: ['create'],
       createSecret: ['get', 'create'],
       makeAuthority: ['get', 'create', 'patch'],
@@ -206,14 +256,17 @@ describe.skipIf(helm === undefined)('the chart', () => {
     const missing = plannedActions().flatMap(({ kind, resource }) => {
       const { group, plural } = resources[resource];
       return verbs[kind]
-        .filter((verb) => !allows(rules, group, plural, verb))
-        .map((verb) => `${verb} ${plural}`);
+        .map(
+          (verb) => [verb, kind === 'applyStatus' && verb === 'patch' ? `${plural}/status` : plural] as const,
+        )
+        .filter(([verb, of]) => !allows(rules, group, of, verb))
+        .map(([verb, of]) => `${verb} ${of}`);
     });
     expect([...new Set(missing)]).toEqual([]);
   });
 
   test('lets the operator watch the kinds of its table, and no others', () => {
-    const rules = rulesOf();
+    const rules = rulesOf(ALL);
     for (const { resource } of Object.values(watchedKinds))
       for (const verb of ['get', 'list', 'watch'])
         expect(allows(rules, resource.group, resource.plural, verb), `${verb} ${resource.plural}`).toBe(true);
@@ -271,19 +324,25 @@ describe('alert rules and dashboard', () => {
 
 /** Everything that happens in a pair's life, as far as the other tests know it. */
 function plannedActions(): Action[] {
-  const world = new World({ ...spec, dns: { domain: 'nas.example.org' } });
+  const world = new World({
+    ...spec,
+    names: { domain: 'nas.example.org' },
+    interconnect: { tls: { source: 'CertManager', issuerRef: { name: 'storage' } } },
+  });
   world.observed.dnsEndpointsServed = true;
+  world.observed.certificatesServed = true;
+  const offered = { 'home.a.interconnect': 'offered', 'home.b.interconnect': 'offered' } as const;
+  world.observed.credentials = { ...world.observed.credentials, offered };
   const actions = [...world.settle()];
-  for (const server of ['filer-a', 'filer-b']) {
+  for (const server of ['a', 'b']) {
     world.runs(server);
     world.claims(server, server, 1);
   }
   actions.push(...world.settle());
-  world.annotatePair({ 'filerpair.dev/takeover': 'filer-c' });
+  ask(world, 'takeover', { type: 'Takeover', takeover: { server: 'a' } });
   actions.push(...world.settle());
-  const pod = world.pod('filer-a');
+  const pod = world.pod('a');
   world.changePod(pod, { status: { ...pod.status, phase: 'Failed' } });
   actions.push(...world.settle());
-  world.observed.pair = { ...world.observed.pair!, spec };
   return [...actions, ...world.plan().actions];
 }

@@ -106,6 +106,8 @@ export interface LeaseRecord {
   readonly request: TransferRequest | null;
   /** Why nothing may move by itself now; null: normal operation. Written beside the ownership. */
   readonly maintenance: string | null;
+  /** Why the disk set is not to go back to its home server by itself; absent: it may. */
+  readonly drain?: string;
   /** With disks that move: the directory in which they are mounted now, as the operator says; absent: not known. */
   readonly disks?: string;
   /** Written beside the ownership by the operator; no lease depends on it. */

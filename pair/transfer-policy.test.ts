@@ -139,6 +139,11 @@ describe('a giveback', () => {
     expect(vetoes(90_000, {}, {}, { maintenance: '' })).toEqual(['Maintenance']);
   });
 
+  test('does not happen by itself while its home server is drained; that is no veto of a request', () => {
+    expect(vetoes(90_000, {}, {}, { drain: 'new kernel' })).toEqual(['Drained']);
+    expect(transferVetoes(home)).toEqual([]);
+  });
+
   test('gets a veto if the target cannot serve; such a veto a request has too', () => {
     expect(vetoes(90_000, {}, { cannotServe: true })).toEqual(['PartnerCannotServe']);
     expect(transferVetoes({ ...home, cannotServe: true })).toHaveLength(1);

@@ -56,6 +56,8 @@ export const Veto = {
   PartnerCannotServe: 'PartnerCannotServe',
   /** Automatic givebacks only, as all that follow. */
   Maintenance: 'Maintenance',
+  /** Its home server is to be out of service. */
+  Drained: 'Drained',
   NotStableYet: 'NotStableYet',
   RetriesUsedUp: 'RetriesUsedUp',
   PingPong: 'PingPong',
@@ -121,6 +123,7 @@ export function givebackVetoes(
   const found = transferVetoes(to);
   const veto = (name: Veto, message: string) => found.push({ veto: name, message });
   if (record.maintenance !== null) veto(Veto.Maintenance, `maintenance: ${record.maintenance}`);
+  if (record.drain !== undefined) veto(Veto.Drained, `${to.name} is drained: ${record.drain}`);
   const stableSince = Math.max(to.steadySince ?? now, memory.takeovers.at(-1) ?? Number.NEGATIVE_INFINITY);
   if (now - stableSince < policy.afterMs || now < memory.notBefore) {
     veto(Veto.NotStableYet, `${to.name} has to be back for ${policy.afterMs} ms`);

@@ -17,7 +17,7 @@ import {
 } from '../../fileserver/data-path/data-thread.fixture.ts';
 import { program } from '../../testing/program.ts';
 import { COMMANDS } from './commands/index.ts';
-import { pairList, pairTable } from './pairs/pair-table.ts';
+import { pairList, pairTable, shareTable } from './pairs/pair-table.ts';
 import { oneLine, Terminal } from './terminal.ts';
 
 const MAIN = program(new URL('./main.ts', import.meta.url));
@@ -122,25 +122,43 @@ describe('what a command writes', () => {
 });
 
 it('tells of pairs in the same way, whatever is in their status', () => {
-  const at = new Date(0).toISOString();
-  const condition = {
-    type: 'Ready',
+  const time = new Date(0).toISOString();
+  const condition = (type: string) => ({
+    type,
     status: 'False',
     reason: HOSTILE,
     message: HOSTILE,
-    lastTransitionTime: at,
-  };
+    lastTransitionTime: time,
+  });
+  const metadata = { name: HOSTILE, namespace: HOSTILE };
   const pair = {
-    metadata: { name: HOSTILE, namespace: HOSTILE },
+    metadata,
+    spec: { maintenance: { reason: HOSTILE, drain: [HOSTILE] } },
     status: {
-      owners: HOSTILE,
-      conditions: [condition],
-      maintenance: HOSTILE,
-      rollout: { state: HOSTILE, since: at, message: HOSTILE },
-      lastRequest: { kind: HOSTILE, home: HOSTILE, at, result: HOSTILE, message: HOSTILE },
-      servers: [{ name: HOSTILE, state: HOSTILE, pod: HOSTILE, node: HOSTILE, since: at }],
+      observedGeneration: 1,
+      summary: HOSTILE,
+      conditions: [condition('Ready')],
+      rollout: { step: HOSTILE, sinceTime: time, message: HOSTILE },
+      servers: [{ name: HOSTILE, pod: HOSTILE, node: HOSTILE, conditions: [condition('Running')] }],
+      diskSets: [{ name: HOSTILE, owner: HOSTILE, epoch: 1, conditions: [condition('Served')] }],
     },
   } as unknown as Parameters<typeof pairTable>[0];
+  const phases = [{ name: HOSTILE, durationMilliseconds: 1 }];
+  const belongings = {
+    operations: [{ metadata, spec: { type: HOSTILE }, status: { conditions: [condition('Complete')] } }],
+    diskSets: [
+      {
+        metadata,
+        spec: { server: HOSTILE },
+        status: { history: [{ kind: HOSTILE, cause: HOSTILE, to: HOSTILE, epoch: 1, time, phases }] },
+      },
+    ],
+  } as unknown as Parameters<typeof pairTable>[1];
+  const share = {
+    metadata,
+    spec: { server: HOSTILE, volume: HOSTILE, access: HOSTILE, clients: [HOSTILE] },
+    status: { server: HOSTILE, path: HOSTILE, conditions: [condition('Ready')] },
+  } as unknown as Parameters<typeof shareTable>[0][number];
   let said = '';
   const terminal = new Terminal(
     new Writable({
@@ -150,9 +168,10 @@ it('tells of pairs in the same way, whatever is in their status', () => {
       },
     }),
   );
-  terminal.write(pairTable(pair, 0));
+  terminal.write(pairTable(pair, belongings, 0));
+  terminal.write(shareTable([share]));
   terminal.write(pairList([pair], 0));
-  terminal.picture(pairTable(pair, 0));
+  terminal.picture(pairTable(pair, belongings, 0));
   terminal.line(HOSTILE);
   expect(said).not.toMatch(/[^\P{Cc}\n]|[\u202a-\u202e]/u);
 });

@@ -61,6 +61,11 @@ export class ApiServer {
     };
   }
 
+  /** Of the administrator. */
+  get kubeconfig(): string {
+    return this.#kubeconfig('admin');
+  }
+
   /** Of a user: admin may do everything; operator what the chart lets it; what tenant may do has to be granted to `tenant`. */
   client(user: User): KubernetesClient {
     const connection = new Connection(fromKubeconfig(this.#kubeconfig(user)));

@@ -1,80 +1,55 @@
-// The chart's objects on an API server without nodes, as helm renders them.
+// The chart on an API server without nodes, installed by helm: nothing of it runs, but the API server goes by it.
 import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadAllYaml } from '@kubernetes/client-node';
-import { customResourceDefinition } from '../../crds/custom-resource-definition.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import { type Resource, resources } from '../../kubernetes/resource.ts';
-import { eventually } from '../../testing/eventually.ts';
+import { resources } from '../../kubernetes/resource.ts';
 import { REPOSITORY, readControlPlanePrograms } from '../environment.ts';
 import { run } from '../machine/command.ts';
 
 export const RELEASE = 'filerpair';
 export const OPERATOR_NAMESPACE = 'filerpair-system';
-/** A new definition is looked at by the API server itself. */
-const SERVED_MS_MAX = 60_000;
-/** What no test here needs would only be in the way: nothing runs. */
-const LEFT_OUT = new Set(['Deployment', 'Service', 'NetworkPolicy', 'CustomResourceDefinition']);
+/** Policies and definitions reach the admission of an API server some time after they are written. */
+export const KNOWN_MS_MAX = 60_000;
+/** A step of helm takes seconds; a machine with much to do takes longer. */
+const HELM_MS_MAX = 240_000;
+
+const CHART = join(REPOSITORY, 'helm/filerpair');
 
 /** All objects of the chart with these values. */
 export async function rendered(values: object): Promise<KubernetesObject[]> {
-  const file = join(tmpdir(), `filerpair-values-${process.pid}.json`);
-  writeFileSync(file, JSON.stringify(values));
-  try {
-    const text = await run([
-      readControlPlanePrograms().helm,
-      'template',
-      RELEASE,
-      join(REPOSITORY, 'helm/filerpair'),
-      '--namespace',
-      OPERATOR_NAMESPACE,
-      '--values',
-      file,
-    ]);
-    return loadAllYaml(text) as unknown as KubernetesObject[];
-  } finally {
-    rmSync(file);
-  }
+  const text = await withValues(values, (file) => helm('template', RELEASE, CHART, '--values', file));
+  return loadAllYaml(text) as unknown as KubernetesObject[];
 }
 
-/** Installs or changes what of the chart the API server itself goes by. */
-export async function install(client: KubernetesClient, values: object): Promise<void> {
-  await makeNamespace(client, OPERATOR_NAMESPACE);
-  // As data: reading YAML, the client library renames members that are no names of a program's.
-  const definition = customResourceDefinition() as unknown as KubernetesObject;
-  await client.apply(resources.customResourceDefinitions, definition, 'helm');
-  for (const object of await rendered(values)) {
-    if (LEFT_OUT.has(object.kind ?? '')) continue;
-    await client.apply(resourceOf(object), object, 'helm');
-  }
-  await eventually('FilerPairs are served', SERVED_MS_MAX, () =>
-    client.list(resources.filerPairs).then(
-      () => true,
-      () => false,
-    ),
+/** Installs the chart, or changes its values. */
+export async function install(server: { readonly kubeconfig: string }, values: object): Promise<void> {
+  await withValues(values, (file) =>
+    helmOn(server, 'upgrade', '--install', RELEASE, CHART, '--create-namespace', '--values', file),
   );
 }
 
-const CLUSTER_WIDE = new Set([
-  'Namespace',
-  'ClusterRole',
-  'ClusterRoleBinding',
-  'ValidatingAdmissionPolicy',
-  'ValidatingAdmissionPolicyBinding',
-]);
+/** @returns what it said */
+export const helmOn = (
+  server: { readonly kubeconfig: string },
+  ...args: readonly string[]
+): Promise<string> => helm(...args, '--kubeconfig', server.kubeconfig);
 
-export function resourceOf({ apiVersion = '', kind = '' }: KubernetesObject): Resource {
-  const [group, version] = apiVersion.includes('/') ? apiVersion.split('/') : ['', apiVersion];
-  const plural = kind.toLowerCase().replace(/y$/, 'ie');
-  return {
-    group: group!,
-    version: version!,
-    kind,
-    plural: `${plural}s`,
-    namespaced: !CLUSTER_WIDE.has(kind),
-  };
+const helm = (...args: readonly string[]): Promise<string> =>
+  run([readControlPlanePrograms().helm, ...args, '--namespace', OPERATOR_NAMESPACE], {
+    timeoutMs: HELM_MS_MAX,
+  });
+
+async function withValues<T>(values: object, use: (file: string) => Promise<T>): Promise<T> {
+  const file = join(tmpdir(), `filerpair-values-${process.pid}.json`);
+  writeFileSync(file, JSON.stringify(values));
+  try {
+    return await use(file);
+  } finally {
+    rmSync(file);
+  }
 }
 
 export async function makeNamespace(
@@ -83,5 +58,12 @@ export async function makeNamespace(
   labels: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const object = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
-  await client.apply(resourceOf(object), object, 'test');
+  await client.apply(resources.namespaces, object, 'test');
 }
+
+/** What the API server says against a call; null: it does what is asked. */
+export const refusal = (call: Promise<unknown>): Promise<string | null> =>
+  call.then(
+    () => null,
+    (error: Error) => error.message,
+  );

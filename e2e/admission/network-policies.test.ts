@@ -29,17 +29,17 @@ interface Place {
   readonly labels: Readonly<Record<string, string>>;
 }
 const places: readonly Place[] = [
-  { namespace: 'storage', name: 'filer-a', labels: serverOf('filer-a') },
-  { namespace: 'storage', name: 'filer-b', labels: serverOf('filer-b') },
+  { namespace: 'storage', name: 'a', labels: serverOf('a') },
+  { namespace: 'storage', name: 'b', labels: serverOf('b') },
   { namespace: 'storage', name: 'neighbour', labels: { app: 'database' } },
   {
     namespace: 'storage',
     name: 'of-another-pair',
-    labels: { ...serverOf('filer-b'), 'filerpair.dev/pair': 'other' },
+    labels: { ...serverOf('b'), 'filerpair.dev/pair': 'other' },
   },
   { namespace: 'monitoring', name: 'prometheus', labels: {} },
   // A user who may make pods elsewhere chooses their labels.
-  { namespace: 'elsewhere', name: 'disguised', labels: serverOf('filer-b') },
+  { namespace: 'elsewhere', name: 'disguised', labels: serverOf('b') },
 ];
 const PORTS = { primary: 2049, secondary: 2050, interconnect: 7420, metrics: 9090 } as const;
 type Use = keyof typeof PORTS;
@@ -116,7 +116,7 @@ const reaches = (from: number, to: number, port: number): boolean => {
   }
 };
 
-/** Names of who reaches filer-a there. */
+/** Names of who reaches a there. */
 const whoReaches = (use: Use): string[] =>
   places.flatMap(({ name }, from) => (from > 0 && reaches(from, 0, PORTS[use]) ? [name] : []));
 
@@ -165,14 +165,14 @@ describe.runIf(process.geteuid?.() === 0)('with the NetworkPolicies of a pair', 
   });
 
   test('only its partner reaches a server’s interconnect', { timeout: 120_000 }, () => {
-    expect(whoReaches('interconnect')).toEqual(['filer-b']);
+    expect(whoReaches('interconnect')).toEqual(['b']);
   });
 
   test('only a namespace that is named reaches its metrics', { timeout: 120_000 }, () => {
     expect(whoReaches('metrics')).toEqual(['prometheus']);
   });
 
-  test('everybody reaches the ports for clients, whom exports let in', { timeout: 120_000 }, () => {
+  test('everybody reaches the ports for clients, whom shares let in', { timeout: 120_000 }, () => {
     expect(whoReaches('primary')).toEqual(everybody);
     expect(whoReaches('secondary')).toEqual(everybody);
   });

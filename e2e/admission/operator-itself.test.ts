@@ -1,7 +1,6 @@
 // What the operator's own account is worth to a thief of its token: Secrets and pods of FilerPairs, as the operator makes them,
 // in the namespaces that it looks after.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { requests } from '../../crds/testing/requests-for-grants.ts';
 import { isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
@@ -9,14 +8,13 @@ import { resources } from '../../kubernetes/resource.ts';
 import { attachmentPod } from '../../operator/desired/attachment-pod.ts';
 import { networkPolicies } from '../../operator/desired/network-policies.ts';
 import { newPod } from '../../operator/desired/pod.ts';
-import { World } from '../../operator/plan/world.fixture.ts';
+import { spec, World } from '../../operator/plan/world.fixture.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { ApiServer } from './api-server.ts';
-import { install, makeNamespace } from './installed-chart.ts';
+import { install, KNOWN_MS_MAX, makeNamespace } from './installed-chart.ts';
 
-const KNOWN_MS_MAX = 60_000;
 const labels = { 'filerpair.dev/pair': 'home' };
-const moving = new World(requests['disks that move'].spec).view();
+const moving = new World({ ...spec, storage: { type: 'Reattach' } }).view();
 
 let server: ApiServer;
 let admin: KubernetesClient;
@@ -33,7 +31,7 @@ beforeAll(async () => {
   admin = server.client('admin');
   operator = server.client('operator');
   for (const name of ['storage', 'elsewhere']) await makeNamespace(admin, name);
-  await install(admin, {});
+  await install(server, {});
   await admin.create(resources.secrets, secret('password', false));
   await eventually('the policy is in force', KNOWN_MS_MAX, () =>
     operator.create(resources.secrets, secret('probe', false), { dryRun: true }).then(
@@ -89,12 +87,16 @@ const container = (change: object) => (spec: Spec) => ({
 });
 
 test.each<[string, (spec: Spec) => Spec, string]>([
-  ['another image', container({ image: 'registry.example.org/other:1' }), "from the operator's own image"],
-  ['another program', container({ command: ['sh', '-c'] }), "from the operator's own image"],
+  [
+    'another image',
+    container({ image: 'registry.example.org/other:1' }),
+    'from an image that the chart names',
+  ],
+  ['another program', container({ command: ['sh', '-c'] }), 'from an image that the chart names'],
   [
     'a preloaded program',
     container({ env: [{ name: 'NODE_OPTIONS', value: '-r /claims/x' }] }),
-    "the operator's own image",
+    'from an image that the chart names',
   ],
   [
     'the directories of the node',
@@ -120,7 +122,7 @@ test('bounded to a namespace, has no Secret and no pod of another one', async ()
       (error: unknown) => isNotFound(error),
     );
   expect(await sees(), 'without the bound').toBe(true);
-  await install(admin, { watchNamespaces: ['storage'] });
+  await install(server, { watchNamespaces: ['storage'] });
   await eventually('it has lost the right', KNOWN_MS_MAX, async () => !(await sees()));
   await expect(operator.list(resources.pods, { namespace: 'elsewhere' })).rejects.toMatchObject({
     status: 403,

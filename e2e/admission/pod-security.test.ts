@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { requests } from '../../crds/testing/requests-for-grants.ts';
 import { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
@@ -11,7 +10,7 @@ import { resources } from '../../kubernetes/resource.ts';
 import { attachmentPod } from '../../operator/desired/attachment-pod.ts';
 import { imageTrial } from '../../operator/desired/image-trial-pod.ts';
 import { serverPod } from '../../operator/desired/pod.ts';
-import { World } from '../../operator/plan/world.fixture.ts';
+import { spec, World } from '../../operator/plan/world.fixture.ts';
 import { REPOSITORY } from '../environment.ts';
 import { ApiServer } from './api-server.ts';
 import { makeNamespace, rendered } from './installed-chart.ts';
@@ -19,9 +18,9 @@ import { makeNamespace, rendered } from './installed-chart.ts';
 const levels = ['restricted', 'baseline', 'privileged'] as const;
 type Level = (typeof levels)[number];
 
-const shared = new World(requests.nothing.spec).view();
-const moving = new World(requests['disks that move'].spec).view();
-const onHost = new World(requests['the network of nodes'].spec).view();
+const shared = new World().view();
+const moving = new World({ ...spec, storage: { type: 'Reattach' } }).view();
+const onHost = new World({ ...spec, exposure: { type: 'HostNetwork' } }).view();
 
 interface Case {
   readonly pod: string;

@@ -6,34 +6,24 @@ import { stage } from '../machine/stage.ts';
 
 export const OPERATOR_NAMESPACE = 'filerpair-system';
 export const RELEASE = 'filerpair';
-/** What the scenarios ask for, whose namespaces get random names. The rest stays refused, as it is by default. */
-const allowed = [
-  {
-    namespaces: ['*'],
-    features: ['Reattach', 'HostNetwork'],
-    dnsDomains: ['example.org'],
-    lostNodes: ['Confirmed', 'Silent'],
-    lostNodesSilentMin: '1s',
-    // Of reattach/node-full.test.ts.
-    priorityClasses: ['e2e-files'],
-  },
-  // crds/examples/valid/everything.yaml.
-  {
-    namespaces: ['default'],
-    images: ['filerpair/'],
-    nodeSelectors: ['topology.kubernetes.io/zone'],
-    tolerations: ['storage'],
-    priorityClasses: ['system-cluster-critical'],
-    serviceAnnotations: ['example.org/pool'],
-  },
-];
-/** The same for an operator that is a process of this machine: as the chart would pass it. */
-export const grantsOfTests: string = JSON.stringify(
-  allowed.map(({ lostNodesSilentMin, ...grant }) => ({
-    ...grant,
-    ...(lostNodesSilentMin === undefined ? {} : { lostNodesSilentMin: [lostNodesSilentMin] }),
-  })),
-);
+/** Of the default class: what the scenarios ask for, and crds/examples/. */
+const limits = {
+  storageTypes: ['Reattach', 'SharedCoherent', 'SharedWriteThrough', 'SameNode'],
+  exposureTypes: ['NodePort', 'LoadBalancer', 'HostNetwork'],
+  serviceAnnotations: ['example.org/'],
+  domains: ['example.org'],
+  nodeSelectors: ['*'],
+  tolerations: ['dedicated', 'example.org/maintenance'],
+  runtimeClasses: ['kata'],
+  schedulers: ['storage-scheduler'],
+  // e2e-files: of reattach/node-full.test.ts.
+  priorityClasses: ['storage', 'e2e-files'],
+  lostNodes: { policies: ['Confirmed', 'AfterTimeout'], minTimeout: '10s' },
+};
+
+/** Of the file server, under another name: what a rollout changes. */
+export const otherImage = (fileserver: string): string => `${fileserver}-again`;
+
 /** The operator's pod has to start and to become leader. */
 const INSTALLED = '120s';
 
@@ -51,14 +41,17 @@ export async function installChart(environment: TestEnvironment): Promise<void> 
       join(REPOSITORY, 'e2e/manifests/dnsendpoints.externaldns.k8s.io.yaml'),
     ]);
     const values = {
-      'image.operator': images.operator,
-      'image.fileserver': images.fileserver,
+      image: {
+        operator: images.operator,
+        fileserver: images.fileserver,
+        otherFileservers: [otherImage(images.fileserver)],
+      },
+      defaultClass: { limits },
     };
-    const settings = [
-      ...Object.entries(values).flatMap(([name, value]) => ['--set', `${name}=${value}`]),
+    const settings = Object.entries(values).flatMap(([name, value]) => [
       '--set-json',
-      `allowed=${JSON.stringify(allowed)}`,
-    ];
+      `${name}=${JSON.stringify(value)}`,
+    ]);
     const install = [
       'upgrade',
       '--install',

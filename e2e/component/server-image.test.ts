@@ -64,7 +64,7 @@ describe('a configuration that cannot work ends the server with one sentence tha
     ['no configuration at all', undefined, 'ENOENT'],
     ['text that is not JSON', 'lease: 2s', 'is not JSON'],
     ['a misspelt field', { leese: 1 }, 'leese'],
-    ['a partner that is the server itself', { partner: 'filer-a' }, 'partner'],
+    ['a partner that is the server itself', { partner: 'a' }, 'partner'],
     [
       'a lease shorter than three heartbeats',
       { timing: { leaseMs: 500, heartbeatMs: 200 } },
@@ -77,7 +77,7 @@ describe('a configuration that cannot work ends the server with one sentence tha
     const file = join(directory, 'wrong.json');
     rmSync(file, { force: true });
     if (typeof change === 'string') writeFileSync(file, change);
-    else if (change !== undefined) writeFileSync(file, JSON.stringify(configuration('filer-a', change)));
+    else if (change !== undefined) writeFileSync(file, JSON.stringify(configuration('a', change)));
     const ended = await outcomeOf(
       [
         'docker',
@@ -221,7 +221,7 @@ describe('a pair of containers', () => {
   }
 
   test('serves files over the network', async () => {
-    const client = await connect('filer-a');
+    const client = await connect('a');
     try {
       await client.writeFile('hello', 'from outside the container\n');
       expect((await client.readFile('hello')).toString()).toBe('from outside the container\n');
@@ -231,19 +231,19 @@ describe('a pair of containers', () => {
   });
 
   test('answers health, readiness and metrics', async () => {
-    const get = (path: string) => fetch(`http://${address('filer-a')}:9090${path}`);
+    const get = (path: string) => fetch(`http://${address('a')}:9090${path}`);
     expect((await get('/healthz')).status).toBe(200);
     expect((await get('/readyz')).status).toBe(200);
     expect(await (await get('/metrics')).text()).toMatch(/^filerpair_/m);
   });
 
   test('a container frozen beyond its right is dead before it can write again, and its partner has taken over', async () => {
-    const client = await connect('filer-a');
-    const id = servers.get('filer-a')!.getId();
+    const client = await connect('a');
+    const id = servers.get('a')!.getId();
     try {
       await client.writeFile('before', 'the freeze');
       await run(['docker', 'pause', id]);
-      await serves('filer-b', 'filer-a');
+      await serves('b', 'a');
       await client.writeFile('during', 'the freeze');
       await run(['docker', 'unpause', id]);
       const code = await run(['docker', 'wait', id], { timeoutMs: STARTED_MS_MAX });

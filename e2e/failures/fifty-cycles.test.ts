@@ -28,14 +28,14 @@ scenario(
         await pair.request('takeover', SERVER);
         await pair.servedBy(SERVER, PARTNER, WRITER_FINISHED_MS_MAX);
         await writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX);
-        phases.Takeover.add(pair.latest?.status?.lastTransition);
+        phases.Takeover.add(await pair.lastTransition(SERVER));
         await pair.takeoverPossible(WRITER_FINISHED_MS_MAX);
         await writer.mark(`giveback ${cycle}`);
         // On a machine that is too busy the survivor may have lost it again: see failover-scenario.ts.
         if (pair.ownerOf(SERVER) === PARTNER) await pair.request('giveback', SERVER);
         await pair.servedBy(SERVER, SERVER, WRITER_FINISHED_MS_MAX);
         await writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX);
-        phases.Giveback.add(pair.latest?.status?.lastTransition);
+        phases.Giveback.add(await pair.lastTransition(SERVER));
       });
     }
     for (const [kind, times] of Object.entries(phases)) say(`  ${kind}, by phase: ${times.summary}`);

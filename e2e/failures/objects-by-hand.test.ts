@@ -3,7 +3,7 @@
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import type { Thing } from '../harness/kubectl.ts';
-import { PAIR, type Pair, SUFFIX } from '../harness/pair.ts';
+import { PAIR, type Pair, SUFFIX, serviceOf } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
@@ -85,7 +85,7 @@ scenario(
       const count = await step(`${kind} are deleted, and come back`, () => deleteEach(pair, kind));
       expect(count, kind).toBeGreaterThan(0);
     }
-    const failover = `${SERVER}${SUFFIX}`;
+    const failover = `${serviceOf(SERVER)}${SUFFIX}`;
     const { spec } = await pair.kubectl.get<ServiceThing>('service', failover);
     const ports = spec.ports.map((one) => ({ ...one, port: one.port + 1000 }));
     await step('a port of a Service is edited', () => edit(pair, 'service', failover, { spec: { ports } }));

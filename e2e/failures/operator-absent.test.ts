@@ -10,7 +10,7 @@ failoverScenario({
   inject: async (pair, server) => {
     await removeOperator(pair);
     await killServerProcess(pair, server);
-    await pair.leaseHeldBy(server, 'filer-b', WRITER_FINISHED_MS_MAX);
+    await pair.leaseHeldBy(server, 'b', WRITER_FINISHED_MS_MAX);
     await returnOperator(pair);
   },
   gapMsGoal: 500,

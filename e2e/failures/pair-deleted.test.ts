@@ -5,14 +5,14 @@ import { eventually } from '../../testing/eventually.ts';
 import { readEnvironment } from '../environment.ts';
 import { CLIENT_POD, createClientPod } from '../harness/client-pod.ts';
 import type { Thing } from '../harness/kubectl.ts';
-import { EXPORTS, PAIR, Pair, pairManifest } from '../harness/pair.ts';
+import { diskSetOf, EXPORTS, PAIR, Pair, pairManifest, serviceOf } from '../harness/pair.ts';
 import { recordResult } from '../harness/results.ts';
 import { SERVER } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { NAMESPACE_GONE_MS_MAX, PAIR_READY_MS_MAX } from '../harness/timeouts.ts';
 
 const NAME = 'pair-deleted';
-const LETTER = `nfs://${SERVER}${EXPORTS[SERVER]}/letter`;
+const LETTER = `nfs://${serviceOf(SERVER)}${EXPORTS[SERVER]}/letter`;
 const OF_THE_PAIR = `filerpair.dev/pair=${PAIR}`;
 /** What the operator makes of a FilerPair, but for its claims. */
 const MADE = [
@@ -26,6 +26,7 @@ const MADE = [
   'rolebindings',
   'poddisruptionbudgets',
   'leases',
+  'filerdisksets',
 ];
 
 interface LeaseThing extends Thing {
@@ -36,7 +37,7 @@ const inPod = (pair: Pair, ...args: string[]): Promise<string> =>
   pair.kubectl.run('exec', CLIENT_POD, '--', 'node', '/app/dist/client/cli/main.js', ...args);
 
 const epoch = async (pair: Pair): Promise<number> =>
-  (await pair.kubectl.get<LeaseThing>('lease', `${PAIR}-${SERVER}`)).spec.leaseTransitions ?? 0;
+  (await pair.kubectl.get<LeaseThing>('lease', diskSetOf(SERVER))).spec.leaseTransitions ?? 0;
 
 const names = async (pair: Pair, kind: string): Promise<string[]> =>
   (await pair.kubectl.list<Thing>(kind, OF_THE_PAIR)).map(({ metadata }) => metadata.name).sort();

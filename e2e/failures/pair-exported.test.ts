@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { REPOSITORY, readEnvironment } from '../environment.ts';
 import { CLIENT_POD, createClientPod } from '../harness/client-pod.ts';
 import type { Kubectl, Thing } from '../harness/kubectl.ts';
-import { EXPORTS, PAIR, Pair } from '../harness/pair.ts';
+import { diskSetOf, EXPORTS, PAIR, Pair, serviceOf } from '../harness/pair.ts';
 import { recordResult } from '../harness/results.ts';
 import { PARTNER, SERVER } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
@@ -14,7 +14,7 @@ import { run } from '../machine/command.ts';
 
 const NAME = 'pair-exported';
 const THERE = 'e2e-pair-imported';
-const LETTER = `nfs://${SERVER}${EXPORTS[SERVER]}/letter`;
+const LETTER = `nfs://${serviceOf(SERVER)}${EXPORTS[SERVER]}/letter`;
 
 interface LeaseThing extends Thing {
   readonly spec: { readonly leaseTransitions?: number };
@@ -25,7 +25,7 @@ const inPod = (kubectl: Kubectl, ...args: string[]): Promise<string> =>
   kubectl.run('exec', CLIENT_POD, '--', 'node', '/app/dist/client/cli/main.js', ...args);
 
 const epochIn = async (kubectl: Kubectl): Promise<number> =>
-  (await kubectl.get<LeaseThing>('lease', `${PAIR}-${SERVER}`)).spec.leaseTransitions ?? 0;
+  (await kubectl.get<LeaseThing>('lease', diskSetOf(SERVER))).spec.leaseTransitions ?? 0;
 
 test('a pair is exported and goes on elsewhere, with its data and its epochs', async () => {
   const from = performance.now();

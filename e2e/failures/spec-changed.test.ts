@@ -17,7 +17,7 @@ scenario(
   async ({ pair, writer, leases }) => {
     const before = await podsOf(pair);
     await writer.mark('failover');
-    const heartbeat = { op: 'add', path: '/spec/failover/heartbeat', value: '150ms' };
+    const heartbeat = { op: 'add', path: '/spec/failover/heartbeatPeriod', value: '150ms' };
     await step('resources and heartbeat are changed', () => changePods(pair, '300Mi', [heartbeat]));
     const states = await step('both servers have new pods, and their disk sets', () =>
       rolledOut(pair, before),

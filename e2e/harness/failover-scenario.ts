@@ -47,7 +47,7 @@ async function play(
   );
   await step('the writer is served again', () => writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
   await noteIdentity();
-  say(`  ${describeTransition(pair.latest?.status?.lastTransition)}`);
+  say(`  ${describeTransition(await pair.lastTransition(SERVER))}`);
 
   await step(`${SERVER} is whole again`, () => failover.repair(pair, SERVER));
   if (pair.ownerOf(SERVER) !== PARTNER)
@@ -58,7 +58,7 @@ async function play(
     pair.servedBy(SERVER, SERVER, WRITER_FINISHED_MS_MAX),
   );
   await step('the writer is served again', () => writer.writes(LINES_AFTERWARDS, WRITER_FINISHED_MS_MAX));
-  say(`  ${describeTransition(pair.latest?.status?.lastTransition)}`);
+  say(`  ${describeTransition(await pair.lastTransition(SERVER))}`);
   // Fewer would mean that nothing happened, so nothing was tested.
   expect(leases.ownerChanges(SERVER) - changesBefore, 'changes of owner').toBeGreaterThanOrEqual(2);
 }
@@ -87,7 +87,11 @@ async function askForGiveback(pair: Pair): Promise<void> {
 }
 
 function describeTransition(transition: Transition | undefined): string {
-  if (!transition) return 'the status names no transition';
-  const phases = transition.phases.map(({ name, at, took }) => `${name} at ${at} for ${took}`).join(', ');
+  if (!transition) return 'the record names no transition';
+  const phases = transition.phases
+    .map(
+      ({ name, offsetMilliseconds: at, durationMilliseconds: took }) => `${name} at ${at} ms for ${took} ms`,
+    )
+    .join(', ');
   return `${transition.kind} because ${transition.cause} to ${transition.to}, epoch ${transition.epoch}: ${phases}`;
 }

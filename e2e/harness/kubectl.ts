@@ -69,9 +69,10 @@ export class Kubectl {
     return run([...this.#command, 'apply', '-f', '-'], { input: manifests });
   }
 
-  /** Server-side validation of a manifest file, changing nothing. */
-  dryRun(file: string) {
-    return outcomeOf([...this.#command, 'apply', '--dry-run=server', '-f', file]);
+  /** Server-side validation of objects, changing nothing. */
+  dryRun(...objects: readonly object[]) {
+    const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+    return outcomeOf([...this.#command, 'apply', '--dry-run=server', '-f', '-'], { input });
   }
 
   wait(what: string, condition: string, timeoutMs: number): Promise<string> {

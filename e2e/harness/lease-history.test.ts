@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { type LeaseState, leaseViolations } from './lease-history.ts';
 
-const state = (epoch: number, holder: string | undefined, lease = 'home-filer-a'): LeaseState => ({
+const state = (epoch: number, holder: string | undefined, lease = 'nas.a'): LeaseState => ({
   lease,
   epoch,
   holder,
@@ -21,5 +21,5 @@ test('finds an epoch that goes backwards', () => {
 });
 
 test('tells Leases apart', () => {
-  expect(leaseViolations([state(1, 'a'), state(1, 'b', 'home-filer-b')])).toEqual([]);
+  expect(leaseViolations([state(1, 'a'), state(1, 'b', 'nas.b')])).toEqual([]);
 });

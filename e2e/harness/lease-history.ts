@@ -36,7 +36,7 @@ export class LeaseHistory {
   /** How often the disk set of a server got an owner since the watch began: two is one failover and one giveback. */
   ownerChanges(home: string): number {
     const epochs = this.states.filter(
-      (state) => state.lease.endsWith(`-${home}`) && state.holder !== undefined,
+      (state) => state.lease.endsWith(`.${home}`) && state.holder !== undefined,
     );
     return new Set(epochs.map((state) => state.epoch)).size - 1;
   }

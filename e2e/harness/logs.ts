@@ -22,7 +22,7 @@ export async function collectLogs(pair: Pair, scenario: string): Promise<string>
       await keep(`${pod.metadata.name}.${container}.previous.log`, kubectl, ...logs, '--previous');
     }
   }
-  await keep('objects.yaml', kubectl, 'get', 'filerpairs,leases,pods,endpointslices,services', '-o', 'yaml');
+  await keep('objects.yaml', kubectl, 'get', 'filerpair,leases,pods,endpointslices,services', '-o', 'yaml');
   await keep('events.txt', kubectl, 'get', 'events', '--sort-by=.metadata.creationTimestamp');
   const operator = new Kubectl(pair.environment, OPERATOR_NAMESPACE);
   await keep(

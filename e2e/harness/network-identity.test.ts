@@ -2,12 +2,12 @@ import { expect, test } from 'vitest';
 import { identityChanges } from './network-identity.ts';
 
 const before = new Map([
-  ['Service filer-a', '10.96.0.1'],
-  ['addresses behind filer-a', '10.244.1.2'],
-  ['addresses behind filer-a-failover', '10.244.2.2'],
-  ['addresses behind filer-b-failover', '10.244.1.2'],
-  ['addresses behind filer-b', '10.244.2.2'],
-  ['DNSEndpoint home', 'filer-a -> 10.96.0.1'],
+  ['Service nas-a', '10.96.0.1'],
+  ['addresses behind nas-a', '10.244.1.2'],
+  ['addresses behind nas-a-failover', '10.244.2.2'],
+  ['addresses behind nas-b-failover', '10.244.1.2'],
+  ['addresses behind nas-b', '10.244.2.2'],
+  ['DNSEndpoint nas', 'nas-a -> 10.96.0.1'],
 ]);
 
 test('finds a Service, an address or a DNS record that moved, appeared or went', () => {
@@ -23,11 +23,9 @@ test('finds a Service, an address or a DNS record that moved, appeared or went',
 
 test('lets a replaced pod have its new address, wherever that stands, and nothing else', () => {
   const moved = new Map(before)
-    .set('addresses behind filer-a', '10.244.1.9')
-    .set('addresses behind filer-b-failover', '10.244.1.9');
-  expect(identityChanges(before, moved, ['filer-a'])).toEqual([]);
+    .set('addresses behind nas-a', '10.244.1.9')
+    .set('addresses behind nas-b-failover', '10.244.1.9');
+  expect(identityChanges(before, moved, ['a'])).toEqual([]);
   expect(identityChanges(before, moved, [])).toHaveLength(2);
-  expect(
-    identityChanges(before, moved.set('addresses behind filer-b', '10.244.2.9'), ['filer-a']),
-  ).toHaveLength(1);
+  expect(identityChanges(before, moved.set('addresses behind nas-b', '10.244.2.9'), ['a'])).toHaveLength(1);
 });

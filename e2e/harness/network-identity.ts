@@ -4,7 +4,7 @@
 // A pod that is replaced has another pod IP: that is a change of the pod, and its own addresses move with it, during
 // a failover or not. So the addresses of a replaced server are left out of the comparison by name, and nothing else.
 import type { Thing } from './kubectl.ts';
-import { type Pair, partnerOf, type Server, SUFFIX } from './pair.ts';
+import { type Pair, partnerOf, type Server, SUFFIX, serviceOf } from './pair.ts';
 
 interface ServiceThing extends Thing {
   readonly spec: {
@@ -24,7 +24,7 @@ interface DnsEndpointThing extends Thing {
   readonly spec?: object;
 }
 
-/** What a name stands for, as comparable text. Keys: "Service filer-a", "addresses behind filer-a-failover". */
+/** What a name stands for, as comparable text. Keys: "Service nas-a", "addresses behind nas-a-failover". */
 export type NetworkIdentity = ReadonlyMap<string, string>;
 
 export async function networkIdentity(pair: Pair): Promise<NetworkIdentity> {
@@ -72,7 +72,9 @@ export function identityChanges(
 
 /** Where the pod IP of a server stands: behind its own names, and behind its partner's failover name. */
 function addressesOf(server: Server): string[] {
-  return [server, `${server}-interconnect`, `${partnerOf(server)}${SUFFIX}`].map(
-    (name) => `addresses behind ${name}`,
-  );
+  return [
+    serviceOf(server),
+    `${serviceOf(server)}-interconnect`,
+    `${serviceOf(partnerOf(server))}${SUFFIX}`,
+  ].map((name) => `addresses behind ${name}`);
 }

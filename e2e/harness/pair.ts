@@ -14,42 +14,63 @@ import {
   REQUEST_ANSWERED_MS_MAX,
 } from './timeouts.ts';
 
-export const SERVERS = ['filer-a', 'filer-b'] as const;
+export const SERVERS = ['a', 'b'] as const;
 export type Server = (typeof SERVERS)[number];
-export const PAIR = 'home';
+export const PAIR = 'nas';
 export const SUFFIX = '-failover';
 export const VOLUME = 'data';
 /** What clients mount, by server. */
-export const EXPORTS: Readonly<Record<Server, string>> = { 'filer-a': '/home', 'filer-b': '/projects' };
+export const EXPORTS: Readonly<Record<Server, string>> = { a: '/home', b: '/projects' };
 
-export const partnerOf = (server: Server): Server => (server === 'filer-a' ? 'filer-b' : 'filer-a');
+export const partnerOf = (server: Server): Server => (server === 'a' ? 'b' : 'a');
+/** Its Service, by whose name clients know a server. */
+export const serviceOf = (server: Server): string => `${PAIR}-${server}`;
+/** Of the Lease and of the FilerDiskSet. */
+export const diskSetOf = (server: Server): string => `${PAIR}.${server}`;
+export const claimOf = (server: Server): string => `${PAIR}.${server}.${VOLUME}`;
 
-/** How a disk set changed its owner last, as the pair's status tells it. */
+type Conditions = readonly { type: string; status: string; reason: string; message: string }[];
+
+/** How a disk set changed its owner, as its record tells it. */
 export interface Transition {
   readonly kind: string;
   readonly cause: string;
   readonly epoch: number;
-  readonly took: string;
   readonly to: string;
-  readonly phases: readonly { readonly name: string; readonly at: string; readonly took: string }[];
+  readonly durationMilliseconds: number;
+  readonly phases: readonly {
+    readonly name: string;
+    readonly offsetMilliseconds: number;
+    readonly durationMilliseconds: number;
+  }[];
 }
 
 export interface FilerPairThing extends Thing {
   readonly status?: {
-    readonly conditions?: readonly { type: string; status: string; reason: string; message: string }[];
+    readonly conditions?: Conditions;
     readonly diskSets?: readonly {
-      home: string;
+      name: string;
       owner?: string;
-      holder?: string;
       epoch: number;
-      phase: string;
+      conditions?: Conditions;
     }[];
-    readonly servers?: readonly { name: string; pod?: string; node?: string; state: string }[];
-    readonly lastTransition?: Transition;
-    readonly lastRequest?: { kind: string; result: string; message: string };
-    readonly lastSnapshot?: { name: string; result: string; message: string };
-    readonly rollout?: { state: string; message: string };
+    readonly servers?: readonly { name: string; pod?: string; node?: string; conditions?: Conditions }[];
+    readonly rollout?: { step: string; message: string };
   };
+}
+
+export interface DiskSetThing extends Thing {
+  readonly spec: { readonly server: Server };
+  readonly status?: {
+    readonly owner?: string;
+    readonly holder?: string;
+    readonly epoch?: number;
+    readonly history?: readonly Transition[];
+  };
+}
+
+interface OperationThing extends Thing {
+  readonly status?: { readonly conditions?: Conditions };
 }
 
 interface LeaseThing extends Thing {
@@ -71,34 +92,68 @@ export interface PodThing extends Thing {
 }
 
 /** The resource as a user would write it; the times are the defaults, spelt out because tests compute with them. */
-export function pairManifest(namespace: string, domain?: string): object {
+export function pairManifest(namespace: string, domain?: string) {
   return {
-    apiVersion: 'filerpair.dev/v1alpha1',
+    apiVersion: 'filerpair.dev/v1beta1',
     kind: 'FilerPair',
     metadata: { name: PAIR, namespace },
     spec: {
+      // Both workers are containers of one kernel, and the directory is one directory of it.
+      storage: { type: 'SharedCoherent' } as object,
       servers: SERVERS.map((name) => ({
         name,
         volumes: [
           {
             name: VOLUME,
-            claim: { size: '1Gi', storageClassName: '', volumeName: volumeName(namespace, name) },
+            claimTemplate: {
+              spec: {
+                storageClassName: '',
+                volumeName: volumeName(namespace, name),
+                resources: { requests: { storage: '1Gi' } },
+              } as object,
+            },
           },
         ],
-        exports: [{ path: EXPORTS[name], volume: VOLUME, clients: ['0.0.0.0/0'], squash: 'Root' }],
-        // Without a request the kernel gives a pod next to nothing of a busy machine, and a server that gets no
-        // processor for the length of its lease is rightly declared dead.
-        placement: { resources: { requests: { cpu: '500m', memory: '256Mi' } } },
-      })),
+      })) as readonly { readonly name: Server; readonly volumes: readonly object[] }[],
+      podTemplate: {
+        spec: {
+          containers: [
+            {
+              name: 'server',
+              // Without a request the kernel gives a pod next to nothing of a busy machine, and a server that gets no
+              // processor for the length of its lease is rightly declared dead.
+              resources: { requests: { cpu: '500m', memory: '256Mi' } },
+            },
+          ],
+        },
+      },
       // The scenarios ask for their givebacks themselves, so that they know when to look.
       giveback: { mode: 'Manual' },
-      failover: { lease: `${LEASE_MS}ms`, guard: `${GUARD_MS}ms`, heartbeat: `${HEARTBEAT_MS}ms` },
-      // Both workers are containers of one kernel, and the directory is one directory of it.
-      storage: { transfer: 'Shared', lateWrites: 'Coherent' },
-      ...(domain === undefined ? {} : { dns: { domain } }),
+      failover: {
+        leaseDuration: `${LEASE_MS}ms`,
+        guardDuration: `${GUARD_MS}ms`,
+        heartbeatPeriod: `${HEARTBEAT_MS}ms`,
+      },
+      ...(domain === undefined ? {} : { names: { domain } }),
     },
   };
 }
+
+/** What clients mount: the whole volume of each server. */
+export const shareManifests = (namespace: string, clients: readonly string[] = ['0.0.0.0/0']): object[] =>
+  SERVERS.map((server) => ({
+    apiVersion: 'filerpair.dev/v1beta1',
+    kind: 'FilerShare',
+    metadata: { name: EXPORTS[server].slice(1), namespace },
+    spec: {
+      pairRef: { name: PAIR },
+      server,
+      volume: VOLUME,
+      directory: '.',
+      clients,
+      squash: { mode: 'Root' },
+    },
+  }));
 
 /** A PersistentVolume that every worker can mount, for each server. */
 export function volumeManifests(namespace: string): object[] {
@@ -123,7 +178,10 @@ export class Pair {
   readonly environment: TestEnvironment;
   /** The latest state that the watch has shown. */
   #latest: FilerPairThing | undefined;
-  #watch: { readonly stop: () => void } | undefined;
+  /** By name. */
+  readonly #operations = new Map<string, OperationThing>();
+  #watches: readonly { readonly stop: () => void }[] = [];
+  #asked = 0;
 
   constructor(environment: TestEnvironment, namespace: string) {
     this.environment = environment;
@@ -149,7 +207,7 @@ export class Pair {
       { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } },
       ...this.volumes(),
     );
-    await this.kubectl.apply(this.manifest(domain));
+    await this.kubectl.apply(this.manifest(domain), ...this.shares());
     this.#follow();
   }
 
@@ -169,9 +227,13 @@ export class Pair {
     return pairManifest(this.namespace, domain);
   }
 
+  shares(): object[] {
+    return shareManifests(this.namespace);
+  }
+
   /** What a client calls the files of a server. */
   urlOf(server: Server): string {
-    return `nfs://${server}${EXPORTS[server]}`;
+    return `nfs://${serviceOf(server)}${EXPORTS[server]}`;
   }
 
   /** Where what is really on a server's disk can be read on this machine now, past all servers. */
@@ -184,14 +246,19 @@ export class Pair {
    * machine.
    */
   #follow(): void {
-    this.#watch = this.kubectl.watch<FilerPairThing>('filerpairs', ({ type, object }) => {
-      if (type === 'ADDED' || type === 'MODIFIED') this.#latest = object;
-    });
+    this.#watches = [
+      this.kubectl.watch<FilerPairThing>('filerpairs', ({ type, object }) => {
+        if (type === 'ADDED' || type === 'MODIFIED') this.#latest = object;
+      }),
+      this.kubectl.watch<OperationThing>('filerpairoperations', ({ type, object }) => {
+        if (type === 'ADDED' || type === 'MODIFIED') this.#operations.set(object.metadata.name, object);
+      }),
+    ];
   }
 
   /** Has everything deleted, and does not wait for it: the next scenario has a namespace of its own. */
   async remove(): Promise<void> {
-    this.#watch?.stop();
+    for (const watch of this.#watches) watch.stop();
     await this.kubectl.run('delete', 'namespace', this.namespace, '--ignore-not-found', '--wait=false');
     await this.kubectl.run(
       'delete',
@@ -234,7 +301,7 @@ export class Pair {
 
   /** The server that owns a disk set now, by the pair's status. */
   ownerOf(home: Server): string | undefined {
-    return this.#latest?.status?.diskSets?.find((set) => set.home === home)?.owner;
+    return this.#latest?.status?.diskSets?.find((set) => set.name === home)?.owner;
   }
 
   async ready(msMax = PAIR_READY_MS_MAX): Promise<void> {
@@ -254,7 +321,10 @@ export class Pair {
   async servedBy(home: Server, owner: Server, msMax: number): Promise<void> {
     await this.#eventually(`${owner} serves the disk set of ${home}`, msMax, (pair) =>
       pair.status?.diskSets?.some(
-        (set) => set.home === home && set.owner === owner && set.phase === 'Serving',
+        (set) =>
+          set.name === home &&
+          set.owner === owner &&
+          set.conditions?.some((one) => one.type === 'Served' && one.status === 'True'),
       ),
     );
   }
@@ -262,32 +332,54 @@ export class Pair {
   /** Waits until the Lease names `owner` for the disk set of `home`: true with or without an operator. */
   async leaseHeldBy(home: Server, owner: Server, msMax: number): Promise<void> {
     await eventually(`the Lease of ${home} names ${owner}`, msMax, async () => {
-      const lease = await this.kubectl.get<LeaseThing>('lease', `${PAIR}-${home}`);
+      const lease = await this.kubectl.get<LeaseThing>('lease', diskSetOf(home));
       return lease.spec?.holderIdentity?.startsWith(`${owner}/`) === true;
     });
   }
 
-  /** Asks as an administrator would, with an annotation, and waits for the recorded answer. */
+  /** Asks as an administrator would, and waits for the end of the operation; throws what it says when it fails. */
   async request(kind: 'takeover' | 'giveback', home: Server): Promise<void> {
-    const annotation = `filerpair.dev/${kind}=${home}`;
-    const version = ['-o', 'jsonpath={.metadata.resourceVersion}'];
-    const asked = await this.kubectl.run(
-      'annotate',
-      'filerpair',
-      PAIR,
-      annotation,
-      '--overwrite',
-      ...version,
-    );
-    await this.#eventually(`the ${kind} of ${home} is answered`, REQUEST_ANSWERED_MS_MAX, (pair) => {
-      // Before, the watch shows an older answer.
-      if (Number(pair.metadata.resourceVersion) < Number(asked)) return false;
-      const answered = pair.metadata.annotations?.[`filerpair.dev/${kind}`] === undefined;
-      const last = pair.status?.lastRequest;
-      if (answered && last?.result === 'Refused')
-        throw new Error(`${kind} of ${home} was refused: ${last.message}`);
-      return answered && last?.kind === kind && last.result === 'Done';
+    const name = await this.ask(kind, home);
+    await this.operationEnds(name);
+  }
+
+  /** @returns name of the FilerPairOperation, which goes on */
+  ask(kind: 'takeover' | 'giveback', home: Server): Promise<string> {
+    const type = kind === 'takeover' ? 'Takeover' : 'Giveback';
+    return this.operate(`${kind}-${home}-${++this.#asked}`, { type, [kind]: { server: home } });
+  }
+
+  async operate(name: string, spec: object): Promise<string> {
+    await this.kubectl.apply({
+      apiVersion: 'filerpair.dev/v1beta1',
+      kind: 'FilerPairOperation',
+      metadata: { name, namespace: this.namespace },
+      spec: { pairRef: { name: PAIR }, ...spec },
     });
+    return name;
+  }
+
+  /** @returns what it says; throws that when it fails */
+  async operationEnds(name: string, msMax = REQUEST_ANSWERED_MS_MAX): Promise<string> {
+    const its = (type: string) =>
+      this.#operations
+        .get(name)
+        ?.status?.conditions?.find((one) => one.type === type && one.status === 'True');
+    await eventually(
+      `the operation ${name} ends`,
+      msMax,
+      () => its('Complete') ?? its('Failed'),
+      () => JSON.stringify(this.#operations.get(name)?.status ?? {}),
+    );
+    const failed = its('Failed');
+    if (failed !== undefined) throw new Error(`${name} failed: ${failed.message}`);
+    return its('Complete')!.message;
+  }
+
+  /** The latest change of the owner of a disk set. */
+  async lastTransition(home: Server): Promise<Transition | undefined> {
+    const { status } = await this.kubectl.get<DiskSetThing>('filerdiskset', diskSetOf(home));
+    return status?.history?.[0];
   }
 
   /** The pod that runs a server now: the youngest that is not being deleted. */

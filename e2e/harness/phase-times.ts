@@ -4,11 +4,11 @@ import type { Transition } from './pair.ts';
 export class PhaseTimes {
   readonly #tookMs = new Map<string, number[]>();
 
-  /** As the pair's status told it, with times such as `45ms`; undefined: it told nothing. */
+  /** As the record of the disk set told it; undefined: it told nothing. */
   add(transition: Transition | undefined): void {
-    for (const { name, took } of transition?.phases ?? []) {
+    for (const { name, durationMilliseconds } of transition?.phases ?? []) {
       const times = this.#tookMs.get(name) ?? [];
-      this.#tookMs.set(name, [...times, Number.parseFloat(took)]);
+      this.#tookMs.set(name, [...times, durationMilliseconds]);
     }
   }
 

@@ -1,6 +1,6 @@
-// Ready=True must not lie: for each disk set there is the pod that the status names as its holder's, with a server that runs.
+// Ready=True must not lie: for each disk set there is the pod that its record names as the holder's, with a server that runs.
 import { eventually } from '../../testing/eventually.ts';
-import type { Pair, Server } from './pair.ts';
+import type { DiskSetThing, Pair, Server } from './pair.ts';
 import { REQUEST_ANSWERED_MS_MAX } from './timeouts.ts';
 
 /** Fails if Ready stays True for longer than a status takes to be written while a disk set has no owner that runs. */
@@ -22,11 +22,11 @@ const saysReady = (pair: Pair): boolean =>
 
 async function diskSetsWithoutOwner(pair: Pair): Promise<string[]> {
   const without: string[] = [];
-  for (const { home, holder } of pair.latest?.status?.diskSets ?? []) {
-    const [server = '', uid] = holder?.split('/') ?? [];
+  for (const { spec, status } of await pair.kubectl.list<DiskSetThing>('filerdisksets')) {
+    const [server = '', uid] = status?.holder?.split('/') ?? [];
     const pod = server === '' ? undefined : await pair.pod(server as Server).catch(() => undefined);
     const runs = pod?.status.containerStatuses?.some(({ name, ready }) => name === 'server' && ready);
-    if (pod?.metadata.uid !== uid || runs !== true) without.push(home);
+    if (pod?.metadata.uid !== uid || runs !== true) without.push(spec.server);
   }
   return without;
 }

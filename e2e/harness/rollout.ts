@@ -8,16 +8,12 @@ const ROLLED_OUT_MS_MAX = 4 * 60_000;
 
 /** What a new image, other resources or other lease times come down to. `more`: further JSON patch operations. */
 export async function changePods(pair: Pair, memory: string, more: readonly object[] = []): Promise<void> {
-  const requests = SERVERS.map((_, index) => ({
-    op: 'add',
-    path: `/spec/servers/${index}/placement/resources/requests/memory`,
-    value: memory,
-  }));
-  const patch = JSON.stringify([...more, ...requests]);
+  const path = '/spec/podTemplate/spec/containers/0/resources/requests/memory';
+  const patch = JSON.stringify([...more, { op: 'add', path, value: memory }]);
   await pair.kubectl.run('patch', 'filerpair', PAIR, '--type=json', `--patch=${patch}`);
 }
 
-const rolloutState = (pair: Pair): string | undefined => pair.latest?.status?.rollout?.state;
+const rolloutState = (pair: Pair): string | undefined => pair.latest?.status?.rollout?.step;
 
 /** Returns the states that the rollout went through, when it has come and gone and both servers have new pods. */
 export async function rolledOut(pair: Pair, before: readonly string[]): Promise<ReadonlySet<string>> {

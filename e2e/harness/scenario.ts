@@ -16,8 +16,8 @@ import { step } from './step.ts';
 import { LEASE_MS, SCENARIO_MS_MAX, WRITER_FINISHED_MS_MAX } from './timeouts.ts';
 
 /** The server that suffers; its partner covers. */
-export const SERVER: Server = 'filer-a';
-export const PARTNER: Server = 'filer-b';
+export const SERVER: Server = 'a';
+export const PARTNER: Server = 'b';
 /** So that it takes little of the processors from what it watches. */
 const SURVIVORS_CLIENT_PAUSE_MS = 20;
 /** Lines acknowledged that show that the writer is served. */

@@ -11,7 +11,7 @@ const onThisMachine = (ms: number): number => Math.round(ms * slowness);
 /** A pair from nothing: claims bind, two pods start, both servers take their disk sets. */
 export const PAIR_READY_MS_MAX = onThisMachine(120_000);
 export const POD_READY_MS_MAX = onThisMachine(90_000);
-/** From the annotation to the new owner. */
+/** From the operation to the new owner. */
 export const REQUEST_ANSWERED_MS_MAX = onThisMachine(30_000);
 /** A killed container is restarted after 0, 10, 20 s ...; a deleted pod is replaced at once. */
 export const SERVER_BACK_MS_MAX = onThisMachine(90_000);

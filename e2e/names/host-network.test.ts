@@ -5,5 +5,5 @@ outsideScenario({
   name: 'outside-host-network',
   way: 'the network of the nodes',
   label: 'host-network',
-  spec: { hostNetwork: true },
+  spec: { exposure: { type: 'HostNetwork' } },
 });

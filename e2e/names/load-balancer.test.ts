@@ -2,7 +2,7 @@
 // client) sends them to the node of the pod, as MetalLB has it. Then one that is known by name alone.
 import { expect } from 'vitest';
 import type { Thing } from '../harness/kubectl.ts';
-import { partnerOf, SERVERS, SUFFIX } from '../harness/pair.ts';
+import { partnerOf, SERVERS, SUFFIX, serviceOf } from '../harness/pair.ts';
 import { SERVER } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { addressInEngine } from './install.ts';
@@ -16,15 +16,15 @@ outsideScenario({
   name: 'outside-load-balancer',
   way: 'load balancers',
   label: 'load-balancer',
-  spec: { service: { type: 'LoadBalancer' } },
+  spec: { exposure: { type: 'LoadBalancer' } },
   follow: (pair) => {
     loadBalancers = startLoadBalancers(pair);
   },
   leadIn: async (pair, client) => {
     for (const server of SERVERS) {
       const nodes = {
-        [server]: (await pair.pod(server)).spec.nodeName,
-        [`${server}${SUFFIX}`]: (await pair.pod(partnerOf(server))).spec.nodeName,
+        [serviceOf(server)]: (await pair.pod(server)).spec.nodeName,
+        [`${serviceOf(server)}${SUFFIX}`]: (await pair.pod(partnerOf(server))).spec.nodeName,
       };
       for (const [name, node] of Object.entries(nodes)) {
         const address = await loadBalancers!.addressOf(name);
@@ -37,7 +37,7 @@ outsideScenario({
     }
   },
   afterwards: async (pair) => {
-    const name = `${SERVER}${SUFFIX}`;
+    const name = `${serviceOf(SERVER)}${SUFFIX}`;
     const service = await pair.kubectl.get<Thing>('service', name);
     await step('a load balancer says its name in place of its address', () =>
       loadBalancers!.give(service.metadata.name, { hostname: HOST }),

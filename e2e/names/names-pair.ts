@@ -2,7 +2,17 @@
 import { Resolver } from 'node:dns/promises';
 import { eventually } from '../../testing/eventually.ts';
 import type { TestEnvironment } from '../environment.ts';
-import { EXPORTS, Pair, pairManifest, SERVERS, type Server, SUFFIX } from '../harness/pair.ts';
+import {
+  EXPORTS,
+  PAIR,
+  Pair,
+  pairManifest,
+  SERVERS,
+  type Server,
+  SUFFIX,
+  serviceOf,
+  shareManifests,
+} from '../harness/pair.ts';
 import { DOMAIN, dnsServer, nsupdate } from './install.ts';
 
 /** external-dns looks once a second, BIND takes moments; the first zone transfer of a cold external-dns takes longer. */
@@ -10,14 +20,14 @@ export const PUBLISHED_MS_MAX = 60_000;
 export const TTL_S = 5;
 
 /** Both names of both servers: the server's and its failover name. */
-export const NAMES = SERVERS.flatMap((server) => [server, `${server}${SUFFIX}`]);
+export const NAMES = SERVERS.map(serviceOf).flatMap((service) => [service, `${service}${SUFFIX}`]);
 
 export interface NamesSettings {
   /** Below the zone, so that scenarios do not meet in it. */
   readonly label: string;
-  /** Further fields of spec; of spec.dns. */
+  /** Further fields of spec; of spec.names. */
   readonly spec?: Readonly<Record<string, unknown>>;
-  readonly dns?: Readonly<Record<string, unknown>>;
+  readonly names?: Readonly<Record<string, unknown>>;
   /** Further fields of one server. */
   readonly server?: (name: Server) => Readonly<Record<string, unknown>>;
   /** Ports in the URL, where they are not the usual ones. */
@@ -40,22 +50,20 @@ export class NamesPair extends Pair {
   }
 
   protected override manifest(): object {
-    const shared = pairManifest(this.namespace) as {
-      spec: { servers: readonly { readonly name: Server; readonly exports: readonly object[] }[] };
-    };
-    const { spec, dns, server } = this.#settings;
-    const servers = shared.spec.servers.map((one) => ({
-      ...one,
-      exports: one.exports.map((each) => ({ ...each, clients: this.clients })),
-      ...server?.(one.name),
-    }));
-    const names = { domain: this.domain, ttl: `${TTL_S}s`, ...dns };
-    return { ...shared, spec: { ...shared.spec, servers, dns: names, ...spec } };
+    const shared = pairManifest(this.namespace);
+    const { spec, names, server } = this.#settings;
+    const servers = shared.spec.servers.map((one) => ({ ...one, ...server?.(one.name) }));
+    const published = { domain: this.domain, recordTTLSeconds: TTL_S, ...names };
+    return { ...shared, spec: { ...shared.spec, servers, names: published, ...spec } };
+  }
+
+  override shares(): object[] {
+    return shareManifests(this.namespace, this.clients);
   }
 
   override urlOf(server: Server): string {
     const ports = this.#settings.ports?.(server) ?? '';
-    return `nfs://${this.fullName(server)}${ports}${EXPORTS[server]}`;
+    return `nfs://${this.fullName(serviceOf(server))}${ports}${EXPORTS[server]}`;
   }
 
   fullName(name: string): string {
@@ -104,7 +112,7 @@ export class NamesPair extends Pair {
 
   /** Has the operator look at the pair now; it asks the DNS rarely while everything is right. */
   async lookAgain(): Promise<void> {
-    await this.kubectl.run('annotate', 'filerpair', 'home', `e2e/look=${performance.now()}`, '--overwrite');
+    await this.kubectl.run('annotate', 'filerpair', PAIR, `e2e/look=${performance.now()}`, '--overwrite');
   }
 
   /** Waits for what the condition NamesPublished says, hurrying the operator, and returns its sentence. */

@@ -10,19 +10,19 @@ import type { NamesPair } from './names-pair.ts';
 import type { OutsideClient } from './outside-client.ts';
 import { outsideScenario } from './outside-scenario.ts';
 
-const PORTS: Readonly<Record<Server, { primary: number; secondary: number }>> = {
-  'filer-a': { primary: 32049, secondary: 32050 },
-  'filer-b': { primary: 32051, secondary: 32052 },
+const PORTS: Readonly<Record<Server, { port: number; failoverPort: number }>> = {
+  a: { port: 32049, failoverPort: 32050 },
+  b: { port: 32051, failoverPort: 32052 },
 };
 
 outsideScenario({
   name: 'outside-node-port',
   way: 'ports of the nodes',
   label: 'node-port',
-  dns: { source: 'ServiceAnnotations' },
-  spec: { service: { type: 'NodePort' } },
-  server: (name) => ({ nodePorts: PORTS[name] }),
-  ports: (name) => `:${PORTS[name].primary}:${PORTS[name].secondary}`,
+  names: { publisher: 'ServiceAnnotations' },
+  spec: { exposure: { type: 'NodePort' } },
+  server: (name) => ({ nodePorts: [{ listener: 'nfs', ...PORTS[name] }] }),
+  ports: (name) => `:${PORTS[name].port}:${PORTS[name].failoverPort}`,
   afterwards: async (pair, client) => {
     expect(await listed(pair, client), 'exit code of ls').toBe(0);
     await step('every node is to accept connections', () => policy(pair, 'Cluster'));
@@ -46,6 +46,6 @@ async function listed(pair: NamesPair, client: OutsideClient): Promise<number | 
 }
 
 async function policy(pair: NamesPair, externalTrafficPolicy: 'Local' | 'Cluster'): Promise<void> {
-  const patch = JSON.stringify({ spec: { service: { externalTrafficPolicy } } });
+  const patch = JSON.stringify({ spec: { exposure: { externalTrafficPolicy } } });
   await pair.kubectl.run('patch', 'filerpair', PAIR, '--type=merge', `--patch=${patch}`);
 }

@@ -5,7 +5,7 @@ import { eventually } from '../../testing/eventually.ts';
 import { REPOSITORY } from '../environment.ts';
 import { createClientPod } from '../harness/client-pod.ts';
 import type { Thing } from '../harness/kubectl.ts';
-import { PAIR } from '../harness/pair.ts';
+import { PAIR, serviceOf } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
@@ -20,7 +20,7 @@ const STRANGER = '192.0.2.7';
 const ENDPOINT = ['dnsendpoints.externaldns.k8s.io', PAIR] as const;
 const DEFINITION = 'customresourcedefinition/dnsendpoints.externaldns.k8s.io';
 const DEFINITION_FILE = `${REPOSITORY}/e2e/manifests/dnsendpoints.externaldns.k8s.io.yaml`;
-const [FIRST, SECOND] = [SERVER, PARTNER];
+const [FIRST, SECOND] = [serviceOf(SERVER), serviceOf(PARTNER)];
 
 scenario(
   {

@@ -3,7 +3,7 @@
 import { expect, inject } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { pauseControlPlane, unpauseControlPlane } from '../harness/faults/control-plane.ts';
-import { PAIR, type Pair, type PodThing } from '../harness/pair.ts';
+import type { Pair, PodThing } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { NODE_BACK_MS_MAX, REQUEST_ANSWERED_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
@@ -34,7 +34,7 @@ scenario(
     gapMsGoal: AWAY_MS + 15_000,
     replaces: [],
     makePair: (environment, namespace) =>
-      new ReattachPair(environment, namespace, { storage: { attachPatience: '300s' } }),
+      new ReattachPair(environment, namespace, { reattach: { attachTimeout: '300s' } }),
     survivorsClient: true,
     cleanUp: unpauseControlPlane,
     msMax: AWAY_MS + AROUND_MS,
@@ -43,7 +43,7 @@ scenario(
   async ({ pair, writer, survivorsClient }) => {
     const before = await (pair as ReattachPair).attachmentPod(SERVER);
     await writer.mark('failover');
-    await pair.kubectl.run('annotate', 'filerpair', PAIR, `filerpair.dev/takeover=${SERVER}`, '--overwrite');
+    await pair.ask('takeover', SERVER);
     await step('the disk is on its way', () => toldToGo(pair, before.metadata.uid));
     await step('the control plane stands still', () => pauseControlPlane(pair));
     const from = performance.now();

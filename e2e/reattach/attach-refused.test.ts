@@ -23,7 +23,7 @@ scenario(
     gapMsGoal: PATIENCE_S * 1000 + 5_000,
     replaces: [],
     makePair: (environment, namespace) =>
-      new ReattachPair(environment, namespace, { storage: { attachPatience: `${PATIENCE_S}s` } }),
+      new ReattachPair(environment, namespace, { reattach: { attachTimeout: `${PATIENCE_S}s` } }),
     cleanUp: async () => recover(),
   },
   'a disk that cannot be attached to the node of the partner comes back, and nothing is lost',

@@ -3,9 +3,10 @@
 // the way out of docs/operator.md leads to the same files.
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
+import { otherImage } from '../application/chart.ts';
 import { killServerProcess } from '../harness/faults/processes.ts';
 import type { Thing } from '../harness/kubectl.ts';
-import { PAIR, type Pair, SERVERS, VOLUME } from '../harness/pair.ts';
+import { claimOf, PAIR, type Pair, SERVERS } from '../harness/pair.ts';
 import { podsOf, rolledOut } from '../harness/rollout.ts';
 import { LINES_AFTERWARDS, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
@@ -13,7 +14,9 @@ import { PAIR_READY_MS_MAX, REQUEST_ANSWERED_MS_MAX, SERVER_BACK_MS_MAX } from '
 import { run } from '../machine/command.ts';
 import { ReattachPair } from './reattach-pair.ts';
 
-const CLAIM = `${PAIR}-${SERVER}-${VOLUME}`;
+const CLAIM = claimOf(SERVER);
+/** Of the chart. */
+const CLASS = 'default';
 const EPOCH = 'filerpair.dev/epoch';
 const MS_MAX = 20 * 60_000;
 
@@ -25,7 +28,7 @@ let kept: string | undefined;
 
 /** The same image under another name. */
 async function anotherImage({ environment: { images, kind, cluster } }: Pair): Promise<string> {
-  const image = `${images.fileserver}-again`;
+  const image = otherImage(images.fileserver);
   await run(['docker', 'tag', images.fileserver, image]);
   await run([
     kind,
@@ -38,6 +41,12 @@ async function anotherImage({ environment: { images, kind, cluster } }: Pair): P
     image,
   ]);
   return image;
+}
+
+/** null: the one of the operator's version. */
+async function imageOfClass(pair: Pair, server: string | null): Promise<void> {
+  const patch = JSON.stringify({ spec: { images: { server } } });
+  await pair.kubectl.run('patch', 'filerpairclass', CLASS, '--type=merge', `--patch=${patch}`);
 }
 
 /** What docs/operator.md tells an administrator to do, "A claim that somebody deleted". */
@@ -91,6 +100,7 @@ scenario(
     replaces: SERVERS,
     makePair: (environment, namespace) => new ReattachPair(environment, namespace),
     cleanUp: async (pair) => {
+      await imageOfClass(pair, null);
       if (kept !== undefined)
         await pair.kubectl.try(
           'patch',
@@ -115,26 +125,19 @@ scenario(
     await step('nobody could take over, it says', () =>
       pair.conditionSays('TakeoverPossible', 'ClaimBeingDeleted', REQUEST_ANSWERED_MS_MAX),
     );
-    await pair.kubectl.run(
-      'patch',
-      'filerpair',
-      PAIR,
-      '--type=merge',
-      '--patch',
-      JSON.stringify({ spec: { image } }),
-    );
+    await imageOfClass(pair, image);
     await step('the rollout waits', () =>
       eventually(
         'it is Blocked because of the claim',
         REQUEST_ANSWERED_MS_MAX,
         () =>
-          pair.latest?.status?.rollout?.state === 'Blocked' &&
+          pair.latest?.status?.rollout?.step === 'Blocked' &&
           pair.latest.status.rollout.message.includes(CLAIM),
         () => JSON.stringify(pair.latest?.status),
       ),
     );
     await step('a takeover is refused', () =>
-      expect(pair.request('takeover', SERVER)).rejects.toThrow(/was refused: .* is being deleted/),
+      expect(pair.request('takeover', SERVER)).rejects.toThrow(/failed: .* is being deleted/),
     );
     await writer.mark('failover 1');
     await step('the server is killed', () => killServerProcess(pair, SERVER));

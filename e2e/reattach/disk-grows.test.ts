@@ -5,7 +5,7 @@ import { eventually } from '../../testing/eventually.ts';
 import { STORAGE_CLASS_XFS } from '../csi/install.ts';
 import { CLIENT_POD } from '../harness/client-pod.ts';
 import type { Thing } from '../harness/kubectl.ts';
-import { PAIR, type Pair } from '../harness/pair.ts';
+import { claimOf, PAIR, type Pair } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { POD_READY_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
@@ -32,12 +32,13 @@ scenario(
     expect(await spaceSeenByClient(pair)).toBeLessThan(1.1 * GIB);
     await writer.mark('failover');
     await step('twice the size is asked for', async () => {
-      const patch = [{ op: 'replace', path: '/spec/servers/0/volumes/0/claim/size', value: '2Gi' }];
+      const path = '/spec/volumes/0/claimTemplate/spec/resources/requests/storage';
+      const patch = [{ op: 'replace', path, value: '2Gi' }];
       await pair.kubectl.run('patch', 'filerpair', PAIR, '--type=json', `--patch=${JSON.stringify(patch)}`);
     });
     await step('the claim has it', () =>
       eventually('the claim is grown', POD_READY_MS_MAX, async () => {
-        const { status } = await pair.kubectl.get<ClaimThing>('pvc', `${PAIR}-${SERVER}-data`);
+        const { status } = await pair.kubectl.get<ClaimThing>('pvc', claimOf(SERVER));
         return status.capacity.storage === '2Gi';
       }),
     );

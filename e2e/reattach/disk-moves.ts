@@ -1,6 +1,6 @@
 // What the move of a disk set's disks takes, step by step, as a watch of the API shows it.
 import { Kubectl, type Thing } from '../harness/kubectl.ts';
-import { PAIR, type Pair, type PodThing, type Server } from '../harness/pair.ts';
+import { claimOf, diskSetOf, type Pair, type PodThing, type Server } from '../harness/pair.ts';
 
 interface VolumeAttachmentThing extends Thing {
   readonly spec: { readonly nodeName: string; readonly source: { readonly persistentVolumeName?: string } };
@@ -36,7 +36,7 @@ export class DiskMoves {
     const follow = <T extends Thing>(kind: string, on: (type: string, object: T) => void) =>
       this.#stops.push(cluster.watch<T>(kind, ({ type, object }) => on(type, object)).stop);
     follow<LeaseThing>('leases', (_, { metadata, spec }) => {
-      if (metadata.name !== `${PAIR}-${home}` || !spec?.holderIdentity) return;
+      if (metadata.name !== diskSetOf(home) || !spec?.holderIdentity) return;
       if (this.#epoch !== undefined && spec.leaseTransitions !== this.#epoch) this.#note('claimed');
       this.#epoch = spec.leaseTransitions;
     });
@@ -57,7 +57,7 @@ export class DiskMoves {
   }
 
   static async watch(pair: Pair, home: Server): Promise<DiskMoves> {
-    const claim = await pair.kubectl.get<ClaimThing>('pvc', `${PAIR}-${home}-data`);
+    const claim = await pair.kubectl.get<ClaimThing>('pvc', claimOf(home));
     return new DiskMoves(pair, home, claim.spec.volumeName!);
   }
 

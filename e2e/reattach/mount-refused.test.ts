@@ -30,7 +30,7 @@ scenario(
     gapMsGoal: 120_000,
     replaces: [],
     makePair: (environment, namespace) =>
-      new ReattachPair(environment, namespace, { storage: { attachPatience: '300s' } }),
+      new ReattachPair(environment, namespace, { reattach: { attachTimeout: '300s' } }),
     cleanUp: async () => {
       if (refusing !== undefined) allow(readEnvironment().cluster, 'refuse-attach', refusing);
     },

@@ -25,7 +25,7 @@ movingScenario({
   fault: 'the worker node is drained while its disk is being detached',
   // As long as the test keeps the storage from letting go.
   gapMsGoal: 40_000,
-  disks: { storage: { attachPatience: '300s' } },
+  disks: { reattach: { attachTimeout: '300s' } },
   inject: async (pair, server) => {
     node = (await pair.attachmentPod(server)).spec.nodeName;
     refuse(pair.environment.cluster, 'refuse-detach', node, 'the array does not answer');

@@ -81,8 +81,7 @@ async function fillerGone(pair: Pair): Promise<boolean> {
 }
 
 /** Asked for, and not waited for: it ends when there is room. */
-const askForTakeover = (pair: Pair, server: Server): Promise<string> =>
-  pair.kubectl.run('annotate', 'filerpair', PAIR, `filerpair.dev/takeover=${server}`, '--overwrite');
+const askForTakeover = (pair: Pair, server: Server): Promise<string> => pair.ask('takeover', server);
 
 movingScenario({
   name: 'reattach-node-full',
@@ -114,7 +113,7 @@ movingScenario({
   name: 'reattach-node-full-without-priority',
   fault: 'a takeover is asked for, and others take all processor time of the node of the partner for a while',
   gapMsGoal: 20_000,
-  disks: { storage: { attachPatience: '300s' } },
+  disks: { reattach: { attachTimeout: '300s' } },
   before: async (pair, server) => {
     await step('the node is full', async () => fillNode(pair, await survivorsNode(pair, server)));
   },
@@ -181,7 +180,7 @@ movingScenario({
   name: 'reattach-no-volume-slots',
   fault: 'a takeover is asked for, and a neighbour has the last room for a volume on the node of the partner',
   gapMsGoal: 20_000,
-  disks: { storage: { attachPatience: '300s' } },
+  disks: { reattach: { attachTimeout: '300s' } },
   before: async (pair, server) => {
     const node = await survivorsNode(pair, server);
     await step('a neighbour has a volume there', () => neighbourOn(pair, node));

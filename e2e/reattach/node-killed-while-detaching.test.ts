@@ -41,7 +41,7 @@ movingScenario({
   fault: 'the worker node loses its power while its disk is being detached, and an administrator says so',
   // As when it is killed before; the storage lets go as soon as the node is marked.
   gapMsGoal: 100_000,
-  disks: { storage: { lostNodes: { policy: 'Confirmed' }, attachPatience: '300s' } },
+  disks: { reattach: { lostNodes: { policy: 'Confirmed' }, attachTimeout: '300s' } },
   inject: async (pair, server) => {
     const node = (await pair.attachmentPod(server)).spec.nodeName;
     const { bootID } = (await pair.kubectl.get<NodeThing>('node', node)).status.nodeInfo;

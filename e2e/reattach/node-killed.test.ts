@@ -26,7 +26,7 @@ movingScenario({
   // Kubernetes takes 50 s to find out that the node is silent, and looks for marked nodes every 20 s.
   gapMsGoal: 80_000,
   // Less than Kubernetes needs: nobody else could serve, so it does not count.
-  disks: { storage: { lostNodes: { policy: 'Confirmed' }, attachPatience: '20s' } },
+  disks: { reattach: { lostNodes: { policy: 'Confirmed' }, attachTimeout: '20s' } },
   inject: async (pair, server) => {
     const node = (await pair.attachmentPod(server)).spec.nodeName;
     const { bootID } = (await pair.kubectl.get<NodeThing>('node', node)).status.nodeInfo;

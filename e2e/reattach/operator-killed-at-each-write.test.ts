@@ -5,11 +5,12 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
+import { OPERATOR_NAMESPACE, RELEASE } from '../application/chart.ts';
 import { REPOSITORY } from '../environment.ts';
 import { ApiProxy } from '../harness/faults/api-proxy.ts';
 import { removeOperator, returnOperator } from '../harness/faults/control-plane.ts';
-import type { Thing } from '../harness/kubectl.ts';
-import { PAIR, type Pair } from '../harness/pair.ts';
+import { Kubectl, type Thing } from '../harness/kubectl.ts';
+import { diskSetOf, type Pair } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { REQUEST_ANSWERED_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
@@ -29,7 +30,7 @@ interface LeaseThing extends Thing {
   readonly spec: { readonly leaseTransitions: number };
 }
 
-const lease = (pair: Pair): Promise<LeaseThing> => pair.kubectl.get('lease', `${PAIR}-${SERVER}`);
+const lease = (pair: Pair): Promise<LeaseThing> => pair.kubectl.get('lease', diskSetOf(SERVER));
 
 class Rounds {
   readonly #pair: Pair;
@@ -111,7 +112,10 @@ scenario(
     const directory = join(REPOSITORY, '.cache/e2e');
     mkdirSync(directory, { recursive: true });
     const kubeconfig = join(directory, 'proxy.kubeconfig');
-    const proxy = await ApiProxy.start(pair.environment.cluster.kubeconfig, kubeconfig);
+    // With the rights of the operator's account: policies know it.
+    const account = new Kubectl(pair.environment, OPERATOR_NAMESPACE);
+    const token = (await account.run('create', 'token', `${RELEASE}-operator`)).trim();
+    const proxy = await ApiProxy.start(pair.environment.cluster.kubeconfig, kubeconfig, token);
     const rounds = new Rounds(pair, proxy, kubeconfig);
     const marks = { takeover: 'failover', giveback: 'giveback' } as const;
     const most = { takeover: 0, giveback: 0 };

@@ -3,14 +3,17 @@ import { join } from 'node:path';
 import { STORAGE_CLASS } from '../csi/install.ts';
 import type { TestEnvironment } from '../environment.ts';
 import type { Thing } from '../harness/kubectl.ts';
-import { PAIR, Pair, type PodThing, pairManifest, SERVERS, type Server, VOLUME } from '../harness/pair.ts';
+import {
+  claimOf,
+  PAIR,
+  Pair,
+  type PodThing,
+  pairManifest,
+  SERVERS,
+  type Server,
+  VOLUME,
+} from '../harness/pair.ts';
 import { run } from '../machine/command.ts';
-
-interface Manifest {
-  readonly spec: {
-    readonly servers: readonly { readonly volumes: readonly object[]; readonly placement: object }[];
-  };
-}
 
 interface ClaimThing extends Thing {
   readonly spec: { readonly volumeName: string };
@@ -24,9 +27,9 @@ interface VolumeThing extends Thing {
 const ON_NODES = '/var/lib/filerpair';
 
 export interface DiskSettings {
-  /** Further fields of spec.storage. */
-  readonly storage?: Readonly<Record<string, unknown>>;
-  /** Further fields of the claims. */
+  /** Fields of spec.storage.reattach. */
+  readonly reattach?: Readonly<Record<string, unknown>>;
+  /** Further fields of the claims' spec. */
   readonly claim?: Readonly<Record<string, unknown>>;
   /** Of both servers. */
   readonly priorityClassName?: string;
@@ -47,23 +50,24 @@ export class ReattachPair extends Pair {
   }
 
   protected override manifest(domain?: string): object {
-    const shared = pairManifest(this.namespace, domain) as Manifest;
-    const standard = { size: '1Gi', storageClassName: STORAGE_CLASS, accessMode: 'ReadWriteOnce' };
-    const claim = { ...standard, ...this.#settings.claim };
-    const { priorityClassName } = this.#settings;
-    const servers = shared.spec.servers.map((server) => ({
-      ...server,
-      placement: { ...server.placement, ...(priorityClassName && { priorityClassName }) },
-      volumes: [{ name: VOLUME, claim }],
-    }));
+    const { metadata, spec, ...shared } = pairManifest(this.namespace, domain);
+    const { claim, priorityClassName, reattach } = this.#settings;
+    const resources = { requests: { storage: '1Gi' } };
+    const claimTemplate = {
+      spec: { storageClassName: STORAGE_CLASS, accessModes: ['ReadWriteOnce'], resources, ...claim },
+    };
+    const { podTemplate } = spec;
     return {
       ...shared,
+      metadata,
       spec: {
-        ...shared.spec,
-        servers,
+        ...spec,
+        servers: SERVERS.map((name) => ({ name })),
+        volumes: [{ name: VOLUME, claimTemplate }],
+        podTemplate: { spec: { ...podTemplate.spec, ...(priorityClassName && { priorityClassName }) } },
         // On one node nothing moves. There may be no room on the other for the moment, for pods of the test before.
-        spread: [{ topologyKey: 'kubernetes.io/hostname', mode: 'Required' }],
-        storage: { transfer: 'Reattach', ...this.#settings.storage },
+        antiAffinity: [{ topologyKey: 'kubernetes.io/hostname', mode: 'Required' }],
+        storage: { type: 'Reattach', ...(reattach && { reattach }) },
       },
     };
   }
@@ -87,7 +91,7 @@ export class ReattachPair extends Pair {
 
   /** The storage's name for the disk of a disk set. */
   async diskOf(home: Server): Promise<string> {
-    const { spec } = await this.kubectl.get<ClaimThing>('pvc', `${PAIR}-${home}-${VOLUME}`);
+    const { spec } = await this.kubectl.get<ClaimThing>('pvc', claimOf(home));
     const volume = await this.kubectl.get<VolumeThing>('pv', spec.volumeName);
     return volume.spec.csi.volumeHandle;
   }

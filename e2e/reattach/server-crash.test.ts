@@ -10,7 +10,7 @@ movingScenario({
   fault: 'SIGKILL of the server process',
   gapMsGoal: CRASH_MS_GOAL,
   // The scheduler chooses the node for the disk, and lets one pod alone have it.
-  disks: { claim: { accessMode: 'ReadWriteOncePod', storageClassName: STORAGE_CLASS_LATE } },
+  disks: { claim: { accessModes: ['ReadWriteOncePod'], storageClassName: STORAGE_CLASS_LATE } },
   inject: killServerProcess,
   repair: (pair) => pair.takeoverPossible(SERVER_BACK_MS_MAX),
 });

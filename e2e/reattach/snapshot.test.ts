@@ -1,5 +1,5 @@
-// A snapshot of both disk sets while a client writes to both in turn: line n to filer-a, and when that is acknowledged, line n
-// to filer-b. At any one point in time filer-b has as many lines as filer-a or one less; copies of two points have not.
+// A snapshot of both disk sets while a client writes to both in turn: line n to a, and when that is acknowledged, line n
+// to b. At any one point in time b has as many lines as a or one less; copies of two points have not.
 import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { type Client, createClientPod } from '../harness/client-pod.ts';
 import type { Thing } from '../harness/kubectl.ts';
-import { PAIR, type Pair, SERVERS } from '../harness/pair.ts';
+import { claimOf, type Pair, SERVERS } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, SERVER, scenario } from '../harness/scenario.ts';
 import { step } from '../harness/step.ts';
 import { REQUEST_ANSWERED_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
@@ -38,7 +38,9 @@ scenario(
     replaces: [],
     // The driver copies whole disks while clients wait.
     makePair: (environment, namespace) =>
-      new ReattachPair(environment, namespace, { claim: { size: '256Mi' } }),
+      new ReattachPair(environment, namespace, {
+        claim: { resources: { requests: { storage: '256Mi' } } },
+      }),
     makeClient: async (pair, node) => {
       client = await createClientPod(pair, node);
       return client;
@@ -58,23 +60,14 @@ scenario(
       inTurn.stop();
     }
     const [a, b] = await step('the copies are read', () => linesInCopies(pair));
-    expect(b, 'lines of filer-b').toBeGreaterThan(LINES_BEFORE);
-    expect([b!, b! + 1], 'lines of filer-a').toContain(a);
+    expect(b, 'lines of b').toBeGreaterThan(LINES_BEFORE);
+    expect([b!, b! + 1], 'lines of a').toContain(a);
     expect(leases.ownerChanges(SERVER), 'changes of owner').toBe(changes);
   },
 );
 
-/** By another annotation: what a second pair of eyes would do, kubectl. */
 async function askForSnapshot(pair: Pair): Promise<void> {
-  await pair.kubectl.run('annotate', 'filerpair', PAIR, `filerpair.dev/snapshot=${SNAPSHOT}`);
-  const last = () => pair.latest?.status?.lastSnapshot;
-  await eventually(
-    'it is answered',
-    REQUEST_ANSWERED_MS_MAX,
-    () => last()?.name === SNAPSHOT && last()?.result !== 'Pending',
-    () => JSON.stringify(last()),
-  );
-  expect(last()).toMatchObject({ result: 'Done' });
+  await pair.operationEnds(await pair.operate(SNAPSHOT, { type: 'Snapshot' }));
 }
 
 async function writeInTurn(pair: Pair, inPod: Client) {
@@ -109,9 +102,7 @@ async function linesInCopies(pair: Pair): Promise<number[]> {
   const found = await eventuallyReady(pair);
   const counts: number[] = [];
   for (const server of SERVERS) {
-    const { status } = found.find(
-      ({ spec }) => spec.source.persistentVolumeClaimName === `${PAIR}-${server}-data`,
-    )!;
+    const { status } = found.find(({ spec }) => spec.source.persistentVolumeClaimName === claimOf(server))!;
     const content = await pair.kubectl.get<ContentThing>(
       'volumesnapshotcontent',
       status!.boundVolumeSnapshotContentName!,

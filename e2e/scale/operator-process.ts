@@ -6,7 +6,6 @@ import { once } from 'node:events';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../../testing/eventually.ts';
-import { grantsOfTests } from '../application/chart.ts';
 import { REPOSITORY } from '../environment.ts';
 
 /** Clock ticks a second in /proc (USER_HZ), the same on every Linux. */
@@ -40,7 +39,6 @@ export class OperatorProcess {
     const variables = {
       KUBECONFIG: options.kubeconfig,
       FILESERVER_IMAGE: options.fileserverImage ?? 'simulated',
-      ALLOWED: grantsOfTests,
       LEADER_ELECTION: 'false',
       HEALTH_PORT: String(options.port),
       LOG_LEVEL: 'warn',

@@ -4,11 +4,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { diskSetName } from '../../crds/filer-disk-set.ts';
+import { apiVersion, GROUP } from '../../crds/group.ts';
+import { kinds } from '../../crds/kinds.ts';
 import { KubernetesClient } from '../../kubernetes/client.ts';
 import { Connection, fromKubeconfig } from '../../kubernetes/connection.ts';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
-import { resources } from '../../kubernetes/resource.ts';
+import { type Resource, resources } from '../../kubernetes/resource.ts';
 import type { FilerPairObject } from '../../operator/model/objects.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { REPOSITORY } from '../environment.ts';
@@ -16,10 +19,12 @@ import type { Cluster } from '../kind/cluster.ts';
 import { run } from '../machine/command.ts';
 import { say, stage } from '../machine/stage.ts';
 import { type Cost, OperatorProcess } from './operator-process.ts';
-import { SimulatedCluster, serversOf } from './simulated-cluster.ts';
+import { SERVERS, SimulatedCluster } from './simulated-cluster.ts';
 import { whenNotThrottled } from './throttling.ts';
 
 const NAMESPACES = 10;
+/** Of each pair, half of them on each server. */
+const SHARES = 10;
 /** As a large cluster has. */
 const NODES = 50;
 const STEADY_MS = 60_000;
@@ -113,34 +118,36 @@ export async function measureScale(cluster: Cluster, kubectl: string, count: num
 async function prepare(cluster: Cluster, kubectl: string): Promise<void> {
   await run(['docker', 'exec', cluster.controlPlane, 'rm', '/etc/kubernetes/manifests/kube-scheduler.yaml']);
   const base = [kubectl, '--kubeconfig', cluster.kubeconfig];
-  const crd = join(REPOSITORY, 'crds/filerpairs.filerpair.dev.yaml');
-  await run([...base, 'apply', '--server-side', '-f', crd]);
-  await run([
-    ...base,
-    'wait',
-    '--for=condition=Established',
-    'crd/filerpairs.filerpair.dev',
-    '--timeout=60s',
-  ]);
+  for (const { plural } of kinds) {
+    const name = `${plural}.${GROUP}`;
+    await run([...base, 'apply', '--server-side', '-f', join(REPOSITORY, `crds/${name}.yaml`)]);
+    await run([...base, 'wait', '--for=condition=Established', `crd/${name}`, '--timeout=60s']);
+  }
   for (let i = 0; i < NAMESPACES; i++) await run([...base, 'create', 'namespace', `scale-${i}`]);
 }
 
 async function makePairs(client: KubernetesClient, pairs: readonly Pair[]): Promise<void> {
-  for (const { namespace, name } of pairs) {
-    const servers = serversOf(name).map((server) => ({
-      name: server,
-      volumes: [{ name: 'data', claim: { size: '1Gi' } }],
-      exports: [{ path: `/${server}`, volume: 'data', clients: ['10.0.0.0/8'] }],
-    }));
-    const object = {
-      apiVersion: 'filerpair.dev/v1alpha1',
-      kind: 'FilerPair',
-      metadata: { namespace, name },
-      spec: { servers, storage: { lateWrites: 'Coherent' } },
-    };
-    await whenNotThrottled(() =>
-      client.create(resources.filerPairs, object as KubernetesObject, { timeoutMs: 60_000 }),
+  const claimTemplate = { spec: { resources: { requests: { storage: '1Gi' } } } };
+  const make = (resource: Resource, metadata: Pair, spec: object) =>
+    whenNotThrottled(() =>
+      client.create(
+        resource,
+        { apiVersion, kind: resource.kind, metadata, spec } as unknown as KubernetesObject,
+        { timeoutMs: 60_000 },
+      ),
     );
+  for (const { namespace, name } of pairs) {
+    await make(
+      resources.filerPairs,
+      { namespace, name },
+      { storage: { type: 'SharedCoherent' }, volumes: [{ name: 'data', claimTemplate }] },
+    );
+    for (let i = 0; i < SHARES; i++)
+      await make(
+        resources.filerShares,
+        { namespace, name: `${name}-share-${i}` },
+        { pairRef: { name }, server: SERVERS[i % 2], clients: ['10.0.0.0/8'] },
+      );
   }
 }
 
@@ -180,10 +187,10 @@ async function proofAfter(
   simulated: SimulatedCluster,
   pair: Pair,
 ): Promise<number> {
-  const [server] = serversOf(pair.name);
+  const [server] = SERVERS;
   const from = performance.now();
   await simulated.killServer(pair.namespace, pair.name, server);
-  const at = { namespace: pair.namespace, name: `${pair.name}-${server}` };
+  const at = { namespace: pair.namespace, name: diskSetName(pair.name, server) };
   await eventually(`the Lease ${at.name} has a proof`, 60_000, async () => {
     const { metadata } = await whenNotThrottled(() => client.get<Lease>(resources.leases, at));
     return metadata.annotations?.[leaseAnnotations.deathProof] !== undefined;

@@ -2,6 +2,7 @@
 // objects only, and are said to run. Their servers write onto the Leases what servers write there. Nothing is served. The
 // cluster's own scheduler has to be gone: it would wait for disks.
 
+import { diskSetName } from '../../crds/filer-disk-set.ts';
 import { microTime } from '../../fileserver/witness/lease-object.ts';
 import { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
@@ -14,7 +15,7 @@ import type { Pod } from '../../operator/model/objects.ts';
 import { whenNotThrottled } from './throttling.ts';
 
 /** Of the pair of this name: Services bear the names of servers, and a namespace has many pairs. */
-export const serversOf = (pair: string): readonly [string, string] => [`${pair}-a`, `${pair}-b`];
+export const SERVERS = ['a', 'b'] as const;
 
 /** As a kubelet does. ms */
 const NODE_LEASE_EVERY_MS = 10_000;
@@ -118,7 +119,7 @@ export class SimulatedCluster {
   async #own(pod: Pod): Promise<void> {
     const { namespace = '', labels: found = {} } = pod.metadata;
     const pair = found[labels.pair] ?? '';
-    const [a, b] = serversOf(pair);
+    const [a, b] = SERVERS;
     for (const [server, partner] of [
       [a, b],
       [b, a],
@@ -154,7 +155,7 @@ export class SimulatedCluster {
       leaseDurationSeconds: 2,
       renewTime: microTime(new Date()),
     };
-    const at = { namespace, name: `${pair}-${server}` };
+    const at = { namespace, name: diskSetName(pair, server) };
     await this.#client.mergePatch<Lease>(resources.leases, at, { metadata: { annotations }, spec });
   }
 

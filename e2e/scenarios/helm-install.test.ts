@@ -1,4 +1,4 @@
-// What `helm install` leaves: a resource that the API server knows, and an operator that runs.
+// What `helm install` leaves: kinds that the API server knows, a default class, and an operator that runs.
 import { expect, test } from 'vitest';
 import { OPERATOR_NAMESPACE, RELEASE } from '../application/chart.ts';
 import { readEnvironment } from '../environment.ts';
@@ -24,7 +24,7 @@ interface OperatorPod extends Thing {
   };
 }
 
-test('helm installs the resource and a running operator', async () => {
+test('helm installs the kinds, a default class and a running operator', async () => {
   const from = performance.now();
   const environment = readEnvironment();
   const kubectl = new Kubectl(environment, OPERATOR_NAMESPACE);
@@ -43,12 +43,24 @@ test('helm installs the resource and a running operator', async () => {
       };
       expect(status.info.status).toBe('deployed');
     });
-    await step('the API server knows FilerPair', async () => {
-      const crd = await kubectl.get<CrdThing>('customresourcedefinition', 'filerpairs.filerpair.dev');
-      expect(crd.status.conditions).toContainEqual(
-        expect.objectContaining({ type: 'Established', status: 'True' }),
-      );
-      expect(crd.spec.versions.map((version) => version.name)).toEqual(['v1alpha1']);
+    await step('the API server knows all kinds', async () => {
+      for (const plural of [
+        'filerpairs',
+        'filershares',
+        'filerpairclasses',
+        'filerpairoperations',
+        'filerdisksets',
+      ]) {
+        const crd = await kubectl.get<CrdThing>('customresourcedefinition', `${plural}.filerpair.dev`);
+        expect(crd.status.conditions).toContainEqual(
+          expect.objectContaining({ type: 'Established', status: 'True' }),
+        );
+        expect(crd.spec.versions.map((version) => version.name)).toEqual(['v1beta1']);
+      }
+    });
+    await step('there is a default class', async () => {
+      const { metadata } = await kubectl.get<Thing>('filerpairclass', 'default');
+      expect(metadata.annotations).toMatchObject({ 'filerpair.dev/is-default-class': 'true' });
     });
     await step('the operator is available, and has not been restarted', async () => {
       const timeout = `--timeout=${CHART_INSTALLED_MS_MAX / 1000}s`;

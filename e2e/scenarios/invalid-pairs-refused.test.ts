@@ -1,44 +1,36 @@
-// The API server itself refuses a FilerPair that cannot work, before the operator sees it, with a message that names the field
-// and the reason. Every example in crds/examples/invalid says in its first lines which.
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+// The API server itself refuses an object that cannot work, before the operator sees it, with a message that names the field and the
+// reason: through kubectl, and with the chart's policies beside the schemas.
 import { describe, expect, test } from 'vitest';
-import { REPOSITORY, readEnvironment } from '../environment.ts';
+import { type AnyObject, examples, refusedObjects } from '../../crds/testing/examples.ts';
+import { readEnvironment } from '../environment.ts';
 import { Kubectl } from '../harness/kubectl.ts';
 import { recordResult } from '../harness/results.ts';
 
-const EXAMPLES = join(REPOSITORY, 'crds/examples');
-const examples = (kind: 'valid' | 'invalid') =>
-  readdirSync(join(EXAMPLES, kind))
-    .filter((name) => name.endsWith('.yaml'))
-    .map((name) => ({ name, file: join(EXAMPLES, kind, name) }));
-
-/** The comment `# KEY: VALUE` at the top of an example; reasons are regular expressions. */
-function expected(file: string, key: 'field' | 'reason'): string {
-  const value = new RegExp(`^# ${key}: (.*)$`, 'm').exec(readFileSync(file, 'utf8'))?.[1];
-  if (value === undefined) throw new Error(`${file} does not say which ${key} is wrong`);
-  return value;
-}
-
-const kubectl = new Kubectl(readEnvironment(), 'default');
+const NAMESPACE = 'default';
+const kubectl = new Kubectl(readEnvironment(), NAMESPACE);
 const failed: string[] = [];
 const from = performance.now();
 
+/** In a namespace that there is. */
+const here = (object: AnyObject): AnyObject => {
+  const { namespace, ...metadata } = object.metadata;
+  return { ...object, metadata: namespace === undefined ? metadata : { ...metadata, namespace: NAMESPACE } };
+};
+
 describe('the API server', () => {
-  test.for(examples('valid'))('accepts $name', async ({ name, file }) => {
-    failed.push(name);
-    const { code, stderr } = await kubectl.dryRun(file);
+  test.for(examples)('accepts $file', async ({ file, objects }) => {
+    failed.push(file);
+    const { code, stderr } = await kubectl.dryRun(...objects.map(here));
     expect(stderr.replaceAll(/^Warning: .*$/gm, '').trim()).toBe('');
     expect(code).toBe(0);
     failed.pop();
   });
 
-  test.for(examples('invalid'))('refuses $name, naming field and reason', async ({ name, file }) => {
-    failed.push(name);
-    const { code, stderr } = await kubectl.dryRun(file);
+  test.for(refusedObjects)('refuses $title, naming field and reason', async ({ title, object, reason }) => {
+    failed.push(title);
+    const { code, stderr } = await kubectl.dryRun(here(object));
     expect(code).not.toBe(0);
-    expect(stderr).toContain(expected(file, 'field'));
-    expect(stderr).toMatch(new RegExp(expected(file, 'reason')));
+    expect(stderr).toContain(reason);
     failed.pop();
   });
 

@@ -15,6 +15,7 @@ import type { CredentialSource } from '../interconnect/credentials.ts';
 import type { Log } from '../logging/log.ts';
 import type { SentinelLink } from '../sentinel/sentinel-link.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
+import type { PairShares, ShareTarget } from '../shares/pair-shares.ts';
 import { bootMs } from '../system/boottime.ts';
 import { DeadMansSwitch } from '../system/dead-man-switch.ts';
 import { endWithin } from '../system/end-process.ts';
@@ -41,6 +42,8 @@ const DRAIN_MS = 200;
 const MAINTENANCE_MS = 5000;
 /** Beyond `stopMs`, if this thread cannot end the process any more. */
 const KILLED_AFTER_MS = 500;
+/** How long a start waits for the list of FilerShares. */
+const SHARES_LISTED_MS = 3000;
 /** How long the operator is told that the witness has gone back: it is over within seconds. */
 const WENT_BACK_NOTED_MS = 3_600_000;
 /** The state machine may wait for inputs only; one tick a second costs nothing. */
@@ -60,6 +63,8 @@ export interface AgentOptions {
   readonly witness: Witness;
   readonly sentinel: SentinelLink;
   readonly gate: FailoverGate;
+  /** null: exports are those of the configuration. */
+  readonly shares: PairShares | null;
   readonly log: Log;
   /** The process must end now, with this exit code; the reason has been logged. */
   readonly end: (code: number) => void;
@@ -85,7 +90,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#log = options.log;
-    const { config, me, credentials, leases, witness, log } = options;
+    const { config, me, credentials, leases, witness, shares, log } = options;
     const { server, partner, timing, policy } = config;
     const feed = (input: Input): void => this.#driver.feed(input);
     this.#transitions = new Transitions(server, () => new Date().toISOString());
@@ -108,7 +113,7 @@ export class Agent {
     dataPathMetrics(
       this.#measured.metrics,
       config,
-      (home) => this.#exports.of(home),
+      (home) => shares?.exportsOf(home) ?? this.#exports.of(home),
       this.#dataThread.figures,
     );
     const parts = { config, witness, measured: this.#measured, log, feed };
@@ -118,6 +123,7 @@ export class Agent {
       leases,
       dataThread: this.#dataThread,
       exports: this.#exports,
+      shares,
       transitions: this.#transitions,
     };
     this.#diskSets = new Map([server, partner].map((home) => [home, new DiskSetPort(home, diskSetParts)]));
@@ -128,9 +134,10 @@ export class Agent {
   }
 
   async start(): Promise<void> {
-    const { witness, sentinel, gate } = this.#options;
+    const { witness, sentinel, gate, shares } = this.#options;
     sentinel.start();
     await this.#dataThread.started();
+    await shares?.start(this.#shareTarget(), SHARES_LISTED_MS);
     this.#interconnectPort = await this.#partner.start();
     gate.closeIfMine();
     for (const home of this.#diskSets.keys()) {
@@ -254,6 +261,17 @@ export class Agent {
     };
   }
 
+  #shareTarget(): ShareTarget {
+    const thread = this.#dataThread;
+    const sideOf = (home: ServerName) => this.#diskSets.get(home)!.side;
+    return {
+      replace: (home, exports) => thread.replaceExports(sideOf(home), exports),
+      change: (home, changes, number) => thread.changeExports(sideOf(home), changes, number),
+      removeDirectory: (home, ...what) => thread.removeDirectory(sideOf(home), ...what),
+      forgetRemoval: (home, ...what) => thread.forgetRemoval(sideOf(home), ...what),
+    };
+  }
+
   /** Timers may be late, never the cause of a lease that lasts too long. */
   #wakeAt(at: number): void {
     clearTimeout(this.#timer);
@@ -290,6 +308,7 @@ export class Agent {
     clearTimeout(this.#timer);
     this.#dryRun.stop();
     this.#log.info('Everything is released. Ending.');
+    inBackground(this.#options.shares?.stop());
     await Promise.all([this.#partner.stop(DRAIN_MS), this.#options.witness.close(DRAIN_MS)]);
     this.#options.end(0);
   }

@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.ts';
 import {
   type DataFigures,
+  EXPORTS_MAX,
   type ExportFigures,
   RESULTS,
   SECONDS,
@@ -78,8 +79,12 @@ function exportMetrics(
     value: (figure: ExportFigures) => readonly (readonly [Labels, number])[],
   ): Iterable<Sample> {
     for (const { home, slot } of homes) {
-      for (const { path, volume } of exportsOf(home)) {
-        for (const [labels, count] of value(figures.exported(slot, exportIdOf(path)))) {
+      const exports = exportsOf(home);
+      for (const { path, volume } of exports) {
+        const figure = figures.exported(slot, exportIdOf(path));
+        // No more than so many are counted.
+        if (exports.length > EXPORTS_MAX && figure.calls === 0) continue;
+        for (const [labels, count] of value(figure)) {
           yield [{ disk_set: home, volume, export: path, ...labels }, count];
         }
       }

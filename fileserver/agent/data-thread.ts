@@ -10,7 +10,7 @@ import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { DiskSetSide } from '../../pair/types.ts';
 import type { Config } from '../config/config.ts';
 import { DataFigures, metricsSize } from '../metrics/data-metrics.ts';
-import type { ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
 import { type ThreadCounts, threadCount } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { DataThreadOptions, FromDataThread, ToDataThread } from '../threads/messages.ts';
@@ -64,8 +64,13 @@ export class DataThread {
     this.#post({ kind: 'prepare', diskSet, epoch, volumes: volumesOf(this.#setup.config, diskSet) });
   }
 
-  /** written: what the Lease knows of the volumes. */
-  open(diskSet: DiskSetSide, epoch: number, exports: readonly ExportSpec[], written?: WrittenVolumes): void {
+  /** exports: null: those that were copied to the volumes. written: what the Lease knows of the volumes. */
+  open(
+    diskSet: DiskSetSide,
+    epoch: number,
+    exports: readonly ExportSpec[] | null,
+    written?: WrittenVolumes,
+  ): void {
     const { config, me } = this.#setup;
     const home = diskSet === 'local' ? config.server : config.partner;
     this.#post({
@@ -77,6 +82,7 @@ export class DataThread {
       epoch,
       volumes: volumesOf(config, diskSet),
       exports,
+      copiesExports: config.shares !== undefined,
       ...(written === undefined ? {} : { written }),
       volumeStalledMs: config.volumeStalledMs,
       attachPatienceMs: config.attachPatienceMs,
@@ -96,6 +102,20 @@ export class DataThread {
   /** From now on these are the exports, if the disk set is open. */
   replaceExports(diskSet: DiskSetSide, exports: readonly ExportSpec[]): void {
     this.#post({ kind: 'exports', diskSet, exports });
+  }
+
+  /** The same of some of them: answered with `exportsChanged` of this number. */
+  changeExports(diskSet: DiskSetSide, changes: ExportChanges, number: number): void {
+    this.#post({ kind: 'exportChanges', diskSet, number, changes });
+  }
+
+  /** Answered with `directoryRemoved` of this ID, if the disk set is open for so long. */
+  removeDirectory(diskSet: DiskSetSide, id: string, volume: string, directory: string): void {
+    this.#post({ kind: 'removeDirectory', diskSet, id, volume, directory });
+  }
+
+  forgetRemoval(diskSet: DiskSetSide, id: string, volume: string): void {
+    this.#post({ kind: 'forgetRemoval', diskSet, id, volume });
   }
 
   /** Where the disk set's disks are mounted from now on, if they move from node to node, and who else could serve them. */

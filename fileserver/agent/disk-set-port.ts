@@ -8,6 +8,7 @@ import type { DiskSetSide, Input } from '../../pair/types.ts';
 import type { Log } from '../logging/log.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
+import type { PairShares } from '../shares/pair-shares.ts';
 import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
 import { bootMs } from '../system/boottime.ts';
 import type { AbsentExport, FromDataThread, OpenedMessage, OpenFailedMessage } from '../threads/messages.ts';
@@ -26,12 +27,16 @@ const CHANGES_POLL_MS = 2;
 const ANNOTATE_AFTER_MS = 250;
 /** Between two notes to the operator about a volume's errors, while there are some. */
 const VOLUME_ERRORS_NOTED_EVERY_MS = 60_000;
+/** Exports that the Lease names of those that are not served. */
+const ABSENT_NOTED_MAX = 10;
 
 export interface DiskSetParts {
   readonly server: ServerName;
   readonly dataThread: DataThread;
   readonly leases: LeaseTable;
   readonly exports: LiveExports;
+  /** null: exports are those of the configuration. */
+  readonly shares: PairShares | null;
   readonly transitions: Transitions;
   readonly measured: AgentMetrics;
   readonly witness: Witness;
@@ -88,9 +93,11 @@ export class DiskSetPort {
   }
 
   open(epoch: number, written: WrittenVolumes | undefined): void {
+    const { shares, dataThread } = this.#parts;
     this.#epoch = epoch;
-    this.#exports = this.#parts.exports.of(this.home);
-    this.#parts.dataThread.open(this.side, epoch, this.#exports, written);
+    const exports = shares === null ? this.#parts.exports.of(this.home) : shares.opening(this.home);
+    if (shares === null) this.#exports = exports ?? [];
+    dataThread.open(this.side, epoch, exports, written);
   }
 
   close(mode: 'quiesce' | 'fence'): void {
@@ -107,7 +114,7 @@ export class DiskSetPort {
 
   received(message: FromDataThread): void {
     const { home, stuckVolumes } = this;
-    const { exports, transitions, log, feed } = this.#parts;
+    const { exports, shares, transitions, log, feed } = this.#parts;
     switch (message.kind) {
       case 'opened':
         this.#opened(message);
@@ -117,6 +124,7 @@ export class DiskSetPort {
         return;
       case 'closed':
         this.#port = null;
+        shares?.closed(home);
         this.#absentExports = [];
         this.#forgetVolumes();
         clearTimeout(this.#errorsNoted ?? undefined);
@@ -153,15 +161,28 @@ export class DiskSetPort {
         return;
       }
       case 'exportsReplaced':
+        if (shares !== null) {
+          shares.replaced(home);
+          return;
+        }
         this.#exports = message.exports;
         exports.taken(home, message.exports);
+        return;
+      case 'exportsChanged':
+        shares?.exportsInForce(home, message.number);
+        return;
+      case 'directoryRemoved':
+        shares?.directoryRemoved(home, message.id, message.result);
         return;
       case 'exportsRefused':
         exports.refused(home, message.exports, message.message);
         return;
       case 'absentExports': {
-        this.#absentExports = message.exports;
-        const text = message.exports.map(({ reason }) => reason).join('; ');
+        this.#absentExports = message.exports
+          .filter(({ cause }) => cause !== 'DirectoryNotMadeYet')
+          .map(({ path, reason }) => ({ path, reason }));
+        shares?.absent(home, message.exports);
+        const text = sentenceOf(this.#absentExports);
         this.#note({ absentExports: text === '' ? null : this.#noteOf(text) });
         return;
       }
@@ -179,11 +200,12 @@ export class DiskSetPort {
   #opened({ port, phases, volumes }: OpenedMessage): void {
     const { home } = this;
     const epoch = this.#epoch;
-    const { exports, transitions, feed } = this.#parts;
+    const { exports, shares, transitions, feed } = this.#parts;
     this.#port = port;
     this.#openFailure = null;
     this.#forgetVolumes();
     exports.taken(home, this.#exports);
+    shares?.served(home);
     transitions.opened(home, phases);
     feed({ kind: 'diskSetOpened', home, epoch });
     this.#note({ written: { epoch, volumes }, openFailure: null });
@@ -243,4 +265,10 @@ export class DiskSetPort {
   #note(notes: LeaseNotes): void {
     this.#parts.witness.annotate(this.home, notes);
   }
+}
+
+function sentenceOf(absent: readonly AbsentExport[]): string {
+  const named = absent.slice(0, ABSENT_NOTED_MAX).map(({ reason }) => reason);
+  const more = absent.length - named.length;
+  return [...named, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
 }

@@ -98,7 +98,7 @@ export class LiveExports {
   }
 }
 
-function specsOf(exports: Config['diskSets'][string]['exports']): ExportSpec[] {
+function specsOf(exports: Config['diskSets'][string]['exports'] = []): ExportSpec[] {
   return exports.map(({ directory, ...rest }) => (directory === undefined ? rest : { ...rest, directory }));
 }
 

@@ -46,6 +46,18 @@ it('fills in what an administrator would leave out', () => {
   expect(parse({ witness: kubernetes }).witness).toEqual(kubernetes);
 });
 
+it('takes exports or the FilerShares of a pair, and not both', () => {
+  const without = (name: string) => ({ volumes: diskSet(name).volumes });
+  const diskSets = { 'filer-a': without('filer-a'), 'filer-b': without('filer-b') };
+  const shares = { pair: 'nas', serviceNames: { 'filer-a': 'nas-a' } };
+  expect(parse({ diskSets, shares, witness: kubernetes })).toMatchObject({ shares, diskSets });
+  expect(errorOf({ shares, witness: kubernetes })).toContain(
+    'server.json: diskSets.filer-a.exports must be absent, as there is `shares`',
+  );
+  expect(errorOf({ diskSets })).toContain('server.json: diskSets.filer-a.exports is missing');
+  expect(errorOf({ diskSets, shares })).toContain('shares needs witness.kind "kubernetes"');
+});
+
 it.each([
   [{ server: undefined }, 'server.json: server is missing.'],
   [{ partner: 'filer-a' }, 'server.json: partner is "filer-a", like server: a pair is two servers'],

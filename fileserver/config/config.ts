@@ -49,7 +49,16 @@ const exported = z.strictObject({
 
 const diskSet = z.strictObject({
   volumes: z.array(volume).min(1),
-  exports: z.array(exported),
+  /** Absent with `shares`. */
+  exports: z.array(exported).optional(),
+});
+
+/** Exports are those of FilerShares, which both servers watch. Namespace and API are those of witness.kind kubernetes. */
+const shares = z.strictObject({
+  /** Name of the FilerPair. */
+  pair: z.string().min(1),
+  /** Names of the Services by which clients find the servers, by server: for the statuses of the shares. */
+  serviceNames: z.record(serverName, z.string().min(1)).default({}),
 });
 
 const witness = z.discriminatedUnion('kind', [
@@ -143,6 +152,7 @@ const schema = z
     policy: policy.prefault({}),
     witness,
     diskSets: z.record(serverName, diskSet),
+    shares: shares.optional(),
     threads: threads.prefault({}),
     /**
      * A volume whose disk has not answered a call for so long is given up: its disk set is fenced with fault
@@ -201,6 +211,8 @@ function contradictions(config: z.infer<typeof schema>): Contradiction[] {
     if (name === server || name === partner) continue;
     found.push([['diskSets', name], `is the disk set of neither ${server} nor ${partner}`]);
   }
+  if (config.shares !== undefined && config.witness.kind !== 'kubernetes')
+    found.push([['shares'], 'needs witness.kind "kubernetes": FilerShares are in its namespace']);
   for (const name of [server, partner]) found.push(...diskSetContradictions(config, name));
   return found;
 }
@@ -217,9 +229,16 @@ function diskSetContradictions(config: z.infer<typeof schema>, name: string): Co
   const volumes = set.volumes.map((one) => one.name);
   const duplicate = volumes.find((one, index) => volumes.indexOf(one) !== index);
   if (duplicate !== undefined) found.push([['diskSets', name, 'volumes'], `names "${duplicate}" twice`]);
+  if (config.shares !== undefined) {
+    if (set.exports === undefined) return found;
+    const message = 'must be absent, as there is `shares`: exports are those of FilerShares then';
+    return [...found, [['diskSets', name, 'exports'], message]];
+  }
+  if (set.exports === undefined)
+    return [...found, [['diskSets', name, 'exports'], 'is missing, and there is no `shares` either']];
   for (const [index, one] of set.exports.entries()) {
     const at = ['diskSets', name, 'exports', index] as const;
-    for (const [field, message] of exportContradictions(one, name, set))
+    for (const [field, message] of exportContradictions(one, name, set.exports, volumes))
       found.push([[...at, field], message]);
   }
   return found;
@@ -229,15 +248,15 @@ function diskSetContradictions(config: z.infer<typeof schema>, name: string): Co
 function exportContradictions(
   one: z.infer<typeof exported>,
   home: string,
-  set: z.infer<typeof diskSet>,
+  all: readonly z.infer<typeof exported>[],
+  volumes: readonly string[],
 ): [field: string, message: string][] {
   const found: [string, string][] = [];
-  const volumes = set.volumes.map(({ name }) => name);
   if (!volumes.includes(one.volume)) {
     const known = volumes.map((name) => `"${name}"`).join(', ');
     found.push(['volume', `is "${one.volume}", but ${home} has only ${known}`]);
   }
-  if (set.exports.find(({ path }) => path === one.path) !== one) {
+  if (all.find(({ path }) => path === one.path) !== one) {
     found.push(['path', `is "${one.path}", like another export's`]);
   }
   try {

@@ -8,12 +8,14 @@ import { enableCompileCache } from 'node:module';
 import { MessageChannel } from 'node:worker_threads';
 import type { Failpoints } from '../system/failpoints.ts';
 import type { ThreadKind, ThreadSetup } from '../threads/data-threads.ts';
-import type { FromDataThread, OpenMessage } from '../threads/messages.ts';
+import type { FromDataThread, OpenMessage, ToDataThread } from '../threads/messages.ts';
 import type { Channel } from '../threads/thread-messages.ts';
 
 export interface OpenInProcess {
   readonly message: OpenMessage;
   readonly testing: Failpoints;
+  /** Once it is open. */
+  readonly next?: ToDataThread;
 }
 
 enableCompileCache();
@@ -35,7 +37,7 @@ function startHere(kind: ThreadKind, setup: ThreadSetup): Channel {
   return port2;
 }
 
-process.on('message', ({ message, testing }: OpenInProcess) => {
+process.on('message', ({ message, testing, next }: OpenInProcess) => {
   switchOn(testing);
   const leases = allocateLeaseTable();
   new LeaseTable(leases).set(message.diskSet, bootMs() + 3_600_000);
@@ -44,8 +46,10 @@ process.on('message', ({ message, testing }: OpenInProcess) => {
   const metrics = new SharedArrayBuffer(metricsSize(threads));
   const options = { leases, threads, board, metrics };
   const post = (told: FromDataThread): void => void process.send!(told);
-  void startIoPool().then(() =>
-    new DataPath({ options, openFilesMax: 4096, start: startHere, post }).handle(message),
-  );
+  void startIoPool().then(async () => {
+    const path = new DataPath({ options, openFilesMax: 4096, start: startHere, post });
+    await path.handle(message);
+    if (next !== undefined) await path.handle(next);
+  });
 });
 process.on('disconnect', () => process.exit(0));

@@ -66,6 +66,8 @@ export class TestDataThread {
   readonly figures: DataFigures;
   readonly #worker: Worker;
   #listeners: ((message: FromDataThread) => void)[];
+  /** Told of every message. */
+  onMessage: (message: FromDataThread) => void;
 
   constructor(
     on: Failpoints = {},
@@ -75,6 +77,7 @@ export class TestDataThread {
     this.leases = new LeaseTable(allocateLeaseTable());
     this.messages = [];
     this.#listeners = [];
+    this.onMessage = () => {};
     this.board = new ThreadBoard(ThreadBoard.allocate(threadCount(threads)));
     const metrics = new SharedArrayBuffer(metricsSize(threads));
     this.figures = new DataFigures(metrics, threads);
@@ -91,6 +94,7 @@ export class TestDataThread {
     );
     this.#worker.on('message', (message: FromDataThread) => {
       this.messages.push(message);
+      this.onMessage(message);
       for (const listener of [...this.#listeners]) listener(message);
     });
     this.#worker.on('error', (error) => {

@@ -50,3 +50,18 @@ export class ClientNetworks {
     }
   }
 }
+
+/** Lists that are kept: most exports of a server are for the same clients. */
+const KEPT_MAX = 1000;
+const kept = new Map<string, ClientNetworks>();
+
+/** The same as the constructor, but equal lists share one. */
+export function clientNetworksOf(entries: readonly string[]): ClientNetworks {
+  const key = entries.join(' ');
+  const known = kept.get(key);
+  if (known !== undefined) return known;
+  const made = new ClientNetworks(entries);
+  if (kept.size === KEPT_MAX) kept.clear();
+  kept.set(key, made);
+  return made;
+}

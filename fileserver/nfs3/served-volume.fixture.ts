@@ -71,7 +71,7 @@ export class ServedVolume {
     this.#killed = false;
     this.onStep = () => {};
     const { exports } = openMessage(volume.spec.path);
-    this.diskSet = new DiskSet([volume], exports, { filesMax: 1000, descriptorsMax: 1000 });
+    this.diskSet = new DiskSet([volume], exports ?? [], { filesMax: 1000, descriptorsMax: 1000 });
     this.cache = new DuplicateRequestCache();
     this.context = new NfsContext(this.diskSet, {
       logOf: () => this.queue,

@@ -17,4 +17,21 @@ export interface ExportSpec {
   readonly squash: 'None' | 'Root' | 'All';
   readonly anonymousUid: number;
   readonly anonymousGid: number;
+  /** The server makes the directory if it is not there; absent: it does not. */
+  readonly create?: NewDirectory | undefined;
+}
+
+/** What a directory that the server makes gets. Directories above it get 0755 and belong to the server. */
+export interface NewDirectory {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Some exports of a disk set become others; the rest stays. */
+export interface ExportChanges {
+  /** New ones, and those that replace the export of their path. */
+  readonly set: readonly ExportSpec[];
+  /** Paths that are exported no longer. */
+  readonly removed: readonly string[];
 }

@@ -14,7 +14,7 @@ import { Connection, type ConnectionMemory } from '../rpc/connection.ts';
 import type { Services } from '../rpc/dispatcher.ts';
 import { RpcRegistry } from '../rpc/rpc-program.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
-import type { ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
 import type { ExportRoot } from '../storage/files/export-root.ts';
@@ -70,7 +70,7 @@ export class ConnectionService {
   readonly #mounts: MountReplica;
   readonly #order: ConnectionOrder;
   /** Numbers of exports, as in handles: for the figures of each. */
-  readonly #exportNumbers: number[];
+  readonly #exportNumbers: Set<number>;
   #volumes: Volume[];
   #diskSet: DiskSet | null;
   #services: Services | null;
@@ -87,7 +87,7 @@ export class ConnectionService {
     this.#forwarders = new Map();
     this.#mounts = new MountReplica(message.mounts, (change) => this.#tell({ kind: 'mountChange', change }));
     this.#order = new ConnectionOrder(message.order);
-    this.#exportNumbers = message.exports.map(({ path }) => exportIdOf(path));
+    this.#exportNumbers = new Set(message.exports.map(({ path }) => exportIdOf(path)));
     this.#volumes = [];
     this.#diskSet = null;
     this.#services = null;
@@ -274,7 +274,17 @@ export class ConnectionService {
     if (this.#diskSet === null || this.#closed) return;
     this.#diskSet.replaceExports(exports);
     for (const { caller } of this.#connections) caller.forget();
-    this.#exportNumbers.splice(0, this.#exportNumbers.length, ...exports.map(({ path }) => exportIdOf(path)));
+    this.#exportNumbers.clear();
+    for (const { path } of exports) this.#exportNumbers.add(exportIdOf(path));
+  }
+
+  /** The same of some of them. */
+  changeExports(changes: ExportChanges): void {
+    if (this.#diskSet === null || this.#closed) return;
+    this.#diskSet.changeExports(changes);
+    for (const { caller } of this.#connections) caller.forget();
+    for (const path of changes.removed) this.#exportNumbers.delete(exportIdOf(path));
+    for (const { path } of changes.set) this.#exportNumbers.add(exportIdOf(path));
   }
 
   /** With a number it ends with `rooted`. */

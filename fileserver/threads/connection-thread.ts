@@ -132,6 +132,9 @@ function handle(
     case 'exports':
       service.replaceExports(message.exports);
       return;
+    case 'exportChanges':
+      service.changeExports(message.changes);
+      return;
     case 'roots':
       service.learnRoots(message.roots, message.change);
       return;

@@ -1,6 +1,6 @@
 /** The exports of a disk set and where their directories are, as the coordinator knows it from the threads of the volumes. */
 import { ClientNetworks } from '../exports/client-networks.ts';
-import type { ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
 import { type ExportRoot, placeOf } from '../storage/files/export-root.ts';
 import type { AbsentExport } from './messages.ts';
 
@@ -11,64 +11,125 @@ export interface ExportListeners {
 }
 
 export class CoordinatedExports {
-  #exports: readonly ExportSpec[];
-  /** Of all of them; null: not asked for yet. */
+  readonly #byPath: Map<string, ExportSpec>;
+  /** Paths of the exports of a place. */
+  readonly #paths: Map<string, Set<string>>;
+  readonly #roots: Map<string, ExportRoot>;
+  /** How many exports name a client. */
+  readonly #clientCounts: Map<string, number>;
+  /** Of all of them; null: not asked for since they changed. */
   #clients: ClientNetworks | null;
-  readonly #byPlace: Map<string, ExportRoot>;
   /** By path, as told last. */
-  #told: ReadonlyMap<string, string>;
+  readonly #told: Map<string, AbsentExport>;
+  /** Paths of which something has changed since tellAbsent(). */
+  readonly #changed: Set<string>;
   readonly #listeners: ExportListeners;
 
   constructor(exports: readonly ExportSpec[], listeners: ExportListeners) {
-    this.#exports = exports;
+    this.#byPath = new Map();
+    this.#paths = new Map();
+    this.#roots = new Map();
+    this.#clientCounts = new Map();
     this.#clients = null;
-    this.#byPlace = new Map();
     this.#told = new Map();
+    this.#changed = new Set();
     this.#listeners = listeners;
+    this.replace(exports);
   }
 
   replace(exports: readonly ExportSpec[]): void {
-    this.#exports = exports;
-    this.#clients = null;
+    const kept = new Set(exports.map(({ path }) => path));
+    this.change({ set: exports, removed: [...this.#byPath.keys()].filter((path) => !kept.has(path)) });
+  }
+
+  change({ set, removed }: ExportChanges): void {
+    for (const path of removed) this.#remove(path);
+    for (const one of set) {
+      const before = this.#byPath.get(one.path);
+      if (before !== undefined && placeOf(before) === placeOf(one)) this.#countClients(before, -1);
+      else this.#remove(one.path);
+      this.#byPath.set(one.path, one);
+      const paths = this.#paths.get(placeOf(one)) ?? new Set();
+      this.#paths.set(placeOf(one), paths.add(one.path));
+      this.#countClients(one, 1);
+      this.#changed.add(one.path);
+    }
+  }
+
+  #remove(path: string): void {
+    const one = this.#byPath.get(path);
+    if (one === undefined) return;
+    this.#byPath.delete(path);
+    this.#countClients(one, -1);
+    this.#changed.add(path);
+    const place = placeOf(one);
+    const paths = this.#paths.get(place)!;
+    paths.delete(path);
+    if (paths.size > 0) return;
+    this.#paths.delete(place);
+    this.#roots.delete(place);
+  }
+
+  #countClients({ clients }: ExportSpec, change: 1 | -1): void {
+    for (const client of clients) {
+      const count = (this.#clientCounts.get(client) ?? 0) + change;
+      if (count === 0) this.#clientCounts.delete(client);
+      else this.#clientCounts.set(client, count);
+      if (count === 0 || (count === 1 && change === 1)) this.#clients = null;
+    }
   }
 
   found(roots: readonly ExportRoot[]): void {
-    for (const root of roots) this.#byPlace.set(root.place, root);
+    for (const root of roots) {
+      const paths = this.#paths.get(root.place);
+      if (paths === undefined) continue;
+      this.#roots.set(root.place, root);
+      for (const path of paths) this.#changed.add(path);
+    }
   }
 
   /** Is one of them for the client at this address? */
   areFor(host: string): boolean {
-    this.#clients ??= new ClientNetworks(this.#exports.flatMap(({ clients }) => clients));
+    this.#clients ??= new ClientNetworks([...this.#clientCounts.keys()]);
     return this.#clients.includes(host);
   }
 
   /** Of the present exports. */
   get roots(): ExportRoot[] {
-    return this.#exports.flatMap((one) => this.#byPlace.get(placeOf(one)) ?? []);
+    return [...this.#roots.values()];
   }
 
   /** Once when a directory is found missing, and once when it is back. */
   tellAbsent(): void {
-    const absent = new Map<string, string>();
-    for (const one of this.#exports) {
-      const problem = this.#byPlace.get(placeOf(one))?.problem ?? '';
-      if (problem !== '') absent.set(one.path, `export "${one.path}" is not served: ${problem}`);
+    const { log, onAbsent } = this.#listeners;
+    let news = false;
+    for (const path of this.#changed) {
+      const told = this.#told.get(path);
+      const absent = this.#absent(path);
+      if (absent?.reason === told?.reason) continue;
+      news = true;
+      if (absent !== null) {
+        this.#told.set(path, absent);
+        if (absent.cause === 'DirectoryNotMadeYet') continue;
+        log(
+          'warn',
+          `${absent.reason}. Create the directory, or change the export; it is looked for each second.`,
+        );
+        continue;
+      }
+      this.#told.delete(path);
+      if (this.#byPath.has(path) && told?.cause !== 'DirectoryNotMadeYet')
+        log('info', `export "${path}" is served again: its directory is there.`);
     }
-    const told = this.#told;
-    const listeners = this.#listeners;
-    this.#told = absent;
-    const fresh = [...absent].filter(([path, reason]) => told.get(path) !== reason);
-    const over = [...told.keys()].filter((path) => !absent.has(path));
-    for (const [, reason] of fresh) {
-      listeners.log(
-        'warn',
-        `${reason}. Create the directory, or change the export; it is looked for each second.`,
-      );
-    }
-    const served = over.filter((path) => this.#exports.some((one) => one.path === path));
-    for (const path of served)
-      listeners.log('info', `export "${path}" is served again: its directory is there.`);
-    if (fresh.length + over.length === 0) return;
-    listeners.onAbsent([...absent].map(([path, reason]) => ({ path, reason })));
+    this.#changed.clear();
+    if (news) onAbsent([...this.#told.values()]);
+  }
+
+  #absent(path: string): AbsentExport | null {
+    const one = this.#byPath.get(path);
+    const root = one === undefined ? undefined : this.#roots.get(placeOf(one));
+    if (root === undefined || root.problem === '') return null;
+    const reason = `export "${path}" is not served: ${root.problem}`;
+    return { path, reason, ...(root.cause === undefined ? {} : { cause: root.cause }) };
   }
 }

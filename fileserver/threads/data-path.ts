@@ -105,6 +105,14 @@ export class DataPath {
         if (coordinator !== undefined) await coordinator.replaceExports(message.exports);
         else post({ kind: 'exportsReplaced', diskSet: message.diskSet, exports: message.exports });
         return;
+      case 'exportChanges':
+        if (coordinator !== undefined) await coordinator.changeExports(message);
+        else post({ kind: 'exportsChanged', diskSet: message.diskSet, number: message.number });
+        return;
+      case 'removeDirectory':
+      case 'forgetRemoval':
+        coordinator?.directory(message);
+        return;
     }
   }
 

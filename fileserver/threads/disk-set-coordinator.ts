@@ -2,15 +2,17 @@
 
 import type { DiskSetSide } from '../../pair/types.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
-import { faultOfExports } from '../exports/export-check.ts';
+import { faultOfExport, faultOfExports } from '../exports/export-check.ts';
+import { readExportsCopy } from '../exports/exports-copy.ts';
 import { readMounts } from '../mount/mount-file.ts';
 import { type MountEntry, MountList } from '../mount/mount-list.ts';
 import { PortInUseError } from '../rpc/acceptor.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
-import type { ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
 import { placeOf, volumesOf } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { ExportRoot } from '../storage/files/export-root.ts';
+import { exportIdOf } from '../storage/handles/file-handle.ts';
 import type { OpenFailure } from '../storage/volume/open-failure.ts';
 import { mustBeDifferent, VolumeOpenError } from '../storage/volume/open-failure.ts';
 import { STALL_NOTICE_MS, StallWatch } from '../storage/volume/stall-watch.ts';
@@ -20,7 +22,16 @@ import { ArrivingClients } from './arriving-clients.ts';
 import { CoordinatedExports } from './coordinated-exports.ts';
 import { CoordinatedFreeze } from './coordinated-freeze.ts';
 import type { DataThreads } from './data-threads.ts';
-import type { CloseMode, DisksMessage, FromDataThread, OpenMessage, Phase } from './messages.ts';
+import type {
+  CloseMode,
+  DisksMessage,
+  ExportChangesMessage,
+  ForgetRemovalMessage,
+  FromDataThread,
+  OpenMessage,
+  Phase,
+  RemoveDirectoryMessage,
+} from './messages.ts';
 import { whenMounted } from './mounted-volumes.ts';
 import { ReplyGathering } from './reply-gathering.ts';
 import type {
@@ -75,6 +86,8 @@ export class DiskSetCoordinator {
   readonly #exports: CoordinatedExports;
   /** That have come while it was being opened; null: none have. */
   #keptExports: readonly ExportSpec[] | null;
+  /** Likewise, and later than those. */
+  #keptChanges: ExportChangesMessage[];
   #exportChanges: number;
 
   constructor(
@@ -112,8 +125,9 @@ export class DiskSetCoordinator {
       },
     });
     this.#keptExports = null;
+    this.#keptChanges = [];
     this.#exportChanges = 0;
-    this.#exports = new CoordinatedExports(message.exports, {
+    this.#exports = new CoordinatedExports(message.exports ?? [], {
       log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
       onAbsent: (absent) => post({ kind: 'absentExports', diskSet: message.diskSet, exports: absent }),
     });
@@ -145,11 +159,12 @@ export class DiskSetCoordinator {
     try {
       const phases: Phase[] = [];
       this.#leases.resume(this.#side);
-      const fault = this.#faultOf(this.#message.exports);
+      const fault = this.#faultOf(this.#message.exports ?? []);
       if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
       if (this.#message.volumes.some(({ reattached }) => reattached === true))
         await this.#phase(phases, 'attach', () => this.#attach());
       const attachments = await this.#phase(phases, 'verify', () => this.#verify());
+      if (this.#message.exports === null) await this.#useCopies();
       const port = await this.#phase(phases, 'listen', () =>
         this.#clients.listen(this.#message.host, this.#message.port),
       );
@@ -195,7 +210,8 @@ export class DiskSetCoordinator {
     const { volumes, exports } = this.#message;
     this.#volumeThreads.forEach((thread, index) => {
       const mine = volumesOf(volumes, this.#volumeThreads.length, index);
-      const part = { ...this.#message, volumes: mine, exports: this.#exportsOf(mine, exports) };
+      const theirs = exports === null ? null : this.#exportsOf(mine, exports);
+      const part = { ...this.#message, volumes: mine, exports: theirs };
       this.#threads.toVolumeThread(thread, { kind: 'verify', session: this.session, part });
     });
     const replies = await this.#replies.gather('verified', this.#volumeThreads);
@@ -206,6 +222,20 @@ export class DiskSetCoordinator {
       attachments.map(({ ownership }) => ownership.uuid),
     );
     return attachments;
+  }
+
+  /** What the last owner has exported. */
+  async #useCopies(): Promise<void> {
+    const { volumes, home } = this.#message;
+    const copies = await Promise.all(volumes.map(({ path, name }) => readExportsCopy(path, name)));
+    const exports = withoutConflicts(copies.flatMap((copy) => copy ?? []));
+    volumes.forEach(({ name }, index) => {
+      const found = copies[index] === null ? 'no copy of the exports' : 'the copy of the exports';
+      const message = `the FilerShares of ${home} are not known yet: volume ${name} is served with ${found} that is on it`;
+      this.#post({ kind: 'log', diskSet: this.#side, level: 'warn', message });
+    });
+    await this.#give({ exports });
+    this.#message = { ...this.#message, exports };
   }
 
   async #replay(attachments: readonly VolumeAttachment[]): Promise<void> {
@@ -229,7 +259,7 @@ export class DiskSetCoordinator {
       kind: 'attach',
       diskSet,
       volumes: attached,
-      exports,
+      exports: exports ?? [],
       roots: this.#exports.roots,
       mounts: this.#mounts.all,
       order: this.#order,
@@ -268,6 +298,11 @@ export class DiskSetCoordinator {
           this.#post({ kind: 'fault', diskSet: this.#side, volume, reason, message: text });
         }
         return;
+      case 'directoryRemoved': {
+        const { id, result } = message;
+        this.#post({ kind: 'directoryRemoved', diskSet: this.#side, id, result });
+        return;
+      }
       case 'leaseExpired':
         this.#halt();
         this.#tellHalted();
@@ -349,23 +384,56 @@ export class DiskSetCoordinator {
   async replaceExports(exports: readonly ExportSpec[]): Promise<void> {
     if (this.#state === 'opening' && this.#closing === null) {
       this.#keptExports = exports;
+      this.#keptChanges = [];
       return;
     }
     await this.#apply(exports);
   }
 
+  /** Ends with `exportsChanged`. */
+  async changeExports(message: ExportChangesMessage): Promise<void> {
+    if (this.#state === 'opening' && this.#closing === null) {
+      this.#keptChanges.push(message);
+      return;
+    }
+    const { changes, diskSet, number } = message;
+    const served = this.#closing === null && !this.isClosed;
+    const names = this.#message.volumes.map(({ name }) => name);
+    const fault = changes.set.map((one) => faultOfExport(one, names)).find((one) => one !== null);
+    if (fault !== undefined)
+      this.#post({ kind: 'log', diskSet, level: 'error', message: `exports stay as they were: ${fault}` });
+    else if (served) await this.#give({ changes }).catch(() => {});
+    this.#post({ kind: 'exportsChanged', diskSet, number });
+  }
+
+  /** To the thread of its volume, if that is there. */
+  directory(message: RemoveDirectoryMessage | ForgetRemovalMessage): void {
+    if (this.#state !== 'serving') return;
+    const { volumes } = this.#message;
+    const index = volumes.findIndex(({ name }) => name === message.volume);
+    if (index < 0) return;
+    const thread = this.#volumeThreads[placeOf(index, this.#volumeThreads.length)]!;
+    this.#threads.toVolumeThread(thread, { ...message, session: this.session });
+  }
+
   async #applyKeptExports(): Promise<void> {
-    while (this.#keptExports !== null) {
+    for (;;) {
       const exports = this.#keptExports;
       this.#keptExports = null;
-      await this.#apply(exports);
+      const changes = this.#keptChanges.splice(0);
+      if (exports === null && changes.length === 0) return;
+      if (exports !== null) await this.#apply(exports);
+      for (const { changes: one } of changes) await this.#give({ changes: one }).catch(() => {});
+      const last = changes.at(-1);
+      if (last !== undefined)
+        this.#post({ kind: 'exportsChanged', diskSet: this.#side, number: last.number });
     }
   }
 
   async #apply(exports: readonly ExportSpec[]): Promise<void> {
     const served = this.#closing === null && !this.isClosed;
     // Where it is closed meanwhile no client is served on other terms either.
-    if (served && this.#faultOf(exports) === null) await this.#give(exports).catch(() => {});
+    if (served && this.#faultOf(exports) === null) await this.#give({ exports }).catch(() => {});
     this.#answerExports(exports);
   }
 
@@ -376,30 +444,48 @@ export class DiskSetCoordinator {
     else this.#post({ kind: 'exportsRefused', diskSet, exports, message: fault });
   }
 
-  async #give(exports: readonly ExportSpec[]): Promise<void> {
+  async #give(
+    given: { readonly exports: readonly ExportSpec[] } | { readonly changes: ExportChanges },
+  ): Promise<void> {
     this.#exportChanges += 1;
     const change = this.#exportChanges;
-    this.#exports.replace(exports);
-    this.#toConnectionThreads({ kind: 'exports', exports });
+    if ('exports' in given) {
+      this.#exports.replace(given.exports);
+      this.#toConnectionThreads({ kind: 'exports', exports: given.exports });
+    } else {
+      this.#exports.change(given.changes);
+      this.#toConnectionThreads({ kind: 'exportChanges', changes: given.changes });
+    }
     const exported = this.#replies.gather('exported', this.#volumeThreads, change);
     const { volumes } = this.#message;
+    const { session } = this;
     this.#volumeThreads.forEach((thread, index) => {
       const mine = volumesOf(volumes, this.#volumeThreads.length, index);
-      const theirs = this.#exportsOf(mine, exports);
-      const message = { kind: 'exports', session: this.session, change, exports: theirs } as const;
+      const message: ToVolumeThread =
+        'exports' in given
+          ? { kind: 'exports', session, change, exports: this.#exportsOf(mine, given.exports) }
+          : { kind: 'exportChanges', session, change, changes: this.#changesOf(mine, given.changes) };
       this.#threads.toVolumeThread(thread, message);
     });
-    for (const reply of await exported) if (reply.kind === 'exported') this.#exports.found(reply.roots);
+    const roots = (await exported).flatMap((reply) => (reply.kind === 'exported' ? reply.roots : []));
+    this.#exports.found(roots);
     const rooted = this.#replies.gather('rooted', this.#connectionThreads, change);
-    this.#toConnectionThreads({ kind: 'roots', change, roots: this.#exports.roots });
+    this.#toConnectionThreads({ kind: 'roots', change, roots });
     await rooted;
     if (this.#state !== 'opening') this.#exports.tellAbsent();
   }
 
   #rootsFound(roots: readonly ExportRoot[]): void {
     this.#exports.found(roots);
-    this.#toConnectionThreads({ kind: 'roots', change: null, roots: this.#exports.roots });
+    this.#toConnectionThreads({ kind: 'roots', change: null, roots });
     if (this.#state === 'serving') this.#exports.tellAbsent();
+  }
+
+  /** An export that moves to the volume of another thread is gone from this one. */
+  #changesOf(volumes: readonly VolumeSpec[], { set, removed }: ExportChanges): ExportChanges {
+    const mine = this.#exportsOf(volumes, set);
+    const others = set.filter((one) => !mine.includes(one)).map(({ path }) => path);
+    return { set: mine, removed: [...removed, ...others] };
   }
 
   #exportsOf(volumes: readonly VolumeSpec[], exports: readonly ExportSpec[]): ExportSpec[] {
@@ -478,6 +564,9 @@ export class DiskSetCoordinator {
     const keptExports = this.#keptExports;
     this.#keptExports = null;
     if (keptExports !== null) this.#answerExports(keptExports);
+    const lastChange = this.#keptChanges.splice(0).at(-1);
+    if (lastChange !== undefined)
+      this.#post({ kind: 'exportsChanged', diskSet: this.#side, number: lastChange.number });
     return this.#closing;
   }
 
@@ -495,6 +584,13 @@ export class DiskSetCoordinator {
   #everyThread(): number[] {
     return [...this.#volumeThreads, ...this.#connectionThreads];
   }
+}
+
+/** Copies of two volumes can be of different moments: of two exports that exclude each other the first one counts. */
+function withoutConflicts(exports: readonly ExportSpec[]): ExportSpec[] {
+  const byId = new Map<number, ExportSpec>();
+  for (const one of exports) if (!byId.has(exportIdOf(one.path))) byId.set(exportIdOf(one.path), one);
+  return [...byId.values()];
 }
 
 function elapsed(ms: number): Promise<void> {

@@ -5,11 +5,13 @@
 
 import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { DiskSetSide } from '../../pair/types.ts';
-import type { ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
 import type { ThreadCounts } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
+import type { RemovalResult } from '../storage/directories/directory-remover.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
+import type { RootProblem } from '../storage/files/export-root.ts';
 import type { OpenFailure } from '../storage/volume/open-failure.ts';
 
 //   agent                         data thread
@@ -19,6 +21,10 @@ import type { OpenFailure } from '../storage/volume/open-failure.ts';
 //     | exports               -->   |
 //     |   <-- exportsReplaced       |  or exportsRefused: the old ones go on
 //     |   <-- absentExports         |  at any time while open
+//     | exportChanges         -->   |
+//     |   <-- exportsChanged        |
+//     | removeDirectory       -->   |
+//     |   <-- directoryRemoved      |  later, if it is open for so long; then forgetRemoval
 //     | hold                  -->   |  nothing changes any more, everything is on the disk
 //     |   <-- held                  |
 //     | resume                -->   |
@@ -39,7 +45,10 @@ export interface OpenMessage {
   readonly incarnation: string;
   readonly epoch: number;
   readonly volumes: readonly VolumeSpec[];
-  readonly exports: readonly ExportSpec[];
+  /** null: those of the copies on the volumes, until there are others (exports/exports-copy.ts). */
+  readonly exports: readonly ExportSpec[] | null;
+  /** Copies of the exports are kept on the volumes. */
+  readonly copiesExports?: boolean;
   /** What the Lease knows of the volumes; absent: nothing. */
   readonly written?: WrittenVolumes;
   /** A volume whose disk has not answered for so long is reported (`stalled`). ms; absent or 0: never. */
@@ -70,6 +79,33 @@ export interface ExportsMessage {
   readonly kind: 'exports';
   readonly diskSet: DiskSetSide;
   readonly exports: readonly ExportSpec[];
+}
+
+/** Some of the exports are others: nothing is sent of the rest. */
+export interface ExportChangesMessage {
+  readonly kind: 'exportChanges';
+  readonly diskSet: DiskSetSide;
+  /** Grows; the answer carries it. */
+  readonly number: number;
+  readonly changes: ExportChanges;
+}
+
+/** A directory of a volume is to be removed, with everything in it. The answer may take long, and is lost with a takeover. */
+export interface RemoveDirectoryMessage {
+  readonly kind: 'removeDirectory';
+  readonly diskSet: DiskSetSide;
+  /** The sender chooses it, for good: under one ID nothing is removed twice. */
+  readonly id: string;
+  readonly volume: string;
+  readonly directory: string;
+}
+
+/** Nobody asks for the ID again. */
+export interface ForgetRemovalMessage {
+  readonly kind: 'forgetRemoval';
+  readonly diskSet: DiskSetSide;
+  readonly id: string;
+  readonly volume: string;
 }
 
 /**
@@ -117,6 +153,9 @@ export type ToDataThread =
   | OpenMessage
   | CloseMessage
   | ExportsMessage
+  | ExportChangesMessage
+  | RemoveDirectoryMessage
+  | ForgetRemovalMessage
   | DisksMessage
   | FreezeMessage
   | ThawMessage;
@@ -223,8 +262,23 @@ export interface ExportsRefusedMessage {
   readonly message: string;
 }
 
+/** The answer to `exportChanges`: this one and all before it are in force. */
+export interface ExportsChangedMessage {
+  readonly kind: 'exportsChanged';
+  readonly diskSet: DiskSetSide;
+  readonly number: number;
+}
+
+export interface DirectoryRemovedMessage {
+  readonly kind: 'directoryRemoved';
+  readonly diskSet: DiskSetSide;
+  readonly id: string;
+  readonly result: RemovalResult;
+}
+
 export interface AbsentExport {
   readonly path: string;
+  readonly cause?: RootProblem | undefined;
   /** Why it is not served, as a sentence. */
   readonly reason: string;
 }
@@ -271,6 +325,8 @@ export type FromDataThread =
   | VolumeWaitsMessage
   | VolumeErrorsMessage
   | ExportsRefusedMessage
+  | ExportsChangedMessage
+  | DirectoryRemovedMessage
   | AbsentExportsMessage
   | FaultMessage
   | HaltedMessage

@@ -8,7 +8,8 @@ import type { DiskSetSide } from '../../pair/types.ts';
 import type { Admission } from '../connection-limits/connections-by-address.ts';
 import type { MountChange, MountEntry } from '../mount/mount-list.ts';
 import type { ForwardingConnection } from '../rpc/forwarding-connection.ts';
-import type { ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
+import type { RemovalResult } from '../storage/directories/directory-remover.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
 import type { ExportRoot } from '../storage/files/export-root.ts';
@@ -63,6 +64,15 @@ export type ToVolumeThread = OfSession &
     | { readonly kind: 'halt' }
     /** From now on these count: `exported`. */
     | { readonly kind: 'exports'; readonly change: number; readonly exports: readonly ExportSpec[] }
+    /** The same of some of them. */
+    | { readonly kind: 'exportChanges'; readonly change: number; readonly changes: ExportChanges }
+    | {
+        readonly kind: 'removeDirectory';
+        readonly id: string;
+        readonly volume: string;
+        readonly directory: string;
+      }
+    | { readonly kind: 'forgetRemoval'; readonly id: string; readonly volume: string }
   );
 
 /** A volume as connection threads know it: which of the volume threads makes its changes. */
@@ -94,6 +104,7 @@ export type ToConnectionThread = OfSession &
       }
     | { readonly kind: 'mounts'; readonly mounts: readonly MountEntry[] }
     | { readonly kind: 'exports'; readonly exports: readonly ExportSpec[] }
+    | { readonly kind: 'exportChanges'; readonly changes: ExportChanges }
     /** Where exported directories are. With a number: the end of that change of exports, `rooted`. */
     | { readonly kind: 'roots'; readonly change: number | null; readonly roots: readonly ExportRoot[] }
     /** Takes no more calls, answers those that it has, says `drained`. */
@@ -121,6 +132,7 @@ export type FromDataThreads = OfSession &
     | { readonly kind: 'exported'; readonly change: number; readonly roots: readonly ExportRoot[] }
     /** So has a connection thread. */
     | { readonly kind: 'rooted'; readonly change: number }
+    | { readonly kind: 'directoryRemoved'; readonly id: string; readonly result: RemovalResult }
     /** Exported directories of this thread's volumes have gone, come back, or are others. */
     | { readonly kind: 'roots'; readonly roots: readonly ExportRoot[] }
     | { readonly kind: 'flushed' }

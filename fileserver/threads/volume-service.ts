@@ -11,7 +11,7 @@ import { nfs3Program } from '../nfs3/program.ts';
 import { RpcRegistry } from '../rpc/rpc-program.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
 import { VolumeGate } from '../serving-lease/volume-gate.ts';
-import type { ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
 import type { OperationLog } from '../storage/duplicate-requests/operation-log.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
@@ -26,6 +26,7 @@ import { inBackground, repeat } from '../system/turns.ts';
 import { RefusedError } from '../system/write-gate.ts';
 import { describeBug } from './bug-reports.ts';
 import { CallExecutor } from './call-executor.ts';
+import { ExportUpkeep } from './export-upkeep.ts';
 import type { CloseMode, OpenMessage } from './messages.ts';
 import { discardReadings, type Readings } from './prepared-volumes.ts';
 import type { CallsMessage, Channel, FromDataThreads, WithoutSession } from './thread-messages.ts';
@@ -74,6 +75,8 @@ export class VolumeService {
   #owners: OwnerWatch | null;
   /** null: it has not changed, or another thread keeps it. */
   #mounts: MountFile | null;
+  /** null: not before verify(). */
+  #exports: ExportUpkeep | null;
   /** What has come while nothing may change and is executed afterwards, in order; null: everything may. */
   #kept: (() => void)[] | null;
   /** close() was called: nothing more is begun. */
@@ -99,6 +102,7 @@ export class VolumeService {
     this.#timers = [];
     this.#owners = null;
     this.#mounts = null;
+    this.#exports = null;
     this.#kept = null;
     this.#stopping = false;
     this.#writing = Promise.resolve();
@@ -142,6 +146,7 @@ export class VolumeService {
       this.#mustHoldLease();
       this.#executor = this.#makeExecutor(this.#diskSet!, order);
       this.#state = 'serving';
+      this.#exports?.resume();
       this.#startTimers();
       this.#tell({ kind: 'serving' });
     });
@@ -166,7 +171,7 @@ export class VolumeService {
     const services = {
       registry: new RpcRegistry([nfs3Program(this.#contextOf(diskSet))]),
       forwarding: null,
-      exportNumbers: [],
+      exportNumbers: new Set<number>(),
       groups: this.#setup.groups,
       onBug: this.onBug,
     };
@@ -215,7 +220,13 @@ export class VolumeService {
       home,
       this.volumes.map(({ attachment }) => attachment.ownership.uuid),
     );
-    this.#diskSet = new DiskSet(this.volumes, this.#message.exports, this.#setup.limits);
+    this.#diskSet = new DiskSet(this.volumes, this.#message.exports ?? [], this.#setup.limits);
+    this.#exports = new ExportUpkeep(this.#diskSet, this.#gate, {
+      copies: this.#message.copiesExports === true,
+      mayWrite: () => this.#mayWrite(),
+      removed: (id, result) => this.#tell({ kind: 'directoryRemoved', id, result }),
+    });
+    if (this.#message.exports !== null) this.#exports.replaced(this.#message.exports);
     for (const volume of this.volumes) logNotices(volume, this.#logLine);
   }
 
@@ -272,21 +283,29 @@ export class VolumeService {
 
   #tick(): void {
     this.#diskSet?.table.tick();
-    if (this.#diskSet?.lookForRoots() === true) this.#tell({ kind: 'roots', roots: this.#diskSet.roots });
+    const roots = this.#diskSet?.lookForRoots() ?? [];
+    if (roots.length > 0) this.#tell({ kind: 'roots', roots });
     for (const { errors, spec } of this.volumes) {
       const told = errors.take();
       if (told.length > 0) this.#tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
     }
     for (const { requests } of this.#logs.values()) requests.evict();
-    const mayWrite = this.#state === 'serving' && this.#kept === null && this.#mayServe();
+    const mayWrite = this.#mayWrite();
     for (const { reserve } of this.volumes) if (mayWrite) reserve.restore(this.#gate);
     if (mayWrite) inBackground(this.#mounts?.write());
+    if (mayWrite) inBackground(this.#exports?.write());
+    if (mayWrite) inBackground(this.#makeMissing());
     if (mayWrite) this.#context?.flusher.tick();
     for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
       const count = journal.flushCount + flushTimes.count;
       const ms = journal.flushMs + flushTimes.ms;
       this.#setup.meter(index).journal(journal.usedSize, count, ms, journal.compactionCount);
     }
+  }
+
+  /** On the server's own account. */
+  #mayWrite(): boolean {
+    return this.#state === 'serving' && this.#kept === null && this.#mayServe();
   }
 
   /** The volume says so itself, once. Nothing of the disk set is answered any more, by any thread. */
@@ -323,9 +342,42 @@ export class VolumeService {
   replaceExports(change: number, exports: readonly ExportSpec[]): void {
     if (this.#diskSet !== null && !this.isClosed) {
       this.#diskSet.replaceExports(exports);
+      this.#exports?.replaced(exports);
       this.#executor?.forgetCallers();
     }
-    this.#tell({ kind: 'exported', change, roots: this.#diskSet?.roots ?? [] });
+    inBackground(this.#tellExported(change, exports));
+  }
+
+  /** The same of some of them. */
+  changeExports(change: number, changes: ExportChanges): void {
+    if (this.#diskSet !== null && !this.isClosed) {
+      this.#diskSet.changeExports(changes);
+      this.#exports?.changed(changes);
+      this.#executor?.forgetCallers();
+    }
+    inBackground(this.#tellExported(change, changes.set));
+  }
+
+  /** Once directories that are to be made are there. */
+  async #tellExported(change: number, exports: readonly ExportSpec[]): Promise<void> {
+    await this.#exports?.make(exports);
+    this.#tell({ kind: 'exported', change, roots: this.#diskSet?.rootsOf(exports) ?? [] });
+  }
+
+  /** Of exports that had to wait for the disk set to be served, or could not be made the last time. */
+  async #makeMissing(): Promise<void> {
+    const roots = (await this.#exports?.makeMissing()) ?? [];
+    if (roots.length > 0) this.#tell({ kind: 'roots', roots });
+  }
+
+  /** Ends with `directoryRemoved`, if the disk set is served for so long. */
+  removeDirectory(id: string, volume: string, directory: string): void {
+    if (this.#mayWrite()) this.#exports?.remove(id, volume, directory);
+    else this.#kept?.push(() => this.removeDirectory(id, volume, directory));
+  }
+
+  forgetRemoval(id: string, volume: string): void {
+    this.#exports?.forgetRemoval(id, volume);
   }
 
   /** Most of what was written unstable, while clients are still served: what is left for the gap is little. */
@@ -368,6 +420,7 @@ export class VolumeService {
     await this.#writing;
     await Promise.allSettled(this.volumes.map(({ recorded }) => recorded));
     await this.#mounts?.whenWritten();
+    await this.#exports?.stop();
     if (this.isClosed) return;
     this.#state = 'closed';
     this.#gate.close();
@@ -390,7 +443,13 @@ export class VolumeService {
   async #settle(wanted: () => boolean): Promise<boolean> {
     const flusher = this.#context?.flusher;
     if (flusher === undefined) return false;
-    const writers = { volumes: this.volumes, logs: this.#logs, flusher, mounts: () => this.#mounts };
+    const writers = {
+      volumes: this.volumes,
+      logs: this.#logs,
+      flusher,
+      mounts: () => this.#mounts,
+      exports: this.#exports,
+    };
     return settle(writers, () => wanted() && !this.isClosed && this.#mayServe());
   }
 

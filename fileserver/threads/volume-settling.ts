@@ -1,8 +1,9 @@
-/** Brings everything that volumes have begun to the disk: operations, unstable data, journals, the list of mounts. */
+/** Brings everything that volumes have begun to the disk: operations, unstable data, journals, the list of mounts, copies of exports. */
 import type { MountFile } from '../mount/mount-file.ts';
 import type { OperationLog } from '../storage/duplicate-requests/operation-log.ts';
 import type { DataFlusher } from '../storage/flush/data-flusher.ts';
 import type { Volume } from '../storage/volume/volume.ts';
+import type { ExportUpkeep } from './export-upkeep.ts';
 
 /** What writes to volumes. */
 export interface Writers {
@@ -11,6 +12,8 @@ export interface Writers {
   readonly flusher: DataFlusher;
   /** null: it has not changed, or another thread keeps it. */
   readonly mounts: () => MountFile | null;
+  /** null: there are no copies of exports. */
+  readonly exports: ExportUpkeep | null;
 }
 
 /**
@@ -20,7 +23,7 @@ export interface Writers {
  * not ours to do any more, or is no longer wanted (`goesOn`).
  */
 export async function settle(writers: Writers, goesOn: () => boolean): Promise<boolean> {
-  const { volumes, logs, flusher, mounts } = writers;
+  const { volumes, logs, flusher, mounts, exports } = writers;
   for (;;) {
     for (const log of logs.values()) await new Promise<void>((resolve) => log.whenIdle(resolve));
     if (!goesOn()) return false;
@@ -28,14 +31,15 @@ export async function settle(writers: Writers, goesOn: () => boolean): Promise<b
     await Promise.all(volumes.map(flushJournal));
     await Promise.all(volumes.map(({ flushTimes }) => flushTimes.whenEnded()));
     await mounts()?.write();
+    await exports?.write();
     if (!goesOn() || volumes.some(({ failed }) => failed)) return false;
     if (isSettled(writers)) return true;
   }
 }
 
-function isSettled({ volumes, logs, flusher, mounts }: Writers): boolean {
+function isSettled({ volumes, logs, flusher, mounts, exports }: Writers): boolean {
   const busy = volumes.some(({ flushTimes }) => flushTimes.underWay > 0);
-  if (mounts()?.isSettled === false) return false;
+  if (mounts()?.isSettled === false || exports?.isSettled === false) return false;
   return !busy && !flusher.hasUnstable && [...logs.values()].every(({ isAtRest }) => isAtRest);
 }
 

@@ -66,7 +66,8 @@ export function runVolumeThread(coordinator: Channel, setup: ThreadSetup): void 
     const service = services.get(session);
     if (service === undefined) {
       if (message.kind === 'close') post({ kind: 'closed', session });
-      if (message.kind === 'exports') post({ kind: 'exported', session, change: message.change, roots: [] });
+      if (message.kind === 'exports' || message.kind === 'exportChanges')
+        post({ kind: 'exported', session, change: message.change, roots: [] });
       return;
     }
     handle(service, message, () => services.delete(session));
@@ -99,6 +100,15 @@ function handle(
       return;
     case 'exports':
       service.replaceExports(message.change, message.exports);
+      return;
+    case 'exportChanges':
+      service.changeExports(message.change, message.changes);
+      return;
+    case 'removeDirectory':
+      service.removeDirectory(message.id, message.volume, message.directory);
+      return;
+    case 'forgetRemoval':
+      service.forgetRemoval(message.id, message.volume);
       return;
     case 'halt':
       service.halt();

@@ -16,6 +16,12 @@ const lease = (annotations: Record<string, string>): Lease => ({
 const freezeOf = (value: unknown) =>
   recordOf(lease({ [leaseAnnotations.standstill]: JSON.stringify(value) })).freeze;
 
+test('that the home server is drained, and why; without a reason too', () => {
+  expect(recordOf(lease({ [leaseAnnotations.drain]: 'new kernel' })).drain).toBe('new kernel');
+  expect(recordOf(lease({ [leaseAnnotations.drain]: '' })).drain).toBe('');
+  expect(recordOf(lease({}))).not.toHaveProperty('drain');
+});
+
 test('a freeze: who asked, at which epoch, for how long', () => {
   expect(freezeOf({ id: 'one@1', epoch: 3, msMax: 10_000 })).toEqual({
     id: 'one@1',

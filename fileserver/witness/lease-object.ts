@@ -52,11 +52,14 @@ export function recordOf(lease: Lease): LeaseRecord {
     deathProof: deathProofOf(annotations[leaseAnnotations.deathProof]),
     request: requestOf(annotations),
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
+    ...drainOf(annotations[leaseAnnotations.drain]),
     ...disksOf(annotations[leaseAnnotations.disks]),
     ...freezeOf(annotations[leaseAnnotations.standstill]),
     ...writtenOf(annotations[leaseAnnotations.written], epoch),
   };
 }
+
+const drainOf = (drain: string | undefined): { drain?: string } => (drain === undefined ? {} : { drain });
 
 /** It becomes a part of a path. */
 const disksOf = (text: string | undefined): { disks?: string } =>

@@ -30,13 +30,13 @@ const service: Action = {
   resource: 'services',
   expect: 'absent',
   why: 'it is missing',
-  object: { metadata: { name: 'filer-a', namespace: 'n', labels: { 'filerpair.dev/pair': 'home' } } },
+  object: { metadata: { name: 'a', namespace: 'n', labels: { 'filerpair.dev/pair': 'home' } } },
 };
 const pod: Action & { kind: 'create' } = {
   kind: 'create',
   resource: 'pods',
   why: 'there is none',
-  object: { metadata: { name: 'home-filer-a-1', namespace: 'n' } },
+  object: { metadata: { name: 'home-a-1', namespace: 'n' } },
 };
 
 test('a Service with a port that somebody has edited gets its ports whole, and is applied again', async () => {
@@ -73,7 +73,7 @@ describe('apply of what was not seen', () => {
   test('takes back what lost its label: the owner reference says whose it is', async () => {
     const ownerReferences = [{ apiVersion: 'v1', kind: 'FilerPair', name: 'home', uid: 'pair-1' }];
     const executor = await start((_, response) =>
-      json(response, 200, { metadata: { name: 'filer-a', ownerReferences } }),
+      json(response, 200, { metadata: { name: 'a', ownerReferences } }),
     );
     const { object } = service;
     const owned = { ...object, metadata: { ...object.metadata, ownerReferences } };
@@ -85,14 +85,12 @@ describe('apply of what was not seen', () => {
     [{}, 'was not made for a FilerPair'],
     [{ 'filerpair.dev/pair': 'other' }, 'belongs to FilerPair other'],
   ])('takes nothing over from others: %j', async (labels, says) => {
-    const executor = await start((_, response) =>
-      json(response, 200, { metadata: { name: 'filer-a', labels } }),
-    );
+    const executor = await start((_, response) => json(response, 200, { metadata: { name: 'a', labels } }));
     const error = await caught(executor.execute(service));
     expect(error).toBeInstanceOf(ExecutionProblem);
     expect((error as ExecutionProblem).problem).toMatchObject({
       reason: 'NameTaken',
-      message: expect.stringContaining(`Service filer-a exists in namespace n and ${says}`),
+      message: expect.stringContaining(`Service a exists in namespace n and ${says}`),
     });
     expect(api.seen).toHaveLength(1);
   });
@@ -115,7 +113,7 @@ describe('a refusal', () => {
     expect(error).toBeInstanceOf(ExecutionProblem);
     expect((error as ExecutionProblem).problem).toMatchObject({
       reason: told,
-      message: expect.stringContaining('Could not create Pod n/home-filer-a-1'),
+      message: expect.stringContaining('Could not create Pod n/home-a-1'),
     });
   });
 
@@ -196,7 +194,7 @@ test('an event has the same name when it is told twice, so that the API keeps on
       : json(response, 201, JSON.parse(seen.body)),
   );
   const pair = { metadata: { name: 'home', namespace: 'n', uid: 'u' }, spec: {} as never };
-  const event = { key: 'filer-a/2', type: 'Warning' as const, reason: 'Takeover', note: 'filer-b owns it.' };
+  const event = { key: 'a/2', type: 'Warning' as const, reason: 'Takeover', note: 'b owns it.' };
   await executor.recordEvent(pair, event);
   await executor.recordEvent(pair, event);
   const names = api.seen.map(
@@ -240,18 +238,18 @@ describe('certificates', () => {
   const certificate = (by: 'newest' | 'previous', replaces: string | null): Action => ({
     kind: 'issueCertificate',
     resource: 'secrets',
-    object: object('home-filer-a-tls'),
+    object: object('home-a-tls'),
     replaces,
     authority: 'home-interconnect-ca',
     by,
-    dnsName: 'filer-a-interconnect.n.svc',
+    dnsName: 'home-a-interconnect.n.svc',
     lifetimeMs: 1e8,
     why: '',
   });
   const factsOf = () => {
     const made = authorityFacts(secrets.get('home-interconnect-ca')!) as AuthorityFacts;
     const known = [made.newest, ...made.previous];
-    const own = serverCertificateFacts(secrets.get('home-filer-a-tls')!, 'filer-a-interconnect.n.svc', known);
+    const own = serverCertificateFacts(secrets.get('home-a-tls')!, 'home-a-interconnect.n.svc', known);
     return { made, own: own as ServerCertificateFacts };
   };
 
@@ -282,11 +280,11 @@ describe('certificates', () => {
     const executor = await start(keepSecrets);
     await executor.execute(authority(null));
     await executor.execute(certificate('newest', null));
-    const before = secrets.get('home-filer-a-tls');
+    const before = secrets.get('home-a-tls');
     expect(await caught(executor.execute(certificate('newest', '7')))).toBeInstanceOf(ApiError);
     await executor.execute(certificate('newest', null));
-    expect(secrets.get('home-filer-a-tls')).toBe(before);
-    secrets.set('home-filer-a-tls', { ...before!, metadata: { ...before!.metadata, labels: {} } });
+    expect(secrets.get('home-a-tls')).toBe(before);
+    secrets.set('home-a-tls', { ...before!, metadata: { ...before!.metadata, labels: {} } });
     const error = await caught(executor.execute(certificate('newest', null)));
     expect(error).toMatchObject({ problem: { reason: 'NameTaken' } });
   });
@@ -295,7 +293,7 @@ describe('certificates', () => {
     const spoilt = (data: Record<string, string>) => ({ metadata: { resourceVersion: '5' }, data });
     expect(authorityFacts(spoilt({}))).toEqual({ unusable: '5' });
     const { data = {} } = secrets.get('home-interconnect-ca')!;
-    const other = { ...data, 'tls.key': secrets.get('home-filer-a-tls')!.data!['tls.key']! };
+    const other = { ...data, 'tls.key': secrets.get('home-a-tls')!.data!['tls.key']! };
     expect(authorityFacts(spoilt(other))).toEqual({ unusable: '5' });
     expect(serverCertificateFacts(spoilt({ 'tls.crt': 'eA==' }), 'x', [])).toEqual({ unusable: '5' });
   });
@@ -306,7 +304,7 @@ describe('before a plan goes on that rests on who owns a disk set', () => {
     kind: 'confirm',
     resource: 'leases',
     namespace: 'n',
-    name: 'home-filer-a',
+    name: 'home-a',
     holder,
     epoch: 3,
     why: 'it rests on it',
@@ -332,20 +330,20 @@ describe('before a pod goes that may be the last one of a claim', () => {
     kind: 'confirmKept',
     resource: 'persistentVolumeClaims',
     namespace: 'n',
-    name: 'home-filer-a-data',
+    name: 'home.a.data',
     why: 'its last pod',
   };
   const answers = (status: number, body: object) => start((_seen, response) => json(response, status, body));
 
   test('the claim is read past the cache: one that is being deleted ends the plan', async () => {
-    const metadata = { name: 'home-filer-a-data', deletionTimestamp: '2026-11-23T12:00:00Z' };
+    const metadata = { name: 'home.a.data', deletionTimestamp: '2026-11-23T12:00:00Z' };
     const error = await caught((await answers(200, { metadata })).execute(kept));
     expect(isConflict(error)).toBe(true);
-    expect(String(error)).toContain('home-filer-a-data');
+    expect(String(error)).toContain('home.a.data');
   });
 
   test('one that is kept, or is not there, lets it go on', async () => {
-    await (await answers(200, { metadata: { name: 'home-filer-a-data' } })).execute(kept);
+    await (await answers(200, { metadata: { name: 'home.a.data' } })).execute(kept);
     await (await answers(404, failure(404, 'NotFound'))).execute(kept);
   });
 
@@ -420,7 +418,7 @@ describe('before disks are mounted on another node', () => {
     kind: 'confirmDetached',
     resource: 'volumeAttachments',
     namespace: 'n',
-    name: 'home-filer-a-disks-1',
+    name: 'home-a-disks-1',
     claims: ['data'],
     volumes: ['pv-1'],
     node: 'node-2',
@@ -431,7 +429,7 @@ describe('before disks are mounted on another node', () => {
     spec: { ...(nodeName && { nodeName }), volumes: [{ persistentVolumeClaim: { claimName: 'data' } }] },
     status,
   });
-  const ours = { labels: { 'filerpair.dev/attachment': 'filer-a' } };
+  const ours = { labels: { 'filerpair.dev/attachment': 'a' } };
   const attachedTo = (nodeName: string) => ({
     metadata: { name: 'va' },
     spec: { nodeName, source: { persistentVolumeName: 'pv-1' } },

@@ -1,7 +1,7 @@
 // Carries out a plan, action by action. What fails ends the plan: the next decision starts from what there is then.
 
 import { randomBytes } from 'node:crypto';
-import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
+import type { FilerPairStatus } from '../../crds/pair/status.ts';
 import { ApiError, isAlreadyExists, isConflict, isInvalid, isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
@@ -67,9 +67,12 @@ export class Executor {
     await this.#client.apply(resources.filerPairs, object, FIELD_MANAGER, { subresource: 'status' });
   }
 
-  /** Tells an event about a pair, once. */
-  async recordEvent(pair: FilerPairObject, event: PairEvent): Promise<void> {
-    const { name = '', namespace, uid } = pair.metadata;
+  /** Tells an event about a pair, or about what it names itself, once. */
+  async recordEvent(pair: FilerPairObject | null, event: PairEvent): Promise<void> {
+    const about = event.about?.object ?? pair;
+    if (about === null) return;
+    const resource = resources[event.about?.resource ?? 'filerPairs'];
+    const { name = '', namespace, uid } = about.metadata;
     const object = {
       apiVersion: apiVersionOf(resources.events),
       kind: resources.events.kind,
@@ -83,8 +86,8 @@ export class Executor {
       // The API allows 1024 bytes.
       note: event.note.slice(0, 1000),
       regarding: {
-        apiVersion: apiVersionOf(resources.filerPairs),
-        kind: resources.filerPairs.kind,
+        apiVersion: apiVersionOf(resource),
+        kind: resource.kind,
         name,
         namespace,
         uid,
@@ -118,6 +121,9 @@ export class Executor {
       case 'apply':
         if (action.expect === 'absent') await this.#expectNothingOfOthers(action);
         await this.#apply(action);
+        return;
+      case 'applyStatus':
+        await this.#client.apply(resource, action.object, FIELD_MANAGER, { subresource: 'status' });
         return;
       case 'create':
         await this.#client.create(resource, action.object).catch(async (error: unknown) => {
@@ -335,7 +341,7 @@ export const isNamespaceEnding = (error: unknown): boolean =>
 function reasonOf(error: ApiError): string {
   if (error.status === 403) return 'Forbidden';
   if (error.status === 422) return 'Rejected';
-  return error.reason;
+  return 'Refused';
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');

@@ -107,7 +107,7 @@ export class PlanRun {
     }
     metrics.actions.inc({ action: kind, resource });
     log.info(`${kind} ${resource} ${nameOf(action)}: ${why}`, about);
-    if (action.event !== undefined && this.#pair !== null)
+    if (action.event !== undefined)
       await executor
         .recordEvent(this.#pair, action.event)
         .catch((error: unknown) => this.#errors.push(error));

@@ -23,10 +23,10 @@ function both(
   labelled: string | undefined,
   others = [{ name: 'other', since: '2026-11-01T00:00:00Z' }],
 ): World {
-  const [a, b] = spec.servers as [(typeof spec.servers)[0], (typeof spec.servers)[0]];
+  const [a, b] = [{ name: 'a' }, { name: 'b' }];
   const world = new World({
     ...spec,
-    servers: [{ ...a, volumes: [{ name: 'data', existingClaim: 'all' }] }, b],
+    servers: [{ ...a, volumes: [{ name: 'data', claimRef: { name: 'all' } }] }, b],
   });
   const pair = world.observed.pair!;
   world.observed.pair = {
@@ -74,7 +74,7 @@ describe('a claim that two pairs name', () => {
     const deletionTimestamp = new Date(world.now).toISOString();
     world.observed.pair = { ...pair, metadata: { ...pair.metadata, deletionTimestamp } };
     const claim = world.observed.claims['all'] as Claim;
-    const home = { ...claim.metadata.labels, 'filerpair.dev/home': 'filer-a' };
+    const home = { ...claim.metadata.labels, 'filerpair.dev/disk-set': 'a' };
     world.withClaim('all', { ...claim, metadata: { ...claim.metadata, labels: home } });
     for (const action of world.plan().actions) expect('name' in action ? action.name : '').not.toBe('all');
   });
@@ -93,20 +93,21 @@ describe('a Lease of the name of ours', () => {
   const foreign = {
     apiVersion: 'coordination.k8s.io/v1',
     kind: 'Lease',
-    metadata: { name: 'home-filer-a', namespace: 'storage', uid: 'theirs', resourceVersion: '7' },
+    metadata: { name: 'home.a', namespace: 'storage', uid: 'theirs', resourceVersion: '7' },
     spec: { holderIdentity: 'their-controller-6d4f', leaseTransitions: 12 },
   };
 
   test.each([
     ['of a leader election', {}],
-    ['of another pair', { labels: { 'filerpair.dev/pair': 'other', 'filerpair.dev/home': 'filer-a' } }],
+    ['of another pair', { labels: { 'filerpair.dev/pair': 'other', 'filerpair.dev/disk-set': 'a' } }],
   ])('%s is not taken over: making ours says that the name is taken', (_, more) => {
     const world = new World();
     world.observed.leases = [{ ...foreign, metadata: { ...foreign.metadata, ...more } }];
+    for (const action of world.plan().actions) world.carryOut(action);
     const actions = world.plan().actions.filter(({ resource }) => resource === 'leases');
     expect(actions.map((one) => [one.kind, 'object' in one ? one.object.metadata.name : one.name])).toEqual([
-      ['create', 'home-filer-a'],
-      ['create', 'home-filer-b'],
+      ['create', 'home.a'],
+      ['create', 'home.b'],
     ]);
   });
 });

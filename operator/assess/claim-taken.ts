@@ -1,6 +1,4 @@
-// Two FilerPairs that name one claim: one of them has it, and the other one leaves it alone, whatever it is asked for. (Without
-// adopting anything: pair nas with server fs1 and volume home-data makes nas-fs1-home-data, as does pair nas-fs1 with server
-// home and volume data.)
+// Two FilerPairs that name one claim: one of them has it, and the other one leaves it alone, whatever it is asked for.
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from './assessment.ts';

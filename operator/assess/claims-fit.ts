@@ -1,7 +1,7 @@
-// Whether the claims are such that what spec.storage promises can hold (rule R9). The API server refuses what it can see in
+// Whether the claims are such that what the storage type promises can hold (rule R9). The API server refuses what it can see in
 // the FilerPair itself; what a claim, its volume and its driver are like shows only when they are there.
 //
-// With transfer Reattach nothing lands late because the attach/detach controller gives a volume to one node at a time. It does
+// With Reattach nothing lands late because the attach/detach controller gives a volume to one node at a time. It does
 // only if the PersistentVolume's own access modes say so (Kubernetes: IsMultiAttachAllowed), and only if the driver attaches at
 // all: without attaching, nothing in the API tells when a node has unmounted the file system (NodeUnstageVolume), which
 // is after the pod's object has gone.
@@ -62,30 +62,30 @@ export const misfit = question((view: Assessment): (Misfit & { readonly claim: s
   return null;
 });
 
-function claimMisfit({ spec: { storage } }: Assessment, claim: Claim): Misfit | null {
+function claimMisfit({ effective: { storageType } }: Assessment, claim: Claim): Misfit | null {
   const modes = claim.spec?.accessModes;
   if (modes === undefined) return null;
   const has = `has the access modes ${modes.join(', ')}`;
   const many = modes.includes('ReadWriteMany');
-  if (storage.transfer === 'Reattach')
+  if (storageType === 'Reattach')
     return many
       ? {
           reason: 'ClaimNotExclusive',
-          message: `${has}: with storage.transfer Reattach the storage has to see to it that one node alone has the volume. Choose transfer Shared with a lateWrites that holds for its file system, or a ReadWriteOnce claim`,
+          message: `${has}: with storage type Reattach the storage has to see to it that one node alone has the volume. Use a ReadWriteOnce claim, or another storage type that holds for its file system`,
         }
       : null;
-  if (many || (storage.lateWrites === 'SameNode' && modes.includes('ReadWriteOnce'))) return null;
+  if (many || (storageType === 'SameNode' && modes.includes('ReadWriteOnce'))) return null;
   return {
     reason: 'ClaimNotShared',
-    message: `${has}: with storage.transfer Shared both servers mount the volume, which these do not allow. Choose transfer Reattach, with which it moves from node to node, or for ReadWriteOnce also lateWrites SameNode`,
+    message: `${has}: with storage type ${storageType} both servers mount the volume, which these do not allow. Use a ReadWriteMany claim; or storage type Reattach, with which it moves from node to node, or for ReadWriteOnce also SameNode`,
   };
 }
 
 /** What is not known is no misfit; before anything is mounted it has to be known (attachment.ts). */
-function volumeMisfit({ spec: { storage }, observed }: Assessment, claim: Claim): Misfit | null {
+function volumeMisfit({ effective: { storageType }, observed }: Assessment, claim: Claim): Misfit | null {
   const name = claim.spec?.volumeName;
   const fence = name === undefined ? undefined : observed.volumeFences[name];
-  if (storage.transfer !== 'Reattach' || fence === undefined || fence === 'unknown') return null;
+  if (storageType !== 'Reattach' || fence === undefined || fence === 'unknown') return null;
   const { accessModes, driver, attachRequired } = fence;
   if (accessModes.length === 0 || accessModes.some((mode) => sharedModes.has(mode)))
     return {
@@ -95,12 +95,12 @@ function volumeMisfit({ spec: { storage }, observed }: Assessment, claim: Claim)
   if (driver === null)
     return {
       reason: 'NotFenced',
-      message: `is bound to PersistentVolume ${name}, which no CSI driver attaches: nothing says when a node has let go of it. Use a CSI driver that attaches, or transfer Shared with a lateWrites that holds`,
+      message: `is bound to PersistentVolume ${name}, which no CSI driver attaches: nothing says when a node has let go of it. Use a CSI driver that attaches, or another storage type that holds`,
     };
   if (!attachRequired)
     return {
       reason: 'NotFenced',
-      message: `is bound to PersistentVolume ${name}, whose driver attaches nothing (CSIDriver ${driver}: attachRequired false): nothing says when a node has unmounted it, and nothing keeps a node that is only cut off from writing. Use a driver that attaches, or transfer Shared with a lateWrites that holds`,
+      message: `is bound to PersistentVolume ${name}, whose driver attaches nothing (CSIDriver ${driver}: attachRequired false): nothing says when a node has unmounted it, and nothing keeps a node that is only cut off from writing. Use a driver that attaches, or another storage type that holds`,
     };
   return null;
 }

@@ -1,6 +1,6 @@
-import type { FilerPairVolume } from '../../crds/filerpair.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
-import { APPLIED_ANNOTATION, claimName } from '../model/names.ts';
+import { namedVolumes } from '../model/effective-pair.ts';
+import { APPLIED_ANNOTATION } from '../model/names.ts';
 import type { Claim } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 
@@ -10,15 +10,15 @@ import type { Observed } from '../model/observed.ts';
  */
 export function claimsToDelete(observed: Observed): Claim[] {
   if (observed.pair?.metadata.deletionTimestamp === undefined) return [];
-  return (observed.pair.spec?.servers ?? []).flatMap((server) =>
-    (server.volumes ?? []).flatMap((volume) => {
-      if (volume.claim?.reclaim !== 'Delete' || volume.existingClaim !== undefined) return [];
-      const claim = observed.claims[claimName(observed.name, server.name, volume as FilerPairVolume)];
+  return namedVolumes(observed.name, observed.pair.spec).flatMap(
+    ({ claimName, claimTemplate, whenDeleted }) => {
+      if (claimTemplate === null || whenDeleted !== 'Delete') return [];
+      const claim = observed.claims[claimName];
       const made =
         typeof claim === 'object' &&
         claim.metadata.annotations?.[APPLIED_ANNOTATION] !== undefined &&
         claim.metadata.labels?.[labels.pair] === observed.name;
       return made ? [claim] : [];
-    }),
+    },
   );
 }

@@ -1,39 +1,25 @@
-// ClientAddressesKept: a warning exactly where exports go by addresses that a node rewrites.
+// ClientAddressesKept: a warning exactly where a node rewrites the addresses by which shares let clients in.
 
 import { expect, test } from 'vitest';
-import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
+import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';
 import { spec, World } from '../plan/world.fixture.ts';
 import { clientAddresses } from './client-addresses.ts';
 
-const forEverybody = spec.servers.map((server) => ({
-  ...server,
-  exports: server.exports!.map((one) => ({ ...one, clients: ['0.0.0.0/0'] })),
-}));
-
-test.each<[says: string | null, change: Partial<FilerPairSpecInput>]>([
-  [null, {}],
-  [null, { service: { type: 'NodePort', externalTrafficPolicy: 'Cluster' }, servers: forEverybody }],
-  ['True Kept', { service: { type: 'NodePort' } }],
-  ['True Kept', { service: { type: 'LoadBalancer' } }],
-  ['True Kept', { hostNetwork: true }],
-  ['False Rewritten', { service: { type: 'NodePort', externalTrafficPolicy: 'Cluster' } }],
-  ['False Rewritten', { service: { type: 'LoadBalancer', externalTrafficPolicy: 'Cluster' } }],
-  // It has two ways in then, and one of them hides the client.
-  ['False Rewritten', { service: { type: 'NodePort', externalTrafficPolicy: 'Cluster' }, hostNetwork: true }],
-])('%s', (says, change) => {
-  const verdict = clientAddresses(World.running({ ...spec, ...change }).view());
+test.each<[says: string | null, exposure: FilerPairSpecInput['exposure']]>([
+  [null, undefined],
+  ['True Kept', { type: 'NodePort' }],
+  ['True Kept', { type: 'LoadBalancer' }],
+  ['True Kept', { type: 'HostNetwork' }],
+  ['False Rewritten', { type: 'NodePort', externalTrafficPolicy: 'Cluster' }],
+  ['False Rewritten', { type: 'LoadBalancer', externalTrafficPolicy: 'Cluster' }],
+])('%s', (says, exposure) => {
+  const verdict = clientAddresses(World.running({ ...spec, exposure }).view());
   expect(verdict && `${verdict.status} ${verdict.reason}`).toBe(says);
 });
 
-test('names every export that is concerned, and the way out', () => {
-  const service = { type: 'NodePort', externalTrafficPolicy: 'Cluster' } as const;
-  const { message } = clientAddresses(World.running({ ...spec, service }).view())!;
-  expect(message).toContain('/home of filer-a (10.0.0.0/8); /projects of filer-b (10.0.0.0/8)');
-  expect(message).toContain('Choose Local');
-});
-
-test('is told as an event from the first moment: the spec alone decides it', () => {
-  const service = { type: 'NodePort', externalTrafficPolicy: 'Cluster' } as const;
-  const { events } = new World({ ...spec, service }).plan();
-  expect(events.map(({ type, reason }) => `${type} ${reason}`)).toContain('Warning Rewritten');
+test('is told as an event from the first moment, with the way out: the spec alone decides it', () => {
+  const exposure = { type: 'NodePort', externalTrafficPolicy: 'Cluster' } as const;
+  const { events } = new World({ ...spec, exposure }).plan();
+  const [told] = events.filter(({ reason }) => reason === 'Rewritten');
+  expect(told).toMatchObject({ type: 'Warning', note: expect.stringContaining('Choose Local') });
 });

@@ -2,12 +2,16 @@
 // The status, the events, and the test of the tables in docs/operator.md follow from it.
 
 import type { ConditionResult } from '../model/condition-result.ts';
+import { accepted } from './accepted.ts';
 import type { Assessment } from './assessment.ts';
+import { atHome } from './at-home.ts';
 import { clientAddresses } from './client-addresses.ts';
 import { degraded } from './degraded.ts';
+import { underMaintenance } from './maintenance.ts';
 import { namesPublished } from './names-published.ts';
 import { progressing } from './progressing.ts';
 import { ready } from './ready.ts';
+import { reconciling, stalled } from './reconciling.ts';
 import { takeoverPossible } from './takeover-possible.ts';
 
 export interface ConditionKind {
@@ -31,8 +35,25 @@ export const conditions: readonly ConditionKind[] = [
     result: ready,
   },
   { type: 'TakeoverPossible', good: 'True', events: 'all', result: takeoverPossible },
+  { type: 'AtHome', good: 'True', events: 'none', result: atHome },
   { type: 'Degraded', good: 'False', events: 'all', result: degraded },
   { type: 'Progressing', good: 'False', events: 'none', result: progressing },
+  {
+    type: 'Maintenance',
+    good: 'False',
+    events: 'all',
+    newsFromStart: ['Draining', 'MovesPaused'],
+    result: underMaintenance,
+  },
+  {
+    type: 'Accepted',
+    good: 'True',
+    events: 'all',
+    newsFromStart: ['ForbiddenByClass', 'ClassNotFound'],
+    result: accepted,
+  },
+  { type: 'Reconciling', good: 'False', events: 'none', result: reconciling },
+  { type: 'Stalled', good: 'False', events: 'none', result: stalled },
   { type: 'NamesPublished', good: 'True', events: 'all', optional: true, result: namesPublished },
   {
     type: 'ClientAddressesKept',

@@ -1,5 +1,5 @@
 // Degraded: does the pair work with less than it should have? Worst first: files that are about to be lost; a pair without a
-// second server, which will not survive the next failure; a disk set failed over costs only performance.
+// second server, which will not survive the next failure; both servers on one node.
 
 import {
   type ConditionResult,
@@ -81,7 +81,7 @@ export const degradedChain: readonly Policy<Assessment>[] = [
     const told = view.servers.flatMap(({ lease }) => {
       const found = lease?.absentExports ?? null;
       if (found === null || found.epoch !== lease?.epoch || found.server !== lease.holderServer) return [];
-      return [`${found.message}. Create the directory, or change the export.`];
+      return [`${found.message}. Create the directory, or change the FilerShare.`];
     });
     return told.length === 0 ? null : isTrue('ExportAbsent', told.join(' '));
   },
@@ -91,11 +91,11 @@ export const degradedChain: readonly Policy<Assessment>[] = [
       ? null
       : isTrue(
           'NotFenced',
-          `No VolumeAttachment exists for ${volumes.join(', ')}: the driver attaches nothing (attachRequired: false), so the storage does not keep a node that is only cut off from writing. Use a driver that attaches, or transfer Shared with a lateWrites that holds.`,
+          `No VolumeAttachment exists for ${volumes.join(', ')}: the driver attaches nothing (attachRequired: false), so the storage does not keep a node that is only cut off from writing. Use a driver that attaches, or another storage type that holds.`,
         );
   },
   function sameNode(view) {
-    if (view.spec.storage.lateWrites === 'SameNode') return null;
+    if (view.effective.storageType === 'SameNode') return null;
     const [a, b] = view.servers.map(({ current }) => current?.pod);
     const node = a?.spec?.nodeName;
     return node !== undefined && node === b?.spec?.nodeName
@@ -105,20 +105,9 @@ export const degradedChain: readonly Policy<Assessment>[] = [
         )
       : null;
   },
-  function awayFromHome(view) {
-    const away = view.servers.filter(
-      ({ name, lease }) => lease?.holderServer != null && lease.holderServer !== name,
-    );
-    if (away.length === 0) return null;
-    const [first] = away;
-    return isTrue(
-      'AwayFromHome',
-      `${away.map(({ name, lease }) => `${lease?.holderServer} serves the disk set of ${name}`).join('; ')}. To give it back: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} filerpair.dev/giveback=${first!.name}`,
-    );
-  },
 ];
 
 export const degraded = question(
   (view: Assessment): ConditionResult =>
-    firstFinding(degradedChain, view, isFalse('Whole', 'Both servers run, each with its own disk set.')),
+    firstFinding(degradedChain, view, isFalse('Whole', 'Both servers run.')),
 );

@@ -12,7 +12,7 @@ import { decide } from '../plan/decide.ts';
 import { attached, mounted, podsOf, running } from '../plan/reattach-world.fixture.ts';
 import { settings } from '../plan/world.fixture.ts';
 
-const HOME = 'filer-a';
+const HOME = 'a';
 const SEEDS = 25;
 const MOVES_WILD = 60;
 const MOVES_MAX = 400;
@@ -47,13 +47,13 @@ class Moves {
 
   get ownersNode(): string {
     const holder = this.world.lease(HOME).spec!.holderIdentity!;
-    return holder.startsWith('filer-a/') ? 'node-1' : 'node-2';
+    return holder.startsWith('a/') ? 'node-1' : 'node-2';
   }
 
   #ownerChanges(): boolean {
     this.#epoch += 1;
     this.#excused ||= this.#looked;
-    const to = this.#chance(0.5) ? 'filer-a' : 'filer-b';
+    const to = this.#chance(0.5) ? 'a' : 'b';
     this.trace.push(`${to} owns it at epoch ${this.#epoch}`);
     this.world.claims(to, HOME, this.#epoch);
     return true;
@@ -162,7 +162,7 @@ class Moves {
 
   #setAttachments(nodes: readonly string[]): void {
     this.world.observed.volumeAttachments = [
-      attached('filer-b', 'node-2'),
+      attached('b', 'node-2'),
       ...nodes.map((node) => attached(HOME, node)),
     ];
   }

@@ -7,6 +7,7 @@ import type { Action } from '../model/action.ts';
 import { TEMPLATE_ANNOTATION } from '../model/names.ts';
 import type { Claim, VolumeAttachment } from '../model/objects.ts';
 import type { VolumeFence } from '../model/observed.ts';
+import { asksFor } from '../plan/operations.fixture.ts';
 import {
   attached,
   claimOf,
@@ -18,7 +19,7 @@ import {
   running,
   takenOver,
 } from '../plan/reattach-world.fixture.ts';
-import { settings, spec, World } from '../plan/world.fixture.ts';
+import { claimTemplate, settings, spec, World } from '../plan/world.fixture.ts';
 import { diskLocation } from './disk-location.ts';
 import { takeoverPossible } from './takeover-possible.ts';
 
@@ -44,24 +45,24 @@ const find = (world: World) => {
 describe('a pair whose disks move', () => {
   test('has a pod on the node of each owner that holds the claims, and is at rest', () => {
     const world = running();
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], lookups: [], wakeAt: null });
-    const nodes = ['filer-a', 'filer-b'].map((home) => podsOf(world, home).map((pod) => pod.spec?.nodeName));
+    expect(world.plan()).toMatchObject({ actions: [], status: null, events: [], wakeAt: null });
+    const nodes = ['a', 'b'].map((home) => podsOf(world, home).map((pod) => pod.spec?.nodeName));
     expect(nodes).toEqual([['node-1'], ['node-2']]);
     expect(settings.fileserverImage).toBe(
-      (podsOf(world, 'filer-a')[0]!.spec!['containers'] as { image: string }[])[0]!.image,
+      (podsOf(world, 'a')[0]!.spec!['containers'] as { image: string }[])[0]!.image,
     );
   });
 
   test('has the objects of the golden file: attachment pod, and a server pod that sees the directory alone', async () => {
     const world = running();
-    const pods = [podsOf(world, 'filer-a')[0]!, world.pod('filer-a')].map(({ spec: one }) => one);
+    const pods = [podsOf(world, 'a')[0]!, world.pod('a')].map(({ spec: one }) => one);
     await expect(`${JSON.stringify(pods, null, 2)}\n`).toMatchFileSnapshot('golden/reattach-pods.json');
   });
 
   test('nothing is made for a disk set that nobody owns: its owner says where it belongs', () => {
-    const world = new World(reattach).withClaim('home-filer-a-data', claimOf('filer-a'));
+    const world = new World(reattach).withClaim('home.a.data', claimOf('a'));
     world.settle();
-    world.runs('filer-a');
+    world.runs('a');
     expect(find(world)).toMatchObject({ state: 'Unowned', create: false, remove: [] });
   });
 });
@@ -69,19 +70,14 @@ describe('a pair whose disks move', () => {
 describe('a change of owner', () => {
   test('takes the disks from the old node first, and reads the Lease before', () => {
     const world = takenOver();
-    expect(lines(world.plan().actions)).toEqual([
-      'patch leases home-filer-a',
-      'delete pods home-filer-a-disks-*',
-    ]);
-    const { resourceVersion } = world.lease('filer-a').metadata;
+    expect(lines(world.plan().actions)).toEqual(['patch leases home.a', 'delete pods home-a-disks-*']);
+    const { resourceVersion } = world.lease('a').metadata;
     expect(world.plan().actions[0]).toMatchObject({
       patch: { metadata: { resourceVersion, annotations: { 'filerpair.dev/disks': null } } },
     });
     expect(ready(world)).toMatchObject({
       reason: 'DisksMoving',
-      message: expect.stringMatching(
-        /^filer-b owns .* waits for its disks: pod .* unmounts them on node node-1/,
-      ),
+      message: expect.stringMatching(/^b owns .* waits for its disks: pod .* unmounts them on node node-1/),
     });
     expect(world.plan().actions, 'told once').toEqual([]);
   });
@@ -89,106 +85,103 @@ describe('a change of owner', () => {
   test('is not acted upon when the Lease has moved on meanwhile', () => {
     const world = takenOver();
     const [confirm] = world.plan().actions;
-    world.claims('filer-a', 'filer-a', 3);
+    world.claims('a', 'a', 3);
     expect(world.carryOut(confirm!), 'the plan ends there').toBe(false);
   });
 
   test('waits until the storage has let go, then has them mounted on the new node', () => {
     const world = takenOver();
     world.settle();
-    gone(world, 'filer-a');
+    gone(world, 'a');
     expect(find(world)).toMatchObject({ state: 'Detaching', create: false, stuck: false });
     expect(ready(world).message).toContain(
-      'volume pv-filer-a is detached from node node-1 (VolumeAttachment csi-filer-a-node-1)',
+      'volume pv-a is detached from node node-1 (VolumeAttachment csi-a-node-1)',
     );
-    world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+    world.observed.volumeAttachments = [attached('b', 'node-2')];
     // The first is a compare-and-swap, and a check which server owns the disk set.
     expect(lines(world.settle())).toEqual([
-      'patch leases home-filer-a',
-      'create pods home-filer-a-disks-*',
-      'patch leases home-filer-a',
+      'patch leases home.a',
+      'create pods home-a-disks-*',
+      'patch leases home.a',
     ]);
-    const { annotations } = world.lease('filer-a').metadata;
-    expect(annotations).toMatchObject({ 'filerpair.dev/disks': podsOf(world, 'filer-a')[0]!.metadata.uid });
+    const { annotations } = world.lease('a').metadata;
+    expect(annotations).toMatchObject({ 'filerpair.dev/disks': podsOf(world, 'a')[0]!.metadata.uid });
     expect(annotations).toMatchObject({ 'filerpair.dev/disks-node': 'node-2' });
     expect(find(world)).toMatchObject({ state: 'Attaching', node: 'node-2' });
-    mounted(world, 'filer-a');
-    expect(podsOf(world, 'filer-a')[0]?.spec?.nodeName).toBe('node-2');
+    mounted(world, 'a');
+    expect(podsOf(world, 'a')[0]?.spec?.nodeName).toBe('node-2');
     expect(find(world)).toMatchObject({ state: 'Attached', awaits: null });
   });
 
   test('back to the old node while its pod still ends: it ends first, and a new one is made', () => {
     const world = takenOver();
     world.settle();
-    world.claims('filer-a', 'filer-a', 3);
+    world.claims('a', 'a', 3);
     expect(find(world)).toMatchObject({ state: 'Leaving', create: false, remove: [] });
-    gone(world, 'filer-a');
+    gone(world, 'a');
     expect(find(world)).toMatchObject({ state: 'Attaching', create: true, node: 'node-1' });
   });
 
   test('home again is served when the disks are there, though the pod looked ready all the time', () => {
     const world = takenOver();
     world.settle();
-    world.claims('filer-a', 'filer-a', 3);
-    world.changeLease('filer-a', {}, { 'filerpair.dev/last-transition': null });
+    world.claims('a', 'a', 3);
+    world.changeLease('a', {}, { 'filerpair.dev/last-transition': null });
     world.settle();
-    const phase = () => world.observed.pair!.status!.diskSets![0]!.phase;
-    expect(phase()).toBe('Opening');
-    gone(world, 'filer-a');
+    const served = () => world.observed.pair!.status!.diskSets![0]!.conditions![0]!;
+    expect(served()).toMatchObject({ type: 'Served', status: 'False' });
+    gone(world, 'a');
     world.settle();
-    mounted(world, 'filer-a');
+    mounted(world, 'a');
     world.settle();
-    expect(phase()).toBe('Serving');
+    expect(served()).toMatchObject({ status: 'True', reason: 'Serving' });
   });
 
   test('within one node moves nothing', () => {
     const world = running();
-    const pod = world.pod('filer-b');
+    const pod = world.pod('b');
     world.changePod(pod, { spec: { ...pod.spec, nodeName: 'node-1' } });
-    world.claims('filer-b', 'filer-a', 2);
+    world.claims('b', 'a', 2);
     expect(find(world)).toMatchObject({ state: 'Attached', node: 'node-1' });
   });
 
   test('an owner whose pod the API does not know leaves everything where it is', () => {
     const world = running();
-    world.changeLease('filer-a', { holderIdentity: 'filer-b/no-such-pod/run-9', leaseTransitions: 2 });
+    world.changeLease('a', { holderIdentity: 'b/no-such-pod/run-9', leaseTransitions: 2 });
     expect(find(world)).toMatchObject({ state: 'Unowned', remove: [], create: false });
   });
 
   test('a pod of the disks that was evicted is replaced', () => {
     const world = running();
-    world.changePod(podsOf(world, 'filer-a')[0]!, { status: { phase: 'Failed' } });
-    expect(lines(world.plan().actions)).toEqual([
-      'patch leases home-filer-a',
-      'delete pods home-filer-a-disks-*',
-    ]);
+    world.changePod(podsOf(world, 'a')[0]!, { status: { phase: 'Failed' } });
+    expect(lines(world.plan().actions)).toEqual(['patch leases home.a', 'delete pods home-a-disks-*']);
   });
 });
 
 describe('the mount that is left behind', () => {
-  const named = (world: World) => world.lease('filer-a').metadata.annotations?.['filerpair.dev/disks'];
-  const old = (world: World) => podsOf(world, 'filer-a')[0]!;
+  const named = (world: World) => world.lease('a').metadata.annotations?.['filerpair.dev/disks'];
+  const old = (world: World) => podsOf(world, 'a')[0]!;
 
   test('is nobody’s disk from the moment at which its pod ends, for whatever reason', () => {
     const world = running();
     expect(named(world)).toBe(old(world).metadata.uid);
     // kubectl drain.
     world.markDeleted(old(world).metadata.uid!);
-    expect(lines(world.plan().actions)).toEqual(['patch leases home-filer-a']);
+    expect(lines(world.plan().actions)).toEqual(['patch leases home.a']);
     world.settle();
     expect(named(world)).toBeUndefined();
   });
 
   test('is nobody’s disk either where its pod has vanished, with or without an owner', () => {
-    for (const owner of [null, 'filer-b/no-such-pod/run-9', undefined]) {
+    for (const owner of [null, 'b/no-such-pod/run-9', undefined]) {
       const world = running();
-      if (owner !== undefined) world.changeLease('filer-a', { holderIdentity: owner ?? '' });
+      if (owner !== undefined) world.changeLease('a', { holderIdentity: owner ?? '' });
       const { uid } = old(world).metadata;
-      gone(world, 'filer-a');
+      gone(world, 'a');
       world.settle();
       expect(named(world), String(owner)).not.toBe(uid);
       expect(
-        podsOf(world, 'filer-a').map(({ metadata }) => metadata.uid ?? ''),
+        podsOf(world, 'a').map(({ metadata }) => metadata.uid ?? ''),
         String(owner),
       ).toEqual(named(world) === undefined ? [] : [named(world)]);
     }
@@ -199,15 +192,15 @@ describe('the mount that is left behind', () => {
     const uid = old(world).metadata.uid;
     world.markDeleted(uid!);
     world.node('node-1', 'Unknown', world.now);
-    world.claims('filer-b', 'filer-a', 2);
+    world.claims('b', 'a', 2);
     world.settle();
     expect(named(world), 'leaving').toBeUndefined();
     world.remove('pods', old(world).metadata.name!);
     world.settle();
     expect(named(world), 'detaching').toBeUndefined();
-    world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+    world.observed.volumeAttachments = [attached('b', 'node-2')];
     world.node('node-1', 'True', world.now);
-    world.claims('filer-a', 'filer-a', 3);
+    world.claims('a', 'a', 3);
     world.settle();
     expect(named(world), 'the next pod on the same node is another').not.toBe(uid);
     expect(named(world)).toBe(old(world).metadata.uid);
@@ -220,8 +213,8 @@ describe('the mount that is left behind', () => {
     const another = { ...node, metadata: { ...node.metadata, uid: 'another-machine' } };
     world.observed.nodes = { ...world.observed.nodes, 'node-1': another };
     expect(lines(world.settle()).filter((line) => !line.includes('maintenance'))).toEqual([
-      'patch leases home-filer-a',
-      'delete pods home-filer-a-disks-*',
+      'patch leases home.a',
+      'delete pods home-a-disks-*',
     ]);
     expect(named(world)).toBeUndefined();
     world.remove('pods', name!);
@@ -237,7 +230,7 @@ describe('the mount that is left behind', () => {
     world.remove('pods', name!);
     world.observed.nodes = others;
     world.settle();
-    expect(podsOf(world, 'filer-a')).toEqual([]);
+    expect(podsOf(world, 'a')).toEqual([]);
     world.observed.nodes = { ...others, 'node-1': seen! };
     world.settle();
     expect(old(world).metadata.annotations).toMatchObject({ 'filerpair.dev/node-uid': seen!.metadata.uid });
@@ -245,7 +238,7 @@ describe('the mount that is left behind', () => {
 
   test('stays named while nobody owns the disk set and its pod lives', () => {
     const world = running();
-    world.changeLease('filer-a', { holderIdentity: '' });
+    world.changeLease('a', { holderIdentity: '' });
     expect(lines(world.plan().actions).filter((line) => line.includes('leases'))).toEqual([]);
   });
 });
@@ -255,15 +248,15 @@ describe('a pod of the disks that has lost its labels', () => {
     '%s gets them back, and goes when it has to',
     (label) => {
       const world = running();
-      const pod = podsOf(world, 'filer-a')[0]!;
+      const pod = podsOf(world, 'a')[0]!;
       const labels = { ...pod.metadata.labels };
       const { [label]: _, ...rest } = labels;
       world.changePod(pod, { metadata: { ...pod.metadata, labels: rest } });
       expect(find(world)).toMatchObject({ state: 'Attached' });
-      expect(lines(world.settle())).toEqual(['patch pods home-filer-a-disks-*']);
-      expect(podsOf(world, 'filer-a')[0]!.metadata.labels).toEqual(labels);
+      expect(lines(world.settle())).toEqual(['patch pods home-a-disks-*']);
+      expect(podsOf(world, 'a')[0]!.metadata.labels).toEqual(labels);
       world.changePod(pod, { metadata: { ...pod.metadata, labels: rest } });
-      world.claims('filer-b', 'filer-a', 2);
+      world.claims('b', 'a', 2);
       expect(find(world).remove.map((one) => one.pod.metadata.uid)).toEqual([pod.metadata.uid]);
     },
   );
@@ -271,9 +264,9 @@ describe('a pod of the disks that has lost its labels', () => {
 
 describe('a claim that somebody has deleted', () => {
   const terminate = (world: World): void => {
-    const claim = world.observed.claims['home-filer-a-data'] as Claim;
+    const claim = world.observed.claims['home.a.data'] as Claim;
     const metadata = { ...claim.metadata, deletionTimestamp: '2026-11-23T12:00:00Z' };
-    world.withClaim('home-filer-a-data', { ...claim, metadata });
+    world.withClaim('home.a.data', { ...claim, metadata });
   };
   const condition = (world: World, type: string) =>
     world.observed.pair!.status!.conditions!.find((one) => one.type === type);
@@ -283,18 +276,18 @@ describe('a claim that somebody has deleted', () => {
     terminate(world);
     world.settle();
     expect(condition(world, 'Degraded')).toMatchObject({ status: 'True', reason: 'ClaimBeingDeleted' });
-    expect(condition(world, 'Degraded')!.message).toContain('kubectl patch pv pv-filer-a');
+    expect(condition(world, 'Degraded')!.message).toContain('kubectl patch pv pv-a');
     expect(condition(world, 'TakeoverPossible')).toMatchObject({
       status: 'False',
       reason: 'ClaimBeingDeleted',
     });
     const maintenance = (home: string) =>
       world.lease(home).metadata.annotations?.['filerpair.dev/maintenance'];
-    expect(maintenance('filer-a')).toBe('PersistentVolumeClaim home-filer-a-data is being deleted');
-    expect(maintenance('filer-b'), 'the other disk set moves as ever').toBeUndefined();
-    world.withClaim('home-filer-a-data', claimOf('filer-a'));
+    expect(maintenance('a')).toBe('PersistentVolumeClaim home.a.data is being deleted');
+    expect(maintenance('b'), 'the other disk set moves as ever').toBeUndefined();
+    world.withClaim('home.a.data', claimOf('a'));
     world.settle();
-    expect(maintenance('filer-a')).toBeUndefined();
+    expect(maintenance('a')).toBeUndefined();
   });
 
   test('keeps its pod also where a cache has not shown the deletion yet: claims are read before a pod goes', () => {
@@ -310,18 +303,18 @@ describe('a claim that somebody has deleted', () => {
   });
 
   test('keeps its pod in spite of a change of owner, also when the pod’s node is lost', () => {
-    for (const policy of ['Wait', 'Silent'] as const) {
+    for (const lostNodes of [{ policy: 'Wait' }, { policy: 'AfterTimeout', timeout: '10s' }] as const) {
       const world = takenOver();
-      world.changeSpec({ storage: { transfer: 'Reattach', lostNodes: { policy } } });
+      world.changeSpec({ storage: { type: 'Reattach', reattach: { lostNodes } } });
       terminate(world);
-      if (policy === 'Silent') world.node('node-1', 'Unknown', world.now - 3_600_000);
+      if (lostNodes.policy === 'AfterTimeout') world.node('node-1', 'Unknown', world.now - 3_600_000);
       const done = world.settle();
       expect(lines(done).filter((line) => line.includes('-disks-'))).toEqual([]);
       expect(done.filter(({ resource }) => resource === 'nodes')).toEqual([]);
-      expect(podsOf(world, 'filer-a')).toHaveLength(1);
+      expect(podsOf(world, 'a')).toHaveLength(1);
       expect(ready(world)).toMatchObject({
         reason: 'DisksStuck',
-        message: expect.stringContaining('home-filer-a-data is being deleted'),
+        message: expect.stringContaining('home.a.data is being deleted'),
       });
     }
   });
@@ -330,10 +323,10 @@ describe('a claim that somebody has deleted', () => {
     const world = takenOver();
     world.settle();
     terminate(world);
-    gone(world, 'filer-a');
-    world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+    gone(world, 'a');
+    world.observed.volumeAttachments = [attached('b', 'node-2')];
     world.settle();
-    expect(podsOf(world, 'filer-a')).toEqual([]);
+    expect(podsOf(world, 'a')).toEqual([]);
     expect(find(world)).toMatchObject({ state: 'Attaching', create: false, stuck: true });
   });
 
@@ -341,17 +334,18 @@ describe('a claim that somebody has deleted', () => {
     const world = running();
     terminate(world);
     world.settle();
-    world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });
+    asksFor(world, 'takeover', 'a');
     world.settle();
-    expect(world.observed.pair!.status!.lastRequest).toMatchObject({
-      result: 'Refused',
-      message: expect.stringContaining('home-filer-a-data is being deleted'),
+    const [operation] = world.observed.filerPairOperations;
+    expect(operation!.status!.conditions!.find(({ type }) => type === 'Failed')).toMatchObject({
+      status: 'True',
+      message: expect.stringContaining('home.a.data is being deleted'),
     });
-    world.changeSpec({ image: 'filerpair/fileserver:next' });
+    world.changeImage('filerpair/fileserver:next');
     world.settle();
     expect(world.observed.pair!.status!.rollout).toMatchObject({
-      state: 'Blocked',
-      message: expect.stringContaining('home-filer-a-data'),
+      step: 'Blocked',
+      message: expect.stringContaining('home.a.data'),
     });
   });
 });
@@ -361,7 +355,7 @@ describe('disks that do not come', () => {
   function onTheWay(...attachments: readonly VolumeAttachment[]): World {
     const world = takenOver();
     world.settle();
-    gone(world, 'filer-a');
+    gone(world, 'a');
     world.observed.volumeAttachments = attachments;
     world.settle();
     return world;
@@ -382,9 +376,9 @@ describe('disks that do not come', () => {
   test('because they cannot be detached', () => {
     const world = takenOver();
     world.settle();
-    gone(world, 'filer-a');
+    gone(world, 'a');
     world.observed.volumeAttachments = [
-      attached('filer-a', 'node-1', { detachError: { message: 'the array says no' } }),
+      attached('a', 'node-1', { detachError: { message: 'the array says no' } }),
     ];
     expect(ready(world)).toMatchObject({
       reason: 'DisksStuck',
@@ -393,9 +387,9 @@ describe('disks that do not come', () => {
   });
 
   test('because a pod of somebody else has them on a third node: nobody mounts them, and that is told', () => {
-    const world = onTheWay(attached('filer-a', 'node-3'));
+    const world = onTheWay(attached('a', 'node-3'));
     expect(find(world)).toMatchObject({ state: 'Detaching', create: false });
-    expect(podsOf(world, 'filer-a')).toEqual([]);
+    expect(podsOf(world, 'a')).toEqual([]);
     expect(ready(world)).toMatchObject({
       reason: 'DisksMoving',
       message: expect.stringMatching(
@@ -406,7 +400,7 @@ describe('disks that do not come', () => {
 
   test('because they cannot be attached', () => {
     const world = onTheWay(
-      attached('filer-a', 'node-2', { attached: false, attachError: { message: 'node is full' } }),
+      attached('a', 'node-2', { attached: false, attachError: { message: 'node is full' } }),
     );
     expect(ready(world)).toMatchObject({
       reason: 'DisksStuck',
@@ -415,10 +409,10 @@ describe('disks that do not come', () => {
   });
 
   test('because they are attached and cannot be mounted', () => {
-    const world = onTheWay(attached('filer-a', 'node-2'));
+    const world = onTheWay(attached('a', 'node-2'));
     expect(ready(world)).toMatchObject({ reason: 'DisksMoving' });
     // Nobody has to tell the operator that nothing has happened.
-    const from = Date.parse(podsOf(world, 'filer-a')[0]!.metadata.creationTimestamp!);
+    const from = Date.parse(podsOf(world, 'a')[0]!.metadata.creationTimestamp!);
     const reminders = [2_000, 4_000, 8_000].map((age) => {
       expect(world.plan()).toMatchObject({ actions: [], wakeAt: from + age });
       world.now = from + age;
@@ -426,14 +420,14 @@ describe('disks that do not come', () => {
       world.settle();
       return lines(actions);
     });
-    const reminder = ['patch pods home-filer-a-disks-*'];
+    const reminder = ['patch pods home-a-disks-*'];
     expect(reminders).toEqual([reminder, reminder, reminder]);
-    expect(podsOf(world, 'filer-a')[0]!.metadata.annotations).toMatchObject({
+    expect(podsOf(world, 'a')[0]!.metadata.annotations).toMatchObject({
       'filerpair.dev/reminders': '3',
     });
     world.now = world.plan().wakeAt!;
     world.settle();
-    const pod = podsOf(world, 'filer-a')[0]!.metadata.name;
+    const pod = podsOf(world, 'a')[0]!.metadata.name;
     expect(ready(world)).toMatchObject({
       reason: 'DisksStuck',
       message: expect.stringContaining(`pod ${pod} has not mounted them within 15 s`),
@@ -445,7 +439,7 @@ describe('disks that do not come', () => {
     const conditions = [
       { type: 'PodScheduled', status: 'False' as const, message: '0/2 nodes: too many volumes' },
     ];
-    world.changePod(podsOf(world, 'filer-a')[0]!, { status: { phase: 'Pending', conditions } });
+    world.changePod(podsOf(world, 'a')[0]!, { status: { phase: 'Pending', conditions } });
     expect(ready(world).message).toContain('too many volumes');
   });
 });
@@ -455,11 +449,11 @@ describe('what the storage cannot promise', () => {
     const world = running();
     world.observed.volumeAttachments = [];
     world.settle();
-    expect(world.observed.pair!.status!.conditions![2]).toMatchObject({
+    expect(world.condition('Degraded')).toMatchObject({
       type: 'Degraded',
       status: 'True',
       reason: 'NotFenced',
-      message: expect.stringContaining('pv-filer-a, pv-filer-b'),
+      message: expect.stringContaining('pv-a, pv-b'),
     });
   });
 
@@ -474,46 +468,45 @@ describe('what the storage cannot promise', () => {
     (...row) => {
       const [accessModes, attachRequired, driver, reason] = row;
       const world = takenOver();
-      world.observed.volumeFences = { ...fenced, 'pv-filer-a': { accessModes, attachRequired, driver } };
+      world.observed.volumeFences = { ...fenced, 'pv-a': { accessModes, attachRequired, driver } };
       expect(lines(world.settle()).filter((line) => line.includes('-disks-'))).toEqual([]);
-      expect(ready(world)).toMatchObject({ reason, message: expect.stringContaining('pv-filer-a') });
-      gone(world, 'filer-a');
-      world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+      expect(ready(world)).toMatchObject({ reason, message: expect.stringContaining('pv-a') });
+      gone(world, 'a');
+      world.observed.volumeAttachments = [attached('b', 'node-2')];
       world.settle();
-      expect(podsOf(world, 'filer-a'), 'no second mount').toEqual([]);
+      expect(podsOf(world, 'a'), 'no second mount').toEqual([]);
     },
   );
 
   test('where nothing fences any more, a pair that serves stays as it is: no takeover, no new pods', () => {
     const world = running();
-    const lost = { ...(fenced['pv-filer-a'] as VolumeFence), attachRequired: false };
-    world.observed.volumeFences = { ...fenced, 'pv-filer-a': lost };
+    const lost = { ...(fenced['pv-a'] as VolumeFence), attachRequired: false };
+    world.observed.volumeFences = { ...fenced, 'pv-a': lost };
     world.settle();
     const condition = (type: string) =>
       world.observed.pair!.status!.conditions!.find((one) => one.type === type);
     expect(ready(world).reason).toBe('NotFenced');
     expect(condition('TakeoverPossible')).toMatchObject({ status: 'False', reason: 'NotFenced' });
     const maintenance = () =>
-      ['filer-a', 'filer-b'].map(
-        (home) => world.lease(home).metadata.annotations?.['filerpair.dev/maintenance'],
-      );
+      ['a', 'b'].map((home) => world.lease(home).metadata.annotations?.['filerpair.dev/maintenance']);
     // Nor by itself: the claimer would have no disks.
-    const why = 'PersistentVolumeClaim home-filer-a-data does not fit spec.storage (NotFenced)';
+    const why = 'PersistentVolumeClaim home.a.data does not fit the storage type (NotFenced)';
     expect(maintenance()).toEqual([why, why]);
-    world.annotatePair({ 'filerpair.dev/takeover': 'filer-a' });
+    asksFor(world, 'takeover', 'a');
     world.settle();
-    expect(world.observed.pair!.status!.lastRequest).toMatchObject({
-      result: 'Refused',
+    const [operation] = world.observed.filerPairOperations;
+    expect(operation!.status!.conditions!.find(({ type }) => type === 'Failed')).toMatchObject({
+      status: 'True',
       message: expect.stringContaining('NotFenced'),
     });
     const servers = () => world.observed.pods.map(({ metadata }) => metadata.uid);
     const before = servers();
-    world.changeSpec({ image: 'filerpair/fileserver:next' });
+    world.changeImage('filerpair/fileserver:next');
     world.settle();
-    expect(world.observed.pair!.status!.rollout).toMatchObject({ state: 'Blocked' });
+    expect(world.observed.pair!.status!.rollout).toMatchObject({ step: 'Blocked' });
     expect(servers()).toEqual(before);
     world.observed.volumeFences = fenced;
-    world.changeSpec({ image: undefined });
+    world.changeImage(undefined);
     world.settle();
     expect(maintenance()).toEqual([undefined, undefined]);
     expect(condition('TakeoverPossible')).toMatchObject({ status: 'True' });
@@ -523,54 +516,53 @@ describe('what the storage cannot promise', () => {
     for (const unknown of ['claim', 'volume', 'volume not seen'] as const) {
       const world = takenOver();
       world.settle();
-      gone(world, 'filer-a');
-      world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
-      if (unknown === 'claim') world.withClaim('home-filer-a-data', 'unknown');
-      else if (unknown === 'volume') world.observed.volumeFences = { ...fenced, 'pv-filer-a': 'unknown' };
-      else world.observed.volumeFences = { 'pv-filer-b': fenced['pv-filer-b']! };
+      gone(world, 'a');
+      world.observed.volumeAttachments = [attached('b', 'node-2')];
+      if (unknown === 'claim') world.withClaim('home.a.data', 'unknown');
+      else if (unknown === 'volume') world.observed.volumeFences = { ...fenced, 'pv-a': 'unknown' };
+      else world.observed.volumeFences = { 'pv-b': fenced['pv-b']! };
       world.settle();
-      expect(podsOf(world, 'filer-a'), unknown).toEqual([]);
+      expect(podsOf(world, 'a'), unknown).toEqual([]);
       expect(find(world), unknown).toMatchObject({ state: 'Attaching', create: false });
       world.observed.volumeFences = fenced;
-      world.withClaim('home-filer-a-data', claimOf('filer-a'));
+      world.withClaim('home.a.data', claimOf('a'));
       world.settle();
-      expect(podsOf(world, 'filer-a'), unknown).toHaveLength(1);
+      expect(podsOf(world, 'a'), unknown).toHaveLength(1);
     }
   });
 
   test('pods and attachments are asked for past the cache before a mount, with claims and volumes by name', () => {
     const world = takenOver();
     world.settle();
-    gone(world, 'filer-a');
-    world.observed.volumeAttachments = [attached('filer-b', 'node-2')];
+    gone(world, 'a');
+    world.observed.volumeAttachments = [attached('b', 'node-2')];
     const { actions } = world.plan();
     const index = actions.findIndex(({ kind, resource }) => kind === 'create' && resource === 'pods');
     expect(actions[index - 1]).toMatchObject({
       kind: 'confirmDetached',
-      claims: ['home-filer-a-data'],
-      volumes: ['pv-filer-a'],
+      claims: ['home.a.data'],
+      volumes: ['pv-a'],
       node: 'node-2',
     });
     // The cache has not shown the attachment that there is.
-    world.observed.volumeAttachments = [attached('filer-a', 'node-1')];
+    world.observed.volumeAttachments = [attached('a', 'node-1')];
     expect(world.carryOut(actions[index - 1]!), 'the plan ends there').toBe(false);
   });
 
   test.each([
-    ['Reattach', undefined, ['ReadWriteMany'], 'ClaimNotExclusive', 'Choose transfer Shared'],
-    ['Shared', 'Coherent', ['ReadWriteOnce'], 'ClaimNotShared', 'Choose transfer Reattach'],
-    ['Shared', 'WriteThrough', ['ReadWriteOnce'], 'ClaimNotShared', 'Choose transfer Reattach'],
-    ['Shared', 'SameNode', ['ReadWriteOncePod'], 'ClaimNotShared', 'Choose transfer Reattach'],
-  ] as const)('%s, lateWrites %s: an adopted claim with %j is refused with what to choose', (...row) => {
-    const [transfer, lateWrites, accessModes, reason, way] = row;
+    ['Reattach', ['ReadWriteMany'], 'ClaimNotExclusive', 'Use a ReadWriteOnce claim'],
+    ['SharedCoherent', ['ReadWriteOnce'], 'ClaimNotShared', 'storage type Reattach'],
+    ['SharedWriteThrough', ['ReadWriteOnce'], 'ClaimNotShared', 'storage type Reattach'],
+    ['SameNode', ['ReadWriteOncePod'], 'ClaimNotShared', 'storage type Reattach'],
+  ] as const)('%s: an adopted claim with %j is refused with what to choose', (...row) => {
+    const [type, accessModes, reason, way] = row;
     const adopting = spec.servers.map((server) => ({
       ...server,
-      volumes: [{ name: 'data', existingClaim: `home-${server.name}-data` }],
+      volumes: [{ name: 'data', claimRef: { name: `home.${server.name}.data` } }],
     }));
-    const storage = { transfer, ...(lateWrites === undefined ? {} : { lateWrites }) };
-    const world = new World({ ...spec, servers: adopting, storage });
-    for (const home of ['filer-a', 'filer-b'])
-      world.withClaim(`home-${home}-data`, {
+    const world = new World({ ...spec, servers: adopting, storage: { type } });
+    for (const home of ['a', 'b'])
+      world.withClaim(`home.${home}.data`, {
         ...claimOf(home),
         spec: { ...claimOf(home).spec, accessModes },
       });
@@ -582,7 +574,7 @@ describe('what the storage cannot promise', () => {
 
 describe('a volume that is added while both servers share a node', () => {
   const claimsOf = (world: World): string[] =>
-    podsOf(world, 'filer-a').flatMap(({ spec: podSpec }) =>
+    podsOf(world, 'a').flatMap(({ spec: podSpec }) =>
       ((podSpec?.['volumes'] ?? []) as { persistentVolumeClaim?: { claimName: string } }[]).flatMap(
         ({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? [],
       ),
@@ -590,54 +582,44 @@ describe('a volume that is added while both servers share a node', () => {
   /** Both are on node-1, and the spec has one volume more; nothing has been opened with it yet. */
   const added = (): World => {
     const world = running();
-    world.runs('filer-b');
-    world.changePod(world.pod('filer-b'), { spec: { ...world.pod('filer-b').spec, nodeName: 'node-1' } });
+    world.runs('b');
+    world.changePod(world.pod('b'), { spec: { ...world.pod('b').spec, nodeName: 'node-1' } });
     world.settle();
-    const servers = reattach.servers.map((server) => ({
-      ...server,
-      volumes: [
-        ...(server.volumes ?? []),
-        { name: 'more', claim: { size: '1Gi', accessMode: 'ReadWriteOnce' as const } },
-      ],
-    }));
-    world.changeSpec({ servers: servers as never });
+    world.changeSpec({ volumes: [...reattach.volumes, { name: 'more', claimTemplate }] });
     world.settle();
     return world;
   };
-  /** filer-a claims anew, and waits for its disks; its pod was made from the spec of now, or from that of before. */
+  /** a claims anew, and waits for its disks; its pod was made from the spec of now, or from that of before. */
   const claimsAnew = (world: World, current: boolean): void => {
     const [server] = world.view().servers;
-    const pod = world.pod('filer-a');
+    const pod = world.pod('a');
     const annotations = {
       ...pod.metadata.annotations,
       ...(current ? { [TEMPLATE_ANNOTATION]: serverPod(world.view(), server).template } : {}),
     };
     world.changePod(pod, { metadata: { ...pod.metadata, annotations } });
-    world.runs('filer-a', false);
-    world.claims('filer-a', 'filer-a', 3);
-    world.changeLease('filer-a', {}, { [leaseAnnotations.lastTransition]: null });
+    world.runs('a', false);
+    world.claims('a', 'a', 3);
+    world.changeLease('a', {}, { [leaseAnnotations.lastTransition]: null });
   };
 
   test('is mounted when a server that needs it waits: the pod that lacks it loses its name, goes, and comes with all', () => {
     const world = added();
-    expect(claimsOf(world)).toEqual(['home-filer-a-data']);
+    expect(claimsOf(world)).toEqual(['home.a.data']);
     claimsAnew(world, true);
-    expect(lines(world.settle()).slice(0, 2)).toEqual([
-      'patch leases home-filer-a',
-      'delete pods home-filer-a-disks-*',
-    ]);
-    expect(world.lease('filer-a').metadata.annotations).not.toHaveProperty([leaseAnnotations.disks]);
-    gone(world, 'filer-a');
+    expect(lines(world.settle()).slice(0, 2)).toEqual(['patch leases home.a', 'delete pods home-a-disks-*']);
+    expect(world.lease('a').metadata.annotations).not.toHaveProperty([leaseAnnotations.disks]);
+    gone(world, 'a');
     world.settle();
-    expect(claimsOf(world)).toEqual(['home-filer-a-data', 'home-filer-a-more']);
+    expect(claimsOf(world)).toEqual(['home.a.data', 'home.a.more']);
   });
 
   test('interrupts nobody who serves without it, nor a server that was made before it', () => {
     const world = added();
-    expect(podsOf(world, 'filer-a')[0]!.metadata.deletionTimestamp).toBeUndefined();
+    expect(podsOf(world, 'a')[0]!.metadata.deletionTimestamp).toBeUndefined();
     claimsAnew(world, false);
     world.settle();
-    expect(podsOf(world, 'filer-a')[0]!.metadata.deletionTimestamp).toBeUndefined();
+    expect(podsOf(world, 'a')[0]!.metadata.deletionTimestamp).toBeUndefined();
   });
 });
 
@@ -646,7 +628,7 @@ test('disks have the priority of the servers, wherever they are mounted', () => 
     const world = running();
     const placed = (server: (typeof reattach.servers)[number], priorityClassName: string | undefined) => ({
       ...server,
-      ...(priorityClassName === undefined ? {} : { placement: { priorityClassName } }),
+      ...(priorityClassName === undefined ? {} : { podTemplate: { spec: { priorityClassName } } }),
     });
     world.changeSpec({
       servers: [placed(reattach.servers[0]!, own), placed(reattach.servers[1]!, partners)],
@@ -663,14 +645,14 @@ test('disks have the priority of the servers, wherever they are mounted', () => 
 test('a volume that a ready node does not let go is told as stuck, with the way out', () => {
   const world = takenOver();
   world.settle();
-  gone(world, 'filer-a');
+  gone(world, 'a');
   expect(ready(world).reason).toBe('DisksMoving');
   const { wakeAt } = world.plan();
   expect(wakeAt).toBe(world.now + 120_000);
   world.now = wakeAt!;
   const { reason, message } = ready(world);
   expect(reason).toBe('DisksStuck');
-  expect(message).toContain('on node node-1, findmnt -R /var/lib/filerpair/pair-1/filer-a shows it');
+  expect(message).toContain('on node node-1, findmnt -R /var/lib/filerpair/pair-1/a shows it');
 });
 
 test('a takeover is not possible where the driver cannot attach so many volumes to the survivor’s node', () => {
@@ -717,7 +699,6 @@ test('a takeover is not possible where the survivor’s node has no room for the
       reason: 'NoRoom',
       message: expect.stringContaining(lacks),
     });
-  const placement = { priorityClassName: 'disks' };
-  world.changeSpec({ servers: reattach.servers.map((server) => ({ ...server, placement })) });
+  world.changeSpec({ podTemplate: { spec: { priorityClassName: 'disks' } } });
   expect(verdict({ pods: 0 }).reason, 'others make room').not.toBe('NoRoom');
 });

@@ -1,5 +1,6 @@
 // The steps of a move of disks, and what is awaited in each: they leave a node, are detached from it, and are attached to another one.
 
+import { durationText } from '../../crds/quantities.ts';
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { attachmentDirectory, REMINDERS_ANNOTATION } from '../model/names.ts';
 import { isOutOfService, isSilent, outOfServiceTaint, saysReady, volumeHeld } from '../model/node-silence.ts';
@@ -133,16 +134,17 @@ export function takenByForce(view: Assessment, home: ServerView, node: string): 
 export const isNodeReady = (view: Assessment, name: string): boolean => saysReady(view.observed.nodes[name]);
 
 function awaitedOfLostNode(view: Assessment, name: string): string {
-  const { policy, after } = view.spec.storage.lostNodes;
+  const { policy, timeoutMs } = view.effective.lostNodes;
+  const after = durationText(timeoutMs);
   const ready = view.observed.nodes[name]?.status?.conditions?.find(({ type }) => type === 'Ready');
   const since = ready?.lastTransitionTime === undefined ? '' : ` since ${ready.lastTransitionTime}`;
   const lost = `node ${name}, where they are mounted, is not ready${since}, and as long as it may still write to them they are not attached elsewhere`;
   if (isOutOfService(view.observed.nodes[name]))
     return `node ${name}, where they were mounted, is marked as out of service; Kubernetes takes them away from it, which usually takes 1 to 20 seconds`;
-  if (policy === 'Silent')
+  if (policy === 'AfterTimeout')
     return isSilent(view.observed.nodes[name])
-      ? `${lost}. It is marked as out of service when it has been silent for ${after} (spec.storage.lostNodes)`
-      : `${lost}. Its kubelet reports, so it is not lost; it is marked as out of service only after ${after} of silence (spec.storage.lostNodes)`;
+      ? `${lost}. It is marked as out of service when it has been silent for ${after} (spec.storage.reattach.lostNodes)`
+      : `${lost}. Its kubelet reports, so it is not lost; it is marked as out of service only after ${after} of silence (spec.storage.reattach.lostNodes)`;
   const off = `kubectl annotate node ${name} ${nodeAnnotations.poweredOff}=$(kubectl get node ${name} -o jsonpath={.status.nodeInfo.bootID})`;
   if (policy === 'Confirmed')
     return `${lost}. They move when it is back, or when somebody confirms that it is switched off: ${off}`;
@@ -157,7 +159,7 @@ export function detaching(
 ): DiskLocation {
   const from = spec?.nodeName;
   if (from !== undefined && view.observed.nodes[from] !== undefined && !isNodeReady(view, from)) {
-    const { policy } = view.spec.storage.lostNodes;
+    const { policy } = view.effective.lostNodes;
     const byForce =
       policy === 'Wait' && !isOutOfService(view.observed.nodes[from])
         ? '. No pod holds them there any more, so Kubernetes calls them detached after about 6 minutes; they are not mounted elsewhere because of that'
@@ -187,9 +189,12 @@ export function detaching(
 
 /** Since when the owner waits, by the status; ms since the epoch. */
 function openingSince(view: Assessment, { name, lease }: ServerView): number {
-  const told = view.pair.status?.diskSets?.find(({ home }) => home === name);
+  const told = view.pair.status?.diskSets?.find((one) => one.name === name);
+  const served = told?.conditions?.find(({ type }) => type === 'Served');
   const since =
-    told?.phase === 'Opening' && told.epoch === lease?.epoch ? Date.parse(told.since) : Number.NaN;
+    served?.status === 'False' && told?.epoch === lease?.epoch
+      ? Date.parse(served.lastTransitionTime)
+      : Number.NaN;
   return Number.isNaN(since) ? view.now : since;
 }
 
@@ -209,7 +214,7 @@ export function attaching(
   if (isReady(pod)) return waiting('Attached', node, null);
   const failed = here.find(({ status }) => status?.attachError?.message !== undefined);
   if (failed !== undefined) {
-    const why = `volume ${failed.spec?.source?.persistentVolumeName} cannot be attached to node ${node}: ${failed.status?.attachError?.message}. It is tried again; after spec.storage.attachPatience (${view.spec.storage.attachPatience}) the disk set is given back to the partner, if that is there`;
+    const why = `volume ${failed.spec?.source?.persistentVolumeName} cannot be attached to node ${node}: ${failed.status?.attachError?.message}. It is tried again; after spec.storage.reattach.attachTimeout (${durationText(view.effective.attachTimeoutMs)}) the disk set is given back to the partner, if that is there`;
     return waiting('Attaching', node, why, true);
   }
   const unscheduled = pod.status?.conditions?.find(
@@ -238,5 +243,5 @@ const attachedAll = (here: readonly VolumeAttachment[], volumes: number): boolea
 
 function notMounted(view: Assessment, node: string, { metadata }: Pod): string {
   const seconds = MOUNTED_MS_MAX / 1000;
-  return `they are attached to node ${node}, and pod ${metadata.name} has not mounted them within ${seconds} s: a file system may be damaged. What mounting says: kubectl -n ${view.observed.namespace} describe pod ${metadata.name}. It is tried again; after spec.storage.attachPatience (${view.spec.storage.attachPatience}) the disk set is given back to the partner, if that is there`;
+  return `they are attached to node ${node}, and pod ${metadata.name} has not mounted them within ${seconds} s: a file system may be damaged. What mounting says: kubectl -n ${view.observed.namespace} describe pod ${metadata.name}. It is tried again; after spec.storage.reattach.attachTimeout (${durationText(view.effective.attachTimeoutMs)}) the disk set is given back to the partner, if that is there`;
 }

@@ -1,13 +1,13 @@
-// Why the disks of a disk set have to stay where they are (transfer Reattach). A move would take the last pod from a claim that
-// is being deleted, nothing keeps two nodes from a volume, or the move is not granted to the pair. A disk set without its disks
+// Why the disks of a disk set have to stay where they are (storage type Reattach). A move would take the last pod from a claim that
+// is being deleted, nothing keeps two nodes from a volume, or the class does not allow the pair. A disk set without its disks
 // serves nobody, so then its owner is not changed either: not by itself (the servers read it from their Leases as maintenance),
 // and not for an administrator.
 
 import type { ServerView } from '../model/view.ts';
+import { accepted } from './accepted.ts';
 import { type Assessment, question } from './assessment.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
 import { MISFITS, misfit } from './claims-fit.ts';
-import { granted } from './granted.ts';
 
 export interface DisksHeld {
   /** As in a condition. */
@@ -18,10 +18,11 @@ export interface DisksHeld {
 
 /** null: they may move, or need not. */
 export const disksHeld = question((view: Assessment, home: ServerView): DisksHeld | null => {
-  if (view.spec.storage.transfer !== 'Reattach') return null;
+  if (view.effective.storageType !== 'Reattach') return null;
   const [deleted] = claimsBeingDeleted(home);
   if (deleted !== undefined) return { reason: 'ClaimBeingDeleted', why: beingDeleted(deleted) };
-  if (granted(view) !== null) return { reason: 'NotGranted', why: UNGRANTED };
+  const { status, reason } = accepted(view);
+  if (status !== 'True') return { reason, why: NOT_ACCEPTED };
   // Of either disk set: attachment pods are made for both, or for none.
   const found = misfit(view);
   return found === null ? null : { reason: found.reason, why: unfit(found.claim, found.reason) };
@@ -29,7 +30,7 @@ export const disksHeld = question((view: Assessment, home: ServerView): DisksHel
 
 /** Whether a reason on a Lease of this pair is one of {@link disksHeld}. */
 export const isDisksHeld = (view: Assessment, why: string): boolean =>
-  why === UNGRANTED ||
+  why === NOT_ACCEPTED ||
   view.servers
     .flatMap(({ claims }) => claims)
     .some(
@@ -38,9 +39,9 @@ export const isDisksHeld = (view: Assessment, why: string): boolean =>
     );
 
 /** The operator moves nothing then. */
-const UNGRANTED = 'what the spec asks for is not granted to the FilerPair';
+const NOT_ACCEPTED = 'the FilerPair is not accepted';
 
 const beingDeleted = (claim: string): string => `PersistentVolumeClaim ${claim} is being deleted`;
 
 const unfit = (claim: string, reason: string): string =>
-  `PersistentVolumeClaim ${claim} does not fit spec.storage (${reason})`;
+  `PersistentVolumeClaim ${claim} does not fit the storage type (${reason})`;

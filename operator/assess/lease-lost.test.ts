@@ -12,19 +12,19 @@ function view(pods: readonly string[], ...servers: readonly ServerView[]): Asses
 }
 
 test('a Lease is made when it is not there, and no pod of the pair that might serve without it', () => {
-  const lost = server('filer-a', false);
+  const lost = server('a', false);
   expect(mayCreateLease(view([], lost), lost)).toBe(true);
-  expect(mayCreateLease(view(['files-filer-b-0'], lost), lost)).toBe(false);
-  const there = server('filer-a', true);
+  expect(mayCreateLease(view(['files-b-0'], lost), lost)).toBe(false);
+  const there = server('a', true);
   expect(mayCreateLease(view([], there), there)).toBe(false);
 });
 
 test('one that is gone while pods are there is told, with what has to be deleted', () => {
-  const servers = [server('filer-a', true), server('filer-b', false)];
+  const servers = [server('a', true), server('b', false)];
   expect(leaseLost(view([], ...servers))).toBeNull();
   expect(leaseLost(view(['one'], servers[0]!))).toBeNull();
   expect(leaseLost(view(['one', 'two'], ...servers))).toMatchObject({
     reason: 'LeaseLost',
-    message: expect.stringMatching(/filer-b.*delete one, two\.$/),
+    message: expect.stringMatching(/b.*delete one, two\.$/),
   });
 });

@@ -1,18 +1,20 @@
 // A node is marked as out of service only by the policy that the user chose, and only while somebody else waits for its disks.
 import { describe, expect, test } from 'vitest';
-import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
+import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';
 import type { Action } from '../model/action.ts';
 import type { Claim, Node } from '../model/objects.ts';
 import { nodesUnmarked } from '../plan/node-marks.ts';
 import { gone, inUseAs, podsOf, running, takenOver } from '../plan/reattach-world.fixture.ts';
 import type { World } from '../plan/world.fixture.ts';
 
-type LostNodes = NonNullable<NonNullable<FilerPairSpecInput['storage']>['lostNodes']>;
+type LostNodes = NonNullable<
+  NonNullable<NonNullable<FilerPairSpecInput['storage']>['reattach']>['lostNodes']
+>;
 
-/** filer-b owns the disk set of filer-a and waits; the node that has the disks has just become not ready. */
+/** b owns the disk set of a and waits; the node that has the disks has just become not ready. */
 function lost(lostNodes: LostNodes): World {
   const world = takenOver();
-  world.changeSpec({ storage: { transfer: 'Reattach', lostNodes } });
+  world.changeSpec({ storage: { type: 'Reattach', reattach: { lostNodes } } });
   world.node('node-1', 'Unknown', world.now);
   change(world, { status: { nodeInfo: { bootID: 'boot-1' } } });
   world.settle();
@@ -36,13 +38,13 @@ const outOfService = [
 describe('a lost node with disks of another owner', () => {
   test('is not marked while the other disk set has a pod there whose claim is being deleted', () => {
     const dueFor = (deleted: boolean) => {
-      const world = lost({ policy: 'Silent', after: '60s' });
-      const [pod] = podsOf(world, 'filer-b');
+      const world = lost({ policy: 'AfterTimeout', timeout: '60s' });
+      const [pod] = podsOf(world, 'b');
       world.changePod(pod!, { spec: { ...pod!.spec, nodeName: 'node-1' } });
-      const claim = world.observed.claims['home-filer-b-data'] as Claim;
+      const claim = world.observed.claims['home.b.data'] as Claim;
       const deletionTimestamp = '2026-11-23T12:00:00Z';
       if (deleted)
-        world.withClaim('home-filer-b-data', {
+        world.withClaim('home.b.data', {
           ...claim,
           metadata: { ...claim.metadata, deletionTimestamp },
         });
@@ -54,21 +56,18 @@ describe('a lost node with disks of another owner', () => {
     expect(patches(actions)).toHaveLength(1);
     const { part } = actions.find(({ resource }) => resource === 'nodes')!;
     const kept = actions.filter((one) => one.kind === 'confirmKept' && one.part === part);
-    expect(kept.map((one) => ('name' in one ? one.name : ''))).toEqual([
-      'home-filer-a-data',
-      'home-filer-b-data',
-    ]);
+    expect(kept.map((one) => ('name' in one ? one.name : ''))).toEqual(['home.a.data', 'home.b.data']);
   });
 
   test('is waited for by default, however long it takes', () => {
-    const world = lost({});
+    const world = lost({ policy: 'Wait' });
     world.now += 24 * 3_600_000;
     expect(patches(world.settle())).toEqual([]);
     expect(world.plan().wakeAt).toBeNull();
   });
 
-  test('Silent: is marked when its time is over, not before, by compare-and-swap', () => {
-    const world = lost({ policy: 'Silent', after: '90s' });
+  test('AfterTimeout: is marked when its time is over, not before, by compare-and-swap', () => {
+    const world = lost({ policy: 'AfterTimeout', timeout: '90s' });
     const dueAt = world.now + 90_000;
     // Its pod counts as lost before that, and is replaced.
     world.now += 31_000;
@@ -79,14 +78,14 @@ describe('a lost node with disks of another owner', () => {
     world.now = dueAt;
     const { actions } = world.plan();
     expect(patches(actions)[0]).toMatchObject({
-      metadata: { annotations: { 'filerpair.dev/out-of-service': expect.stringContaining('filer-b waits') } },
+      metadata: { annotations: { 'filerpair.dev/out-of-service': expect.stringContaining('b waits') } },
       spec: { taints: outOfService },
     });
     expect(patches(actions)[0]).toHaveProperty('metadata.resourceVersion');
     const mark = actions.find(({ resource }) => resource === 'nodes')!;
     const kept = actions.find(({ kind, part }) => kind === 'confirmKept' && part === mark.part);
     expect(kept, 'the mark would take the last pod from a claim that is being deleted').toMatchObject({
-      name: 'home-filer-a-data',
+      name: 'home.a.data',
     });
     expect(mark.needs).toContain(mark.part);
     world.settle();
@@ -94,13 +93,12 @@ describe('a lost node with disks of another owner', () => {
     expect(world.observed.pair!.status!.conditions![0]!.message).toContain('is marked as out of service');
   });
 
-  test('is not marked for a pair to which that is not granted', () => {
-    const world = lost({ policy: 'Silent', after: '0s' });
-    const [all] = world.settings.grants;
-    world.settings = { ...world.settings, grants: [{ ...all!, lostNodesSilentMin: ['60s'] }] };
+  test('is not marked for a pair whose class does not allow that', () => {
+    const world = lost({ policy: 'AfterTimeout', timeout: '10s' });
+    world.changeClass({ limits: { storageTypes: ['Reattach'], lostNodes: { policies: ['AfterTimeout'] } } });
     world.now += 24 * 3_600_000;
     expect(patches(world.settle())).toEqual([]);
-    expect(world.observed.pair!.status!.conditions![0]).toMatchObject({ reason: 'NotGranted' });
+    expect(world.observed.pair!.status!.conditions![0]).toMatchObject({ reason: 'ForbiddenByClass' });
   });
 
   test('Confirmed: is marked when somebody says that this very boot has been switched off', () => {
@@ -115,36 +113,36 @@ describe('a lost node with disks of another owner', () => {
   });
 
   test('is left alone while the new owner could not use the disks either', () => {
-    const world = lost({ policy: 'Silent', after: '60s' });
+    const world = lost({ policy: 'AfterTimeout', timeout: '60s' });
     world.node('node-2', 'Unknown', world.now);
     world.now += 3_600_000;
     expect(patches(world.settle())).toEqual([]);
   });
 
   test('is left alone while its own server is the owner: nobody else waits', () => {
-    const world = lost({ policy: 'Silent', after: '60s' });
-    world.claims('filer-a', 'filer-a', 3);
+    const world = lost({ policy: 'AfterTimeout', timeout: '60s' });
+    world.claims('a', 'a', 3);
     world.now += 3_600_000;
     expect(patches(world.settle())).toEqual([]);
   });
 
   test('is left alone while a server is known to serve from it, and in the same look nobody says otherwise', () => {
-    const world = lost({ policy: 'Silent', after: '60s' });
+    const world = lost({ policy: 'AfterTimeout', timeout: '60s' });
     // It owns the other disk set, with an acknowledger that runs and would have taken over.
-    world.claims('filer-a', 'filer-b', 2);
-    world.changeLease('filer-b', {}, { 'filerpair.dev/acknowledger': world.incarnation('filer-b') });
+    world.claims('a', 'b', 2);
+    world.changeLease('b', {}, { 'filerpair.dev/acknowledger': world.incarnation('b') });
     world.now += 3_600_000;
     expect(patches(world.settle())).toEqual([]);
     const degraded = world.observed.pair!.status!.conditions!.find(({ type }) => type === 'Degraded')!;
     expect(degraded.message).toContain('so it is alive and is left alone');
     // Its partner would not have noticed: nothing is known.
-    world.annotatePair({ 'filerpair.dev/maintenance': 'new switches' });
+    world.changeSpec({ maintenance: { reason: 'new switches', automaticMoves: 'Paused' } });
     world.settle();
     expect(taints(world)).toEqual(outOfService);
   });
 
-  test('Silent: is not marked while its kubelet reports that it is not ready', () => {
-    const world = lost({ policy: 'Silent', after: '60s' });
+  test('AfterTimeout: is not marked while its kubelet reports that it is not ready', () => {
+    const world = lost({ policy: 'AfterTimeout', timeout: '60s' });
     world.node('node-1', 'False', world.now);
     world.now += 3_600_000;
     expect(patches(world.settle())).toEqual([]);
@@ -154,8 +152,8 @@ describe('a lost node with disks of another owner', () => {
     );
   });
 
-  test('Silent: silence is counted by what was seen here, whatever the clock of the control plane says', () => {
-    const world = lost({ policy: 'Silent', after: '60s' });
+  test('AfterTimeout: silence is counted by what was seen here, whatever the clock of the control plane says', () => {
+    const world = lost({ policy: 'AfterTimeout', timeout: '60s' });
     world.node('node-1', 'Unknown', world.now - 3_600_000);
     world.observed.readinessSince = { 'node-1': world.now };
     expect(patches(world.settle())).toEqual([]);
@@ -165,7 +163,7 @@ describe('a lost node with disks of another owner', () => {
 
   test('is marked as well when its pod is gone and only the storage still holds on to it', () => {
     const world = lost({ policy: 'Confirmed' });
-    gone(world, 'filer-a');
+    gone(world, 'a');
     world.now += 3_600_000;
     expect(patches(world.settle())).toEqual([]);
     const { reason, message } = world.observed.pair!.status!.conditions![0]!;
@@ -176,8 +174,8 @@ describe('a lost node with disks of another owner', () => {
   });
 
   test('Wait: the status says what Kubernetes does by itself when no pod is left there', () => {
-    const world = lost({});
-    gone(world, 'filer-a');
+    const world = lost({ policy: 'Wait' });
+    gone(world, 'a');
     world.settle();
     expect(world.observed.pair!.status!.conditions![0]!.message).toContain('after about 6 minutes');
   });
@@ -186,19 +184,19 @@ describe('a lost node with disks of another owner', () => {
     /** No pod was left there, and six minutes of silence have passed. */
     function detachedByForce(lostNodes: LostNodes): World {
       const world = lost(lostNodes);
-      gone(world, 'filer-a');
+      gone(world, 'a');
       world.settle();
       world.now += 7 * 60_000;
       world.observed.volumeAttachments = world.observed.volumeAttachments.filter(
-        ({ metadata }) => !metadata.name?.includes('filer-a'),
+        ({ metadata }) => !metadata.name?.includes('a'),
       );
       return world;
     }
     const attachedTo = (world: World) =>
-      podsOf(world, 'filer-a').map(({ metadata }) => metadata.annotations?.['filerpair.dev/node']);
+      podsOf(world, 'a').map(({ metadata }) => metadata.annotations?.['filerpair.dev/node']);
 
     test('they are not mounted elsewhere as long as it may write to them, and that is told', () => {
-      const world = detachedByForce({});
+      const world = detachedByForce({ policy: 'Wait' });
       world.settle();
       expect(attachedTo(world)).toEqual([]);
       const { reason, message } = world.observed.pair!.status!.conditions![0]!;
@@ -219,18 +217,18 @@ describe('a lost node with disks of another owner', () => {
         },
       ];
       for (const end of ends) {
-        const world = detachedByForce({});
+        const world = detachedByForce({ policy: 'Wait' });
         world.settle();
         end(world);
         world.settle();
         expect(attachedTo(world)).toEqual(['node-2']);
-        const { annotations } = world.lease('filer-a').metadata;
+        const { annotations } = world.lease('a').metadata;
         expect(annotations).toMatchObject({ 'filerpair.dev/disks-node': 'node-2' });
       }
     });
 
     test('nor when it is back, until its kubelet has unmounted them', () => {
-      const world = detachedByForce({});
+      const world = detachedByForce({ policy: 'Wait' });
       world.settle();
       world.node('node-1', 'True', world.now);
       const inUse = (volumes: readonly string[]): void => {
@@ -238,7 +236,7 @@ describe('a lost node with disks of another owner', () => {
         const status = { ...node.status, volumesInUse: volumes };
         world.observed.nodes = { ...world.observed.nodes, 'node-1': { ...node, status } };
       };
-      inUse(['kubernetes.io/csi/disks.csi.example.org^other', inUseAs('pv-filer-a')]);
+      inUse(['kubernetes.io/csi/disks.csi.example.org^other', inUseAs('pv-a')]);
       world.settle();
       expect(attachedTo(world)).toEqual([]);
       expect(world.observed.pair!.status!.conditions![0]!.message).toContain('has not unmounted');
@@ -247,18 +245,18 @@ describe('a lost node with disks of another owner', () => {
       const { actions } = world.plan();
       const lease = actions.findIndex(({ resource }) => resource === 'leases');
       const asked = actions.findIndex(({ kind }) => kind === 'confirmReleased');
-      expect(actions[asked]).toMatchObject({ name: 'node-1', volumes: [inUseAs('pv-filer-a')] });
+      expect(actions[asked]).toMatchObject({ name: 'node-1', volumes: [inUseAs('pv-a')] });
       expect(asked).toBeLessThan(lease);
       world.settle();
       expect(attachedTo(world)).toEqual(['node-2']);
     });
 
-    test('Confirmed and Silent: by their own rules, the node is marked first', () => {
+    test('Confirmed and AfterTimeout: by their own rules, the node is marked first', () => {
       const confirmed = detachedByForce({ policy: 'Confirmed' });
       confirmed.settle();
       expect(attachedTo(confirmed)).toEqual([]);
       change(confirmed, { annotations: { 'filerpair.dev/powered-off': 'boot-1' } });
-      const silent = detachedByForce({ policy: 'Silent', after: '60s' });
+      const silent = detachedByForce({ policy: 'AfterTimeout', timeout: '60s' });
       for (const world of [confirmed, silent]) {
         world.settle();
         expect(taints(world)).toEqual(outOfService);
@@ -267,8 +265,8 @@ describe('a lost node with disks of another owner', () => {
     });
 
     test('the owner that has come back to it has them mounted there', () => {
-      const world = detachedByForce({});
-      world.claims('filer-a', 'filer-a', 3);
+      const world = detachedByForce({ policy: 'Wait' });
+      world.claims('a', 'a', 3);
       const made = world.plan().actions.filter((one) => one.kind === 'create' && one.urgent === true);
       expect(made).toMatchObject([
         { object: { metadata: { annotations: { 'filerpair.dev/node': 'node-1' } } } },
@@ -280,7 +278,7 @@ describe('a lost node with disks of another owner', () => {
   });
 
   test('loses the mark also when no pair is left', () => {
-    const world = lost({ policy: 'Silent', after: '60s' });
+    const world = lost({ policy: 'AfterTimeout', timeout: '60s' });
     world.now += 60_000;
     world.settle();
     const marked = world.observed.nodes['node-1']!;
@@ -292,7 +290,7 @@ describe('a lost node with disks of another owner', () => {
   });
 
   test('loses the mark, and only ours, when it is back', () => {
-    const world = lost({ policy: 'Silent', after: '60s' });
+    const world = lost({ policy: 'AfterTimeout', timeout: '60s' });
     world.now += 60_000;
     world.settle();
     const { metadata, spec } = world.observed.nodes['node-1']!;
@@ -317,7 +315,7 @@ describe('the word that a node is switched off', () => {
   /** node-1 is ready, and said to be off since some time, ms ago. */
   function said(bootID: string, ago: number | null, policy: 'Confirmed' | 'Wait' = 'Confirmed'): World {
     const world = running();
-    world.changeSpec({ storage: { transfer: 'Reattach', lostNodes: { policy } } });
+    world.changeSpec({ storage: { type: 'Reattach', reattach: { lostNodes: { policy } } } });
     world.settle();
     change(world, {
       status: { nodeInfo: { bootID: 'boot-1' } },

@@ -1,11 +1,11 @@
-// Which nodes are to be marked as out of service, so that Kubernetes takes disks from them by force (transfer Reattach).
+// Which nodes are to be marked as out of service, so that Kubernetes takes disks from them by force (storage type Reattach).
 //
-// Never on silence alone, unless the spec says Silent: a node that is only cut off still has the disk mounted, and its kernel may
+// Never on silence alone, unless the spec says AfterTimeout: a node that is only cut off still has the disk mounted, and its kernel may
 // write what it holds. What is asked for in any case: the disk set has another owner by now, by the rules of the Lease. That
 // owner runs on a node that is ready and waits. Its disks are on a node that is not ready. No server of the pair is known to
 // serve from that node. So the worst that a wrong mark can do is what the storage allows a node that it has been taken from.
 
-import { durationMs } from '../../crds/quantities.ts';
+import { durationText } from '../../crds/quantities.ts';
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { isOutOfService, isSilent, readinessSince, saysReady } from '../model/node-silence.ts';
 import type { Node } from '../model/objects.ts';
@@ -50,7 +50,7 @@ export const nodesToUnmark = (nodes: Observed['nodes']): Node[] =>
 
 /** When time alone makes the next mark due, ms since the epoch; null: never. */
 export function lostNodesDueAt(view: Assessment): number | null {
-  if (view.spec.storage.lostNodes.policy !== 'Silent') return null;
+  if (view.effective.lostNodes.policy !== 'AfterTimeout') return null;
   const due = lostNodes(view)
     .map(({ node }) => silentUntil(view, node))
     .filter((at): at is number => at !== null && at > view.now);
@@ -84,7 +84,7 @@ function ownerWaits(view: Assessment, { lease }: ServerView): boolean {
 }
 
 function whyOutOfService(view: Assessment, node: Node, name: string): string | null {
-  const { policy, after } = view.spec.storage.lostNodes;
+  const { policy, timeoutMs } = view.effective.lostNodes;
   if (policy === 'Confirmed') {
     const { bootID } = node.status?.nodeInfo ?? {};
     const confirmed = node.metadata.annotations?.[nodeAnnotations.poweredOff];
@@ -92,13 +92,13 @@ function whyOutOfService(view: Assessment, node: Node, name: string): string | n
       ? `node ${name} is said to be switched off since boot ${bootID}`
       : null;
   }
-  if (policy !== 'Silent') return null;
+  if (policy !== 'AfterTimeout') return null;
   const at = silentUntil(view, node);
-  return at !== null && at <= view.now ? `node ${name} has been silent for ${after}` : null;
+  return at !== null && at <= view.now ? `node ${name} has been silent for ${durationText(timeoutMs)}` : null;
 }
 
 /** When the node has been silent for long enough, ms since the epoch; null: it is not silent, or was not seen to be. */
 function silentUntil(view: Assessment, node: Node): number | null {
   const since = isSilent(node) ? readinessSince(view.observed, node.metadata.name ?? '') : null;
-  return since === null ? null : since + durationMs(view.spec.storage.lostNodes.after);
+  return since === null ? null : since + view.effective.lostNodes.timeoutMs;
 }

@@ -7,12 +7,12 @@ import { spec, World } from '../plan/world.fixture.ts';
 import { nameLookups, namesDueAt, namesPublished } from './names-published.ts';
 
 const DOMAIN = 'nas.example.org';
-const dns = { domain: DOMAIN, ttl: '5s' };
+const dns = { domain: DOMAIN, recordTTLSeconds: 5 };
 const addresses = {
-  'filer-a': '10.96.0.1',
-  'filer-a-failover': '10.96.0.2',
-  'filer-b': '10.96.0.3',
-  'filer-b-failover': '10.96.0.4',
+  'home-a': '10.96.0.1',
+  'home-a-failover': '10.96.0.2',
+  'home-b': '10.96.0.3',
+  'home-b-failover': '10.96.0.4',
 };
 type Name = keyof typeof addresses;
 const names = Object.keys(addresses) as Name[];
@@ -24,7 +24,7 @@ const service = (name: string, fields: Pick<Service, 'spec' | 'status'>): Servic
 
 /** Every name has its Service, and the DNS answers as it should. */
 function published(more: object = {}): World {
-  const world = World.running({ ...spec, dns: { ...dns, ...more } });
+  const world = World.running({ ...spec, names: { ...dns, ...more } });
   world.observed.dnsEndpointsServed = true;
   world.observed.services = names.map((name) => service(name, { spec: { clusterIP: addresses[name] } }));
   world.observed.dnsAnswers = Object.fromEntries(
@@ -39,7 +39,7 @@ function answers(world: World, name: Name, answer: readonly string[] | 'unknown'
   return world;
 }
 
-const byAnnotations = () => published({ source: 'ServiceAnnotations' });
+const byAnnotations = () => published({ publisher: 'ServiceAnnotations' });
 
 const withoutExternalDns = (world: World): World => {
   world.observed.dnsEndpointsServed = false;
@@ -47,62 +47,62 @@ const withoutExternalDns = (world: World): World => {
 };
 
 test.each<[status: string, reason: string, says: string, make: () => World]>([
-  ['True', 'Answered', 'filer-b-failover.nas.example.org A 10.96.0.4', () => published()],
+  ['True', 'Answered', 'home-b-failover.nas.example.org A 10.96.0.4', () => published()],
   // Somebody else has published them: that is as good.
-  ['True', 'Answered', 'filer-a.nas.example.org', () => withoutExternalDns(published())],
+  ['True', 'Answered', 'home-a.nas.example.org', () => withoutExternalDns(published())],
   [
     'False',
     'NotAnswered',
-    'does not know filer-a-failover.nas.example.org yet. It is in DNSEndpoint home',
-    () => answers(published(), 'filer-a-failover', []),
+    'does not know home-a-failover.nas.example.org yet. It is in DNSEndpoint home',
+    () => answers(published(), 'home-a-failover', []),
   ],
   [
     'False',
     'NotAnswered',
-    'it is for you to publish: filer-a.nas.example.org A 10.96.0.1.',
-    () => answers(published({ publish: false }), 'filer-a', []),
+    'it is for you to publish: home-a.nas.example.org A 10.96.0.1.',
+    () => answers(published({ publisher: 'None' }), 'home-a', []),
   ],
   // Nobody can tell whether an ExternalDNS looks at Services.
   [
     'False',
     'NotAnswered',
-    'It is in the annotations of Service filer-a-failover',
-    () => withoutExternalDns(answers(byAnnotations(), 'filer-a-failover', [])),
+    'It is in the annotations of Service home-a-failover',
+    () => withoutExternalDns(answers(byAnnotations(), 'home-a-failover', [])),
   ],
   [
     'False',
     'NoExternalDns',
     'Install ExternalDNS',
-    () => withoutExternalDns(answers(published(), 'filer-a', [])),
+    () => withoutExternalDns(answers(published(), 'home-a', [])),
   ],
   [
     'False',
     'OtherAnswer',
-    'answers filer-b.nas.example.org A 192.0.2.7, and should answer filer-b.nas.example.org A 10.96.0.3',
-    () => answers(published(), 'filer-b', ['192.0.2.7']),
+    'answers home-b.nas.example.org A 192.0.2.7, and should answer home-b.nas.example.org A 10.96.0.3',
+    () => answers(published(), 'home-b', ['192.0.2.7']),
   ],
-  ['Unknown', 'DnsUnreachable', 'could not be found out', () => answers(published(), 'filer-b', 'unknown')],
+  ['Unknown', 'DnsUnreachable', 'could not be found out', () => answers(published(), 'home-b', 'unknown')],
   // A wrong answer is worse than a missing one.
   [
     'False',
     'OtherAnswer',
     '192.0.2.7',
-    () => answers(answers(published(), 'filer-a', 'unknown'), 'filer-b', ['192.0.2.7']),
+    () => answers(answers(published(), 'home-a', 'unknown'), 'home-b', ['192.0.2.7']),
   ],
   [
     'False',
     'OtherAnswer',
     '192.0.2.7',
-    () => answers(answers(published(), 'filer-a', []), 'filer-b', ['192.0.2.7']),
+    () => answers(answers(published(), 'home-a', []), 'home-b', ['192.0.2.7']),
   ],
   [
     'False',
     'NoAddress',
-    'Service filer-b has no address yet',
+    'Service home-b has no address yet',
     () => {
       const world = published();
       world.observed.services = world.observed.services.map((one) =>
-        one.metadata.name === 'filer-b' ? service('filer-b', { spec: { type: 'LoadBalancer' } }) : one,
+        one.metadata.name === 'home-b' ? service('home-b', { spec: { type: 'LoadBalancer' } }) : one,
       );
       return world;
     },
@@ -124,12 +124,12 @@ test('a load balancer with a name is an alias, whatever dots and capitals the DN
   const world = published();
   const status = { loadBalancer: { ingress: [{ hostname: 'lb-1.cloud.example' }] } };
   world.observed.services = world.observed.services.map((one) =>
-    one.metadata.name === 'filer-a' ? service('filer-a', { spec: { type: 'LoadBalancer' }, status }) : one,
+    one.metadata.name === 'home-a' ? service('home-a', { spec: { type: 'LoadBalancer' }, status }) : one,
   );
-  expect(nameLookups(world.view())).toContainEqual({ name: `filer-a.${DOMAIN}`, type: 'CNAME' });
+  expect(nameLookups(world.view())).toContainEqual({ name: `home-a.${DOMAIN}`, type: 'CNAME' });
   world.observed.dnsAnswers = {
     ...world.observed.dnsAnswers,
-    [answerKey(`filer-a.${DOMAIN}`, 'CNAME')]: ['LB-1.cloud.example.'],
+    [answerKey(`home-a.${DOMAIN}`, 'CNAME')]: ['LB-1.cloud.example.'],
   };
   expect(namesPublished(world.view())?.status).toBe('True');
 });
@@ -137,7 +137,7 @@ test('a load balancer with a name is an alias, whatever dots and capitals the DN
 test('is looked at again soon while it is wrong, and rarely afterwards', () => {
   const inMs = (world: World) => namesDueAt(world.view())! - world.now;
   expect(inMs(published())).toBeGreaterThan(60_000);
-  expect(inMs(answers(published(), 'filer-a', []))).toBeLessThanOrEqual(10_000);
+  expect(inMs(answers(published(), 'home-a', []))).toBeLessThanOrEqual(10_000);
 });
 
 test('the condition stands in the status', () => {

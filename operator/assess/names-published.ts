@@ -19,11 +19,13 @@ interface Finding {
 
 /** null: nobody asked for names outside the cluster. */
 export const namesPublished = question((view: Assessment): ConditionResult | null => {
-  const { dns } = view.spec;
-  if (dns === undefined) return null;
+  const { publishedNames } = view.effective;
+  if (publishedNames === null) return null;
   const records = dnsRecords(view);
-  const names = view.servers.flatMap(({ name, failoverName }) => [name, failoverName]);
-  const pending = names.filter((name) => !records.some(({ dnsName }) => dnsName === `${name}.${dns.domain}`));
+  const names = view.servers.flatMap(({ serviceName, failoverName }) => [serviceName, failoverName]);
+  const pending = names.filter(
+    (name) => !records.some(({ dnsName }) => dnsName === `${name}.${publishedNames.domain}`),
+  );
   if (pending.length > 0)
     return isFalse('NoAddress', `Service ${pending.join(', ')} has no address yet: ${addressAwaited(view)}.`);
   const findings = records.map((record) => ({ record, found: answerOf(view, record) }));
@@ -42,7 +44,7 @@ export const namesPublished = question((view: Assessment): ConditionResult | nul
 
 function addressAwaited(view: Assessment): string {
   if (leadsToNodes(view)) return 'the pod that it leads to has no node, or its node names no address';
-  return view.spec.service.type === 'LoadBalancer'
+  return view.effective.exposure.type === 'LoadBalancer'
     ? 'the load balancer has not given it one; see kubectl describe service'
     : 'it is being made';
 }
@@ -70,12 +72,12 @@ function wrongAnswer(view: Assessment, { record, found }: Finding): ConditionRes
       'OtherAnswer',
       `The DNS answers ${record.dnsName} ${record.recordType} ${found!.join(' ')}, and should answer ${wanted}: somebody else has published that name, or a change has not reached the DNS yet.`,
     );
-  if (!view.spec.dns!.publish)
+  if (view.effective.publishedNames?.publisher === 'None')
     return isFalse(
       'NotAnswered',
-      `The DNS does not know ${record.dnsName}. spec.dns.publish is false, so it is for you to publish: ${wanted}.`,
+      `The DNS does not know ${record.dnsName}. spec.names.publisher is None, so it is for you to publish: ${wanted}.`,
     );
-  if (view.spec.dns!.source === 'ServiceAnnotations')
+  if (view.effective.publishedNames?.publisher === 'ServiceAnnotations')
     return isFalse(
       'NotAnswered',
       `The DNS does not know ${record.dnsName} yet. It is in the annotations of Service ${record.dnsName.split('.')[0]}; if that lasts for minutes, see the log of ExternalDNS (its --source=service, --service-type-filter, --domain-filter, --managed-record-types).`,
@@ -83,7 +85,7 @@ function wrongAnswer(view: Assessment, { record, found }: Finding): ConditionRes
   if (!view.observed.dnsEndpointsServed)
     return isFalse(
       'NoExternalDns',
-      `Nothing publishes ${record.dnsName}: the cluster has no DNSEndpoint (externaldns.k8s.io/v1alpha1). Install ExternalDNS with that definition and --source=crd, or set spec.dns.source: ServiceAnnotations, or spec.dns.publish: false and publish it yourself: ${wanted}.`,
+      `Nothing publishes ${record.dnsName}: the cluster has no DNSEndpoint (externaldns.k8s.io/v1alpha1). Install ExternalDNS with that definition and --source=crd, or set spec.names.publisher: ServiceAnnotations, or None and publish it yourself: ${wanted}.`,
     );
   return isFalse(
     'NotAnswered',

@@ -1,4 +1,4 @@
-// Whether the scheduler would find room on a node for the pod that mounts a disk set there (transfer Reattach). On a full node a
+// Whether the scheduler would find room on a node for the pod that mounts a disk set there (storage type Reattach). On a full node a
 // failover waits until somebody else's pod has gone, unless the pod may take the place of others.
 
 import { amountOf } from '../../crds/quantities.ts';
@@ -10,7 +10,7 @@ import { attachmentPods } from './attachment-pods.ts';
 /** What the node lacks, as a clause; null: it has room, or a pod for the disks already, or nobody knows how much it has. */
 export function noRoom(view: Assessment, home: ServerView, node: string): string | null {
   const room = view.observed.nodeRoom[node];
-  if (view.spec.storage.transfer !== 'Reattach' || room === undefined) return null;
+  if (view.effective.storageType !== 'Reattach' || room === undefined) return null;
   if (attachmentPods(view, home).some(({ spec }) => spec?.nodeName === node)) return null;
   // Which others it may displace is the scheduler's to know.
   if (attachmentPriority(view, home) !== undefined) return null;

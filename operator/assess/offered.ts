@@ -9,13 +9,13 @@ import { type Assessment, question } from './assessment.ts';
 
 /** Made for this pair, had by it before, or offered to it. */
 export function isClaimOffered(
-  { observed: { name: pair }, pair: { status } }: Assessment,
+  { observed: { name: pair, filerDiskSets } }: Assessment,
   claim: Claim,
 ): boolean {
-  const { name = '', labels: found } = claim.metadata;
+  const { uid, labels: found } = claim.metadata;
   if (found?.[labels.pair] === pair || found?.[labels.offeredTo] === pair) return true;
   // Its labels were removed by hand: they come back.
-  return status?.diskSets?.some(({ claims = [] }) => claims.includes(name)) === true;
+  return filerDiskSets.some(({ spec }) => spec.claims?.some((one) => one.uid === uid));
 }
 
 export const howToOffer = (view: Assessment, kind: 'pvc' | 'secret', name: string): string =>
@@ -28,12 +28,19 @@ interface NamedSecret {
 
 /** Those that the spec names, and where. */
 function secretsOf(view: Assessment): NamedSecret[] {
-  const { metricsTokenSecret: token } = view.spec;
-  const certificates = view.servers.flatMap(({ name: server, spec: { certificateSecret: name } }) =>
-    name === undefined ? [] : [{ name, field: `servers[${server}].certificateSecret` }],
+  const { metricsTokenSecret: token } = view.effective;
+  const certificates = view.servers.flatMap(({ name: server, certificateSecret: name }) =>
+    name === null ? [] : [{ name, field: certificateField(view, server) }],
   );
-  return token === undefined ? certificates : [...certificates, { name: token, field: 'metricsTokenSecret' }];
+  return token === null
+    ? certificates
+    : [...certificates, { name: token, field: 'monitoring.tokenSecretRef' }];
 }
+
+const certificateField = (view: Assessment, server: string): string =>
+  view.effective.certificateIssuer === null
+    ? `servers[${server}].interconnectCertificateRef`
+    : 'interconnect.tls.source';
 
 export const secretsOffered = question((view: Assessment): ConditionResult | null => {
   for (const { name, field } of secretsOf(view)) {
@@ -41,8 +48,7 @@ export const secretsOffered = question((view: Assessment): ConditionResult | nul
     const found = view.observed.credentials.offered[name] ?? 'unknown';
     if (found === 'unknown')
       return isUnknown('SecretUnknown', `The API did not say whether ${where} exists.`);
-    if (found === 'absent')
-      return isFalse('SecretMissing', `${where} does not exist in namespace ${view.observed.namespace}.`);
+    if (found === 'absent') return missing(view, name, where);
     if (found === 'not offered')
       return isFalse(
         'SecretNotOffered',
@@ -51,3 +57,17 @@ export const secretsOffered = question((view: Assessment): ConditionResult | nul
   }
   return null;
 });
+
+function missing(view: Assessment, name: string, where: string): ConditionResult {
+  const there = `${where} does not exist in namespace ${view.observed.namespace}`;
+  const isRequested =
+    view.effective.certificateIssuer !== null &&
+    view.servers.some(({ certificateSecret }) => certificateSecret === name);
+  if (!isRequested) return isFalse('SecretMissing', `${there}.`);
+  return view.observed.certificatesServed
+    ? isFalse('SecretMissing', `${there} yet: cert-manager makes it. See the status of Certificate ${name}.`)
+    : isFalse(
+        'CertManagerMissing',
+        `${there}: interconnect.tls.source is CertManager, and the cluster has no Certificates (cert-manager.io/v1), or the operator may not use them. Install cert-manager, or choose another source.`,
+      );
+}

@@ -55,7 +55,7 @@ export const whyNoTakeover = question((view: Assessment, home: ServerView): stri
   const owner = serverNamed(view, lease?.holderServer ?? null);
   const survivor = serverNamed(view, owner?.partner ?? null);
   if (lease === null || owner === null || survivor === null) return 'the owner is not a server of this pair';
-  if (view.spec.failover.mode === 'Manual') return 'spec.failover.mode is Manual';
+  if (view.effective.failover.mode === 'Manual') return 'spec.failover.mode is Manual';
   if (lease.maintenance !== null) return `maintenance: ${lease.maintenance}`;
   const running = runningPartners(view, home);
   if (running.length === 0) return `${survivor.name} does not run`;

@@ -9,7 +9,8 @@ import {
 } from '../model/condition-result.ts';
 import { type Assessment, question } from './assessment.ts';
 import { claimsToDelete } from './claims-to-delete.ts';
-import { requestFindings } from './requests.ts';
+import { drains } from './drain.ts';
+import { moveText, pendingMove } from './operations/moves.ts';
 import { type RolloutState, rollout } from './rollout.ts';
 
 export const progressingChain: readonly Policy<Assessment>[] = [
@@ -30,14 +31,13 @@ export const progressingChain: readonly Policy<Assessment>[] = [
         : `The pair is being deleted and waits for the end of ${left.join(' and ')}.`,
     );
   },
-  function requestUnderWay(view) {
-    const waiting = requestFindings(view).find(({ kind }) => kind === 'pass on' || kind === 'wait');
-    return waiting !== undefined && 'asked' in waiting
-      ? isTrue(
-          'RequestUnderWay',
-          `A ${waiting.asked.kind} of the disk set of ${waiting.asked.value} was asked for.`,
-        )
-      : null;
+  function operationUnderWay(view) {
+    const waiting = pendingMove(view);
+    return waiting === null ? null : isTrue('OperationUnderWay', `Waits for the ${moveText(waiting)}.`);
+  },
+  function draining(view) {
+    const found = drains(view).find(({ state }) => state === 'Draining');
+    return found === undefined ? null : isTrue('Draining', found.message);
   },
   function rolloutHeldUp(view) {
     const problem = view.observed.problems.find(({ concerns }) => concerns === 'rollout');

@@ -1,6 +1,6 @@
 // Ready: are both disk sets served?
 
-import { requestAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import { openFailures } from '../../crds/pair/reasons.ts';
 import {
   type ConditionResult,
   firstFinding,
@@ -12,12 +12,12 @@ import {
 import type { LeaseView } from '../model/lease-view.ts';
 import type { PodFinding } from '../model/pod-state.ts';
 import { podOfIncarnation, type ServerView, serverNamed } from '../model/view.ts';
+import { accepted } from './accepted.ts';
 import { type Assessment, question } from './assessment.ts';
 import { claimsFit } from './claims-fit.ts';
 import { claimsThere } from './claims-there.ts';
 import { diskLocation } from './disk-location.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
-import { granted } from './granted.ts';
 import { leaseLost } from './lease-lost.ts';
 import { secretsOffered } from './offered.ts';
 import { ownerLife, runningPartners, whyNoTakeover } from './owner-life.ts';
@@ -31,19 +31,66 @@ export const readyChain: readonly Policy<Assessment>[] = [
       ? null
       : isFalse(first.reason, problems.map(({ message }) => message).join('; '));
   },
-  granted,
   claimsThere,
   claimsFit,
   secretsOffered,
   leaseLost,
+  function notAccepted(view) {
+    const verdict = accepted(view);
+    return verdict.status === 'True' || view.servers.every((home) => served(view, home).status === 'True')
+      ? null
+      : verdict;
+  },
   function diskSetNotServed(view) {
-    for (const home of view.servers) {
-      const verdict = notServed(view, home);
-      if (verdict !== null) return verdict;
-    }
-    return null;
+    const unserved = view.servers
+      .map((home) => ({ home, verdict: served(view, home) }))
+      .filter(({ verdict }) => verdict.status !== 'True');
+    const wasReady = view.pair.status?.conditions?.some(
+      ({ type, status }) => type === 'Ready' && status === 'True',
+    );
+    const [first] = wasReady ? unserved.filter(({ home }) => handOver(view, home) === null) : unserved;
+    if (first !== undefined) return first.verdict;
+    return unserved[0] === undefined ? null : isTrue('HandingOver', unserved[0].verdict.message);
   },
 ];
+
+/** Whether a disk set is served. */
+export const served = question(
+  (view: Assessment, home: ServerView): ConditionResult =>
+    notServed(view, home) ?? isTrue('Serving', `${servedBy(home)}.`),
+);
+
+/**
+ * A planned hand-over of the disk set is no outage as long as it takes less than the wait for a silent server would: lease + guard.
+ * null: none is under way, or it takes longer. As the status tells when it began, in whole seconds.
+ */
+export const handOver = question((view: Assessment, home: ServerView): { readonly endsAt: number } | null => {
+  const { lease } = home;
+  const told = view.pair.status?.diskSets
+    ?.find(({ name }) => name === home.name)
+    ?.conditions?.find(({ type }) => type === 'Served');
+  const begun = told?.status === 'False' && told.reason === 'HandingOver';
+  if (lease === null || lease.volumesAhead !== null || couldNotOpen(home) !== null) return null;
+  if (!begun && told?.status !== 'True') return null;
+  const phase = diskSetPhase(view, home);
+  const released =
+    phase === 'Released' && serverNamed(view, lease.releasedTo)?.usable.some(isRunning) === true;
+  const claimed = phase === 'Opening' && (begun || isAskedToMove(lease));
+  if (!released && !claimed) return null;
+  const { leaseMs, guardMs } = view.effective.failover;
+  const since = begun ? Date.parse(told.lastTransitionTime) + 1000 : view.now;
+  const endsAt = since + leaseMs + guardMs;
+  return view.now < endsAt ? { endsAt } : null;
+});
+
+const isAskedToMove = ({ request, requestResult }: LeaseView): boolean =>
+  request !== null && requestResult?.id !== request.id;
+
+/** When time alone makes an outage of a hand-over, ms since the epoch; null: never. */
+export function handOverDueAt(view: Assessment): number | null {
+  const due = view.servers.flatMap((home) => handOver(view, home)?.endsAt ?? []);
+  return due.length === 0 ? null : Math.min(...due);
+}
 
 export const ready = question(
   (view: Assessment): ConditionResult =>
@@ -66,6 +113,11 @@ function notServed(view: Assessment, home: ServerView): ConditionResult | null {
   if (phase === 'Released' && lease?.volumesAhead != null) return volumesAhead(view, name, lease);
   const failed = phase === 'Released' || phase === 'Opening' ? couldNotOpen(home) : null;
   if (failed !== null) return failed;
+  if (handOver(view, home) !== null)
+    return isFalse(
+      'HandingOver',
+      `The disk set of ${name} is being handed over to ${lease?.releasedTo ?? lease?.holderServer} (epoch ${lease?.epoch}).`,
+    );
   switch (phase) {
     case 'Unknown':
       return isUnknown('LeaseNotSeen', `The Lease of the disk set of ${name} has not been seen yet.`);
@@ -112,7 +164,7 @@ function ownerLost(view: Assessment, home: ServerView): ConditionResult {
   const byHand =
     why === null || runningPartners(view, home).length === 0
       ? ''
-      : ` To have it take over: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} ${requestAnnotations.takeover}=${name}`;
+      : ` To have it take over: kubectl filerpair -n ${view.observed.namespace} takeover ${view.observed.name} ${name}`;
   if (ownerLife(view, home) === 'gone')
     return isFalse('OwnerGone', `${owner}, and the pod in which it did is gone. ${next}${byHand}`);
   const pod = podOfIncarnation(view, lease?.holderServer ?? null, lease?.holderPodUid ?? null)?.pod;
@@ -131,7 +183,7 @@ function volumesAhead(
   const { namespace, name: pair } = view.observed;
   return isFalse(
     'VolumesAhead',
-    `Nobody serves the disk set of ${name}: its Lease is at epoch ${epoch} and knows less than the volumes, which were served at epoch ${found!.epoch} (${found!.message}). Was the API restored from a backup? When no other server serves them, have ${name} claim them above that epoch: kubectl -n ${namespace} annotate filerpair ${pair} ${requestAnnotations.giveback}=${name} ${requestAnnotations.force}=true ${requestAnnotations.reason}="..."`,
+    `Nobody serves the disk set of ${name}: its Lease is at epoch ${epoch} and knows less than the volumes, which were served at epoch ${found!.epoch} (${found!.message}). Was the API restored from a backup? When no other server serves them, have ${name} claim them above that epoch: kubectl filerpair -n ${namespace} giveback ${pair} ${name} --force --reason "..."`,
   );
 }
 
@@ -140,7 +192,7 @@ function couldNotOpen({ name, lease }: ServerView): ConditionResult | null {
   const failure = lease?.openFailure ?? null;
   if (failure === null || failure.epoch < lease!.epoch - 1) return null;
   return isFalse(
-    failure.reason,
+    failure.reason in openFailures ? failure.reason : 'CannotOpen',
     `${failure.server} could not open the disk set of ${name} (epoch ${failure.epoch}): ${failure.message}.`,
   );
 }

@@ -22,8 +22,8 @@ export function refutedPowerOffsDueAt(view: Assessment): number | null {
 
 /** Only where the word counts for anything. */
 function doubtedPowerOffs(view: Assessment): { readonly node: Node; readonly until: number }[] {
-  const { transfer, lostNodes } = view.spec.storage;
-  if (transfer !== 'Reattach' || lostNodes.policy !== 'Confirmed') return [];
+  const { storageType, lostNodes } = view.effective;
+  if (storageType !== 'Reattach' || lostNodes.policy !== 'Confirmed') return [];
   return Object.entries(view.observed.nodes).flatMap(([name, node]) => {
     const word = node.metadata.annotations?.[nodeAnnotations.poweredOff];
     if (word === undefined || word !== node.status?.nodeInfo?.bootID || !isNodeReady(view, name)) return [];

@@ -4,11 +4,11 @@
 import { describe, expect, test } from 'vitest';
 import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { serverPod } from '../desired/pod.ts';
-import { configOfPod } from '../desired/server-config.ts';
 import type { Action } from '../model/action.ts';
 import { TEMPLATE_ANNOTATION } from '../model/names.ts';
 import { noOtherPairs } from '../model/observed.ts';
 import { ClusterModel, partnerOf, servers } from '../plan/cluster-model.fixture.ts';
+import { asksFor } from '../plan/operations.fixture.ts';
 import { spec, World } from '../plan/world.fixture.ts';
 import { rollout } from './rollout.ts';
 import { fitTogether } from './unsafe-change.ts';
@@ -40,7 +40,7 @@ const ended = (world: World, name: string): void => world.remove('pods', name);
 const changed = (): World => {
   const world = World.running();
   world.observed.others = { ...noOtherPairs, count: 1, imagesStarted: [NEW_IMAGE] };
-  world.changeSpec({ image: NEW_IMAGE });
+  world.changeImage(NEW_IMAGE);
   return world;
 };
 
@@ -52,7 +52,7 @@ describe('a new image', () => {
       story.push(`${title}:`, ...lines(world.settle()).map((line) => `  ${line}`));
       const { rollout: found, conditions } = world.observed.pair!.status!;
       const progressing = conditions?.find(({ type }) => type === 'Progressing');
-      story.push(`  = ${progressing?.reason} ${found?.state ?? ''}: ${progressing?.message}`);
+      story.push(`  = ${progressing?.reason} ${found?.step ?? ''}: ${progressing?.message}`);
     };
     settle('the spec has changed');
     for (const server of servers) {
@@ -72,7 +72,7 @@ describe('a new image', () => {
       settle(`${server} has its disk set back`);
     }
     await expect(
-      `${story.join('\n').replaceAll(/(home-filer-.)-[0-9a-v]{5}\b/g, '$1-*')}\n`,
+      `${story.join('\n').replaceAll(/(home-[ab])-[0-9a-v]{5}\b/g, '$1-*')}\n`,
     ).toMatchFileSnapshot('golden/rollout.txt');
     expect(world.observed.pair!.status?.rollout).toBeUndefined();
   });
@@ -80,8 +80,8 @@ describe('a new image', () => {
   test('is told to have arrived', () => {
     const world = World.running();
     world.writeStatus({
-      ...world.observed.pair!.status,
-      rollout: { state: 'GivingBack', message: '', since: '' },
+      ...world.observed.pair!.status!,
+      rollout: { step: 'GivingBack', message: '', sinceTime: '' },
     });
     expect(world.plan().events.map(({ reason }) => reason)).toEqual(['RolledOut']);
   });
@@ -96,40 +96,37 @@ describe('a rollout holds', () => {
 
   test('while it is paused', () => {
     const world = World.running();
-    world.changeSpec({ image: NEW_IMAGE, rollout: { paused: true } });
-    expect(held(world)).toBe(
-      'Paused: spec.rollout.paused is true. filer-a and filer-b still run as before the change.',
-    );
+    world.changeSpec({ rollout: { paused: true } });
+    world.changeImage(NEW_IMAGE);
+    expect(held(world)).toBe('Paused: spec.rollout.paused is true. a and b still run as before the change.');
   });
 
   test('while an administrator has asked for something', () => {
     const world = changed();
-    world.annotatePair({ 'filerpair.dev/takeover': 'filer-b' });
-    expect(held(world)).toContain('Waiting: Waits for the takeover of the disk set of filer-b');
+    asksFor(world, 'takeover', 'b');
+    expect(held(world)).toContain('Waiting: Waits for the takeover of the disk set of b');
   });
 
   test('while a takeover would not work, also where it is not known', () => {
     const world = changed();
-    world.changeLease('filer-b', {}, { [leaseAnnotations.acknowledger]: null });
-    expect(held(world)).toContain(
-      'Waiting: No server is touched now: filer-b renews the Lease of filer-b by itself',
-    );
+    world.changeLease('b', {}, { [leaseAnnotations.acknowledger]: null });
+    expect(held(world)).toContain('Waiting: No server is touched now: b renews the Lease of b by itself');
   });
 
   test('for a moment before it gives back to a server that has just started', () => {
     const world = changed();
     world.settle();
-    const old = world.pod('filer-a').metadata.name!;
-    servedBy(world, 'filer-b', 'filer-a');
+    const old = world.pod('a').metadata.name!;
+    servedBy(world, 'b', 'a');
     world.settle();
     ended(world, old);
     world.settle();
-    world.runs('filer-a');
+    world.runs('a');
     for (const home of servers)
-      world.changeLease(home, {}, { [leaseAnnotations.acknowledger]: world.incarnation('filer-a') });
-    const pod = world.pod('filer-a');
+      world.changeLease(home, {}, { [leaseAnnotations.acknowledger]: world.incarnation('a') });
+    const pod = world.pod('a');
     const readyAt = (at: number) =>
-      world.changePod(world.pod('filer-a'), {
+      world.changePod(world.pod('a'), {
         status: {
           ...pod.status,
           conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: new Date(at).toISOString() }],
@@ -150,41 +147,44 @@ describe('a rollout holds', () => {
 
   test('while a server does not run', () => {
     const world = changed();
-    world.runs('filer-b', false);
-    expect(held(world)).toContain('Replacing: Waits until filer-b runs again');
+    world.runs('b', false);
+    expect(held(world)).toContain('Replacing: Waits until b runs again');
   });
 
   test('while the other disk set is away', () => {
     const world = World.running();
-    world.claims('filer-a', 'filer-b', 2);
-    // filer-b is up to date, so only filer-a, which owns everything, is left.
+    world.claims('a', 'b', 2);
+    // b is up to date, so only a, which owns everything, is left.
     world.changeSpec({
-      servers: [{ ...spec.servers[0]!, placement: { priorityClassName: 'high' } }, spec.servers[1]!],
+      servers: [
+        { ...spec.servers[0]!, podTemplate: { spec: { priorityClassName: 'high' } } },
+        spec.servers[1]!,
+      ],
     });
     expect(held(world)).toContain(
-      'Waiting: Waits until the disk set of filer-b is on its home server again: filer-a serves it',
+      'Waiting: Waits until the disk set of b is on its home server again: a serves it',
     );
   });
 
   test('before it replaces the pod of a server that owns nothing, until its partner serves everything', () => {
     const world = changed();
-    const partner = world.incarnation('filer-a');
+    const partner = world.incarnation('a');
     // Released and claimed, but not open yet.
-    world.changeLease('filer-b', { holderIdentity: '' }, { [leaseAnnotations.releasedTo]: 'filer-a' });
+    world.changeLease('b', { holderIdentity: '' }, { [leaseAnnotations.releasedTo]: 'a' });
     expect(held(world)).toBe(
-      'Waiting: Waits until filer-a serves both disk sets, before the pod of filer-b is replaced.',
+      'Waiting: Waits until a serves both disk sets, before the pod of b is replaced.',
     );
-    world.changeLease('filer-b', { holderIdentity: partner, leaseTransitions: 2 });
-    world.runs('filer-a', false);
-    expect(held(world)).toContain('Waiting: Waits until filer-a serves both disk sets');
+    world.changeLease('b', { holderIdentity: partner, leaseTransitions: 2 });
+    world.runs('a', false);
+    expect(held(world)).toContain('Waiting: Waits until a serves both disk sets');
   });
 
   test('but goes on with a server that owns nothing while its partner serves everything', () => {
     const world = changed();
-    world.claims('filer-a', 'filer-b', 2);
+    world.claims('a', 'b', 2);
     expect(rollout(world.view())).toMatchObject({
       state: 'Replacing',
-      server: 'filer-b',
+      server: 'b',
       step: { kind: 'replace' },
     });
   });
@@ -193,9 +193,9 @@ describe('a rollout holds', () => {
     const world = changed();
     world.settle();
     const result = { id: 'rollout-takeover-1-1', result: 'refused', message: 'no steady connection.' };
-    world.changeLease('filer-a', {}, { [leaseAnnotations.requestResult]: JSON.stringify(result) });
+    world.changeLease('a', {}, { [leaseAnnotations.requestResult]: JSON.stringify(result) });
     expect(held(world)).toBe(
-      'Retrying: The takeover of the disk set of filer-a was refused: no steady connection. It is asked for again.',
+      'Retrying: The takeover of the disk set of a was refused: no steady connection. It is asked for again.',
     );
     world.settle();
     world.now += 9000;
@@ -207,8 +207,8 @@ describe('a rollout holds', () => {
 
   test('where no node has the labels that the new pod asks for', () => {
     const world = World.running();
-    const [a, b] = spec.servers as [(typeof spec.servers)[0], (typeof spec.servers)[0]];
-    world.changeSpec({ servers: [{ ...a, placement: { nodeSelector: { disk: 'fast' } } }, b] });
+    const podTemplate = { spec: { nodeSelector: { disk: 'fast' } } };
+    world.changeSpec({ servers: [{ name: 'a', podTemplate }, { name: 'b' }] });
     expect(held(world)).toContain('Blocked: No node that takes pods has the labels');
     const node = world.observed.nodes['node-2']!;
     world.observed.nodes = {
@@ -224,32 +224,34 @@ describe('a rollout holds', () => {
     const { status } = world.plan();
     const reasonOf = (type: string) => status?.conditions?.find((one) => one.type === type)?.reason;
     expect([reasonOf('Ready'), reasonOf('Progressing')]).toEqual(['Serving', 'RolloutBlocked']);
-    expect(status?.rollout).toMatchObject({ state: 'Blocked', message: 'exceeded quota.' });
+    expect(status?.rollout).toMatchObject({ step: 'Blocked', message: 'exceeded quota.' });
     // It asks again: only the answer ends the problem.
     expect(lines(world.plan().actions)[0]).toContain('check pods');
   });
 
   test('where old and new lease times would let two servers write at once', () => {
     const world = World.running();
-    world.changeSpec({ failover: { lease: '4s' } });
-    expect(held(world)).toContain('Blocked: spec.failover.lease 4s and guard 500ms do not fit pod');
-    world.changeSpec({ failover: { lease: '2100ms' } });
+    world.changeSpec({ failover: { leaseDuration: '4s' } });
+    expect(held(world)).toContain(
+      'Blocked: failover.leaseDuration 4s and guardDuration 500ms do not fit pod',
+    );
+    world.changeSpec({ failover: { leaseDuration: '2100ms' } });
     expect(rollout(world.view())?.state).toBe('TakingOver');
   });
 
   test('not where both servers say on their Leases how long a claim has to wait', () => {
     const world = World.running();
-    world.changeSpec({ failover: { lease: '20s', guard: '2s' } });
-    world.changeLease('filer-a', {}, { [leaseAnnotations.claimAfter]: '2500' });
-    expect(held(world)).toContain('Blocked: spec.failover.lease 20s');
-    world.changeLease('filer-b', {}, { [leaseAnnotations.claimAfter]: '2500' });
+    world.changeSpec({ failover: { leaseDuration: '20s', guardDuration: '2s' } });
+    world.changeLease('a', {}, { [leaseAnnotations.claimAfter]: '2500' });
+    expect(held(world)).toContain('Blocked: failover.leaseDuration 20s');
+    world.changeLease('b', {}, { [leaseAnnotations.claimAfter]: '2500' });
     expect(rollout(world.view())?.state).toBe('TakingOver');
   });
 
   test('where it cannot find out with which lease times a pod runs', () => {
     const world = World.running();
     world.observed.configMaps = [];
-    world.changeSpec({ image: NEW_IMAGE });
+    world.changeImage(NEW_IMAGE);
     expect(held(world)).toContain('Blocked: Cannot tell');
   });
 });
@@ -272,46 +274,6 @@ describe('lease times', () => {
   });
 });
 
-describe('exports', () => {
-  const [a, b] = spec.servers as [(typeof spec.servers)[0], (typeof spec.servers)[0]];
-  const more = { path: '/more', volume: 'data', clients: ['10.0.0.0/8'] };
-
-  test('reach servers that run: no pod is replaced, the kubelets are told once the files are there', () => {
-    const world = World.running();
-    world.changeSpec({ servers: [{ ...a, exports: [...a.exports!, more] }, b] });
-    expect(rollout(world.view())).toBeNull();
-    const first = world.plan().actions;
-    expect(first.map(({ kind, resource, why }) => `${kind} ${resource}: ${why}`)).toEqual([
-      'apply configMaps: the spec wants it otherwise',
-      'apply configMaps: the spec wants it otherwise',
-    ]);
-    const told = world.settle().filter(({ resource }) => resource === 'pods');
-    expect(lines(told)).toEqual(
-      servers.map((server) => `patch pods ${world.pod(server).metadata.name}: its exports have changed`),
-    );
-    const texts = world.observed.configMaps.map((one) => JSON.stringify(one));
-    expect(texts.every((text) => text.includes('/more'))).toBe(true);
-  });
-
-  test('reach also servers that wait for another change, as far as they know the volumes', () => {
-    const world = World.running();
-    const volumes = [...a.volumes, { name: 'new', claim: { size: '1Gi' } }];
-    const exports = [...a.exports!, more, { ...more, path: '/new', volume: 'new' }];
-    world.changeSpec({ rollout: { paused: true }, servers: [{ ...a, volumes, exports }, b] });
-    world.settle();
-    const read = servers.map((server) => {
-      const text = JSON.stringify(configOfPod(world.view(), world.pod(server)));
-      return [text.includes('/more'), text.includes('/new')];
-    });
-    expect(read).toEqual([
-      [true, false],
-      [true, false],
-    ]);
-    expect(world.observed.configMaps).toHaveLength(4);
-    expect(rollout(world.view())?.state).toBe('Paused');
-  });
-});
-
 describe('a spec that cannot work', () => {
   test('is replaced where no pod of it serves, although both servers are down', () => {
     const world = World.running();
@@ -323,7 +285,7 @@ describe('a spec that cannot work', () => {
       };
       world.container(server, { waiting: { reason: 'CrashLoopBackOff' } }, { terminated });
     }
-    world.changeSpec({ image: NEW_IMAGE });
+    world.changeImage(NEW_IMAGE);
     const replaced = lines(world.settle()).filter((line) => line.startsWith('delete pods'));
     expect(replaced).toHaveLength(2);
   });
@@ -331,18 +293,18 @@ describe('a spec that cannot work', () => {
 
 /** What the spec is changed to, and what it may be changed to while that is under way. */
 const changes: readonly ((model: ClusterModel) => void)[] = [
-  ({ world }) => world.changeSpec({ image: NEW_IMAGE }),
-  ({ world }) => world.changeSpec({ image: 'filerpair/fileserver:0.3.0' }),
-  ({ world }) =>
-    world.changeSpec({ ports: { primary: 3049, secondary: 3050, interconnect: 7421, metrics: 9091 } }),
-  ({ world }) => world.changeSpec({ failover: { lease: '2100ms', heartbeat: '100ms' } }),
+  ({ world }) => world.changeImage(NEW_IMAGE),
+  ({ world }) => world.changeImage('filerpair/fileserver:0.3.0'),
   ({ world }) =>
     world.changeSpec({
-      servers: spec.servers.map((server) => ({
-        ...server,
-        placement: { resources: { requests: { cpu: '1' } } },
-        exports: [],
-      })),
+      listeners: [{ name: 'nfs', port: 3049, failoverPort: 3050 }],
+      interconnect: { port: 7421 },
+      monitoring: { port: 9091 },
+    }),
+  ({ world }) => world.changeSpec({ failover: { leaseDuration: '2100ms', heartbeatPeriod: '100ms' } }),
+  ({ world }) =>
+    world.changeSpec({
+      podTemplate: { spec: { containers: [{ name: 'server', resources: { requests: { cpu: '1' } } }] } },
     }),
 ];
 
@@ -354,9 +316,8 @@ const faults: readonly ((model: ClusterModel) => void)[] = [
   ({ world }) => world.changeSpec({ rollout: { paused: false } }),
   (model) => {
     model.trace.push('an administrator asks');
-    model.world.annotatePair({
-      [`filerpair.dev/${model.pick(['takeover', 'giveback'])}`]: model.pick(servers),
-    });
+    const kind = model.pick(['takeover', 'giveback'] as const);
+    asksFor(model.world, kind, model.pick(servers), `asked-${model.trace.length}`);
   },
   (model) => {
     const pod = model.alive(model.pick(servers));
@@ -442,7 +403,7 @@ describe('in a cluster in which everybody moves in any order', () => {
         const away = servers.find((home) => !model.holder(home)?.startsWith(`${home}/`));
         if (away === undefined) break;
         // What an administrator would do, and what the message says.
-        model.world.annotatePair({ 'filerpair.dev/giveback': away });
+        asksFor(model.world, 'giveback', away, `asked-${model.trace.length}`);
       }
       expectRolledOut(model);
     }

@@ -1,7 +1,7 @@
 // How a change of the spec reaches servers that run: one server after the other, each through a planned takeover and a
 // giveback, so that clients see planned gaps and nothing else.
 //
-//   filer-a outdated ──> takeover of its disk set ──> its pod is replaced ──> giveback ──> the same with filer-b
+//   a outdated ──> takeover of its disk set ──> its pod is replaced ──> giveback ──> the same with b
 //         (only while a takeover is possible)        (it owns nothing)      (only while it could be taken over again)
 //
 // A new image has started somewhere before a server is given up for it. It comes to all pairs that want it, as does whatever else
@@ -23,9 +23,10 @@ import { type Assessment, question } from './assessment.ts';
 import { claimBeingDeleted } from './claim-being-deleted.ts';
 import { misfit } from './claims-fit.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
+import { isDrained } from './drain.ts';
 import { imageTrial } from './image-trial.ts';
+import { moveText, pendingMove } from './operations/moves.ts';
 import { ownsSomething } from './pod-replacement.ts';
-import { requestFindings } from './requests.ts';
 import { takeoverPossible } from './takeover-possible.ts';
 import { unsafeChange } from './unsafe-change.ts';
 
@@ -83,7 +84,8 @@ const SETTLE_MS = 4_000;
 export const rollout = question((view: Assessment): Rollout | null => {
   if (view.pair.metadata.deletionTimestamp !== undefined) return null;
   const outdated = view.servers.filter((server) => outdatedPods(view, server).length > 0);
-  const moved = view.servers.filter(movedByRollout);
+  // One that is drained stays away, whatever moved it.
+  const moved = view.servers.filter((server) => movedByRollout(server) && !isDrained(view, server.name));
   if (outdated.length === 0 && moved.length === 0) return null;
   const work: Work = { view, outdated, moved };
   for (const policy of rolloutChain) {
@@ -126,14 +128,10 @@ const isBegun = ({ view, outdated, moved }: Work, { state, begun }: Finding): bo
 /** First finding wins: what an administrator wants, what is under way, what would do harm, then the next step. */
 export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
   function personAskedForSomething({ view }) {
-    const asked = requestFindings(view).find(({ kind }) => kind === 'pass on' || kind === 'wait');
-    return asked === undefined || !('asked' in asked)
+    const asked = pendingMove(view);
+    return asked === null
       ? null
-      : hold(
-          'Waiting',
-          null,
-          `Waits for the ${asked.asked.kind} of the disk set of ${asked.asked.value} that was asked for.`,
-        );
+      : hold('Waiting', null, `Waits for the ${moveText(asked)} that was asked for.`);
   },
   function ownRequestUnderWay({ view }) {
     for (const { name, partner, lease } of view.servers) {
@@ -147,7 +145,7 @@ export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
     return null;
   },
   function paused({ view, outdated }) {
-    return view.spec.rollout.paused
+    return view.effective.rolloutPaused
       ? hold(
           'Paused',
           null,
@@ -262,7 +260,7 @@ export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
       : hold(
           'Waiting',
           null,
-          `Waits until the disk set of ${away.name} is on its home server again: ${away.lease?.holderServer ?? 'nobody'} serves it, and replacing that server's pod would move everything at once. To give it back: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} filerpair.dev/giveback=${away.name}`,
+          `Waits until the disk set of ${away.name} is on its home server again: ${away.lease?.holderServer ?? 'nobody'} serves it, and replacing that server's pod would move everything at once. ${isDrained(view, away.name) ? `spec.maintenance.drain lists ${away.name}` : `To give it back: kubectl filerpair -n ${view.observed.namespace} giveback ${view.observed.name} ${away.name}`}`,
         );
   },
   function diskSetNotServed({ view }) {
@@ -346,7 +344,7 @@ function move(view: Assessment, home: ServerView, kind: 'takeover' | 'giveback')
   if (again) {
     const before = view.pair.status?.rollout;
     const since =
-      before?.state === 'Retrying' && before.server === name ? Date.parse(before.since) : view.now;
+      before?.step === 'Retrying' && before.server === name ? Date.parse(before.sinceTime) : view.now;
     const message = `The ${kind} of the disk set of ${name} was refused: ${lease.requestResult?.message} It is asked for again.`;
     if (view.now < since + RETRY_MS) return hold('Retrying', name, message, since + RETRY_MS);
   }

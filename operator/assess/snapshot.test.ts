@@ -2,13 +2,14 @@
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { StandstillAnswerAnnotation } from '../../kubernetes/labels-and-annotations.ts';
-import { leaseAnnotations, snapshotAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Action } from '../model/action.ts';
 import type { VolumeSnapshot } from '../model/objects.ts';
+import * as operations from '../plan/operations.fixture.ts';
 import { World } from '../plan/world.fixture.ts';
 import { STANDSTILL_MS_MAX, snapshotStep } from './snapshot.ts';
 
-const homes = ['filer-a', 'filer-b'] as const;
+const homes = ['a', 'b'] as const;
 type Home = (typeof homes)[number];
 const NAME = 'before-upgrade';
 
@@ -19,9 +20,10 @@ beforeEach(() => {
   world.observed.snapshotsServed = true;
 });
 
-const ask = (value = NAME) => world.annotatePair({ [snapshotAnnotations.snapshot]: value });
+const ask = (name = NAME) => operations.ask(world, name, { type: 'Snapshot' });
+const state = (name = NAME) => operations.stateOf(world, name);
+const message = (name = NAME) => operations.messageOf(world, name);
 const step = () => snapshotStep(world.view());
-const last = () => world.observed.pair!.status?.lastSnapshot;
 const asked = (home: Home) => world.view().servers[homes.indexOf(home)]!.lease!.standstill;
 
 /** What the owner of a disk set writes onto its Lease. */
@@ -56,23 +58,23 @@ function cut(): void {
 
 test('both stand, then all are cut, then both are told, then both say that it was whole', () => {
   ask();
-  expect(kinds(world.settle())).toEqual(['patch leases', 'patch leases']);
-  expect(asked('filer-a')).toMatchObject({ epoch: 1, msMax: STANDSTILL_MS_MAX });
-  expect(last()).toMatchObject({ name: NAME, result: 'Pending' });
+  expect(kinds(world.settle())).toEqual(['patch leases', 'patch leases', 'applyStatus filerPairOperations']);
+  expect(asked('a')).toMatchObject({ epoch: 1, msMax: STANDSTILL_MS_MAX });
+  expect(state()).toBe('waits/Quiescing');
   expect(step()?.kind).toBe('wait');
 
-  answer('filer-a', 'Standing');
+  answer('a', 'Standing');
   expect(world.settle(), 'while one of them still changes').toEqual([]);
-  answer('filer-b', 'Standing');
+  answer('b', 'Standing');
   const made = world.settle();
   expect(made.map((action) => action.kind === 'create' && action.object.metadata.name)).toEqual([
-    'before-upgrade-home-filer-a-data',
-    'before-upgrade-home-filer-b-data',
+    'before-upgrade-home.a.data',
+    'before-upgrade-home.b.data',
   ]);
   expect(made[0]).toMatchObject({
     object: {
       metadata: { labels: { 'filerpair.dev/snapshot': NAME, 'filerpair.dev/epoch': '1' } },
-      spec: { source: { persistentVolumeClaimName: 'home-filer-a-data' } },
+      spec: { source: { persistentVolumeClaimName: 'home.a.data' } },
     },
   });
   expect(made[0]).not.toHaveProperty('object.metadata.ownerReferences');
@@ -80,40 +82,42 @@ test('both stand, then all are cut, then both are told, then both say that it wa
   expect(world.settle(), 'before they are cut').toEqual([]);
   storage({ creationTime: '2026-11-23T12:00:05Z' });
   world.settle();
-  expect([asked('filer-a')?.over, asked('filer-b')?.over]).toEqual([true, true]);
+  expect([asked('a')?.over, asked('b')?.over]).toEqual([true, true]);
 
-  answer('filer-a', 'Whole');
+  answer('a', 'Whole');
   expect(world.settle(), 'on the word of one').toEqual([]);
-  answer('filer-b', 'Whole');
+  answer('b', 'Whole');
   world.settle();
-  expect(last()).toMatchObject({ name: NAME, result: 'Done' });
-  expect(last()?.message).toContain('before-upgrade-home-filer-b-data');
+  expect(state()).toBe('Complete/SnapshotTaken');
+  expect(operations.operationNamed(world, NAME).status!.snapshots).toEqual([
+    { name: 'before-upgrade-home.a.data', server: 'a', volume: 'data' },
+    { name: 'before-upgrade-home.b.data', server: 'b', volume: 'data' },
+  ]);
   expect(world.observed.volumeSnapshots).toHaveLength(2);
-  expect(world.observed.pair!.metadata.annotations).not.toHaveProperty([snapshotAnnotations.snapshot]);
-  expect([asked('filer-a'), asked('filer-b')]).toEqual([null, null]);
+  expect([asked('a'), asked('b')]).toEqual([null, null]);
 });
 
 describe('there is no snapshot', () => {
   const failed = (why: string) => {
     world.settle();
-    expect(last()).toMatchObject({ name: NAME, result: 'Failed', message: expect.stringContaining(why) });
+    expect(state()).toBe('Failed/SnapshotFailed');
+    expect(message()).toContain(why);
     expect(world.observed.volumeSnapshots).toEqual([]);
-    expect(world.observed.pair!.metadata.annotations).not.toHaveProperty([snapshotAnnotations.snapshot]);
-    expect([asked('filer-a'), asked('filer-b')]).toEqual([null, null]);
+    expect([asked('a'), asked('b')]).toEqual([null, null]);
   };
 
   test('if an owner could not keep still until it was told', () => {
     cut();
     world.settle();
-    answer('filer-a', 'Whole');
-    answer('filer-b', 'Broken', 'it has lasted 10000 ms, as long as it may');
-    failed('filer-b could not keep the disk set of filer-b still: it has lasted 10000 ms');
+    answer('a', 'Whole');
+    answer('b', 'Broken', 'it has lasted 10000 ms, as long as it may');
+    failed('b could not keep the disk set of b still: it has lasted 10000 ms');
   });
 
   test('if a disk set changes its owner meanwhile', () => {
     cut();
-    world.claims('filer-b', 'filer-a', 2);
-    failed('the disk set of filer-a has changed its owner meanwhile');
+    world.claims('b', 'a', 2);
+    failed('the disk set of a has changed its owner meanwhile');
   });
 
   test('if the storage cannot', () => {
@@ -128,7 +132,7 @@ describe('there is no snapshot', () => {
   test('if somebody never answers: a server that knows no snapshots', () => {
     ask();
     world.settle();
-    answer('filer-a', 'Standing');
+    answer('a', 'Standing');
     const { until } = step() as { until: number };
     world.now = until;
     expect(world.settle()).toEqual([]);
@@ -148,15 +152,15 @@ describe('there is no snapshot', () => {
 
 test.each<[why: string, prepare: () => void, value?: string]>([
   ['the cluster has no VolumeSnapshot', () => void (world.observed.snapshotsServed = false)],
-  ['must be a name', () => {}, 'Before Upgrade'],
-  ['is not served at the moment', () => world.changeLease('filer-b', { holderIdentity: '' })],
+  ['has more than 63 characters', () => {}, 'x'.repeat(64)],
+  ['is not served at the moment', () => world.changeLease('b', { holderIdentity: '' })],
 ])('is refused: %s', (why, prepare, value) => {
   prepare();
   ask(value);
   world.settle();
-  expect(last()).toMatchObject({ result: 'Refused', message: expect.stringContaining(why) });
-  expect(world.observed.pair!.metadata.annotations).not.toHaveProperty([snapshotAnnotations.snapshot]);
-  expect(asked('filer-a')).toBeNull();
+  expect(state(value)).toBe('Failed/SnapshotRefused');
+  expect(message(value)).toContain(why);
+  expect(asked('a')).toBeNull();
 });
 
 test('a name is taken once', () => {
@@ -166,23 +170,21 @@ test('a name is taken once', () => {
   world.settle();
   ask();
   world.settle();
-  expect(last()).toMatchObject({
-    result: 'Refused',
-    message: expect.stringContaining('there is a snapshot'),
-  });
+  expect(state()).toBe('Failed/SnapshotRefused');
+  expect(message()).toContain('there is a snapshot');
   expect(world.observed.volumeSnapshots).toHaveLength(2);
 });
 
 test('the same name can be asked for again after a failure: what was answered then counts for nothing', () => {
   ask();
   world.settle();
-  const first = asked('filer-a')!.id;
-  answer('filer-a', 'Broken', 'it is opening');
+  const first = asked('a')!.id;
+  answer('a', 'Broken', 'it is opening');
   world.settle();
   world.now += 60_000;
   ask();
   world.settle();
-  expect(asked('filer-a')!.id).not.toBe(first);
+  expect(asked('a')!.id).not.toBe(first);
   expect(step()?.kind).toBe('wait');
 });
 
@@ -199,25 +201,22 @@ test('an older snapshot of the name that the cache lacked is neither taken for t
   for (const home of homes) answer(home, 'Standing');
   world.observed.volumeSnapshots = old;
   world.settle();
-  expect(last()).toMatchObject({
-    result: 'Failed',
-    message: expect.stringContaining('there was a snapshot'),
-  });
+  expect(state()).toBe('Failed/SnapshotFailed');
+  expect(message()).toContain('there was a snapshot');
   expect(world.observed.volumeSnapshots).toEqual(old);
 });
 
 test('withdrawing the question ends the freeze', () => {
   ask();
   world.settle();
-  world.annotatePair({ [snapshotAnnotations.snapshot]: null });
+  operations.withdraw(world, NAME);
   world.settle();
-  expect([asked('filer-a'), asked('filer-b')]).toEqual([null, null]);
+  expect([asked('a'), asked('b')]).toEqual([null, null]);
 });
 
-test('an event tells what came of it', () => {
-  cut();
+test('of two the older is made first', () => {
+  ask('first');
+  ask('second');
   world.settle();
-  for (const home of homes) answer(home, 'Whole');
-  const { events } = world.plan();
-  expect(events.map(({ type, reason }) => `${type} ${reason}`)).toContain('Normal SnapshotDone');
+  expect([state('first'), state('second')]).toEqual(['waits/Quiescing', 'waits/Queued']);
 });

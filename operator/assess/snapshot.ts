@@ -11,16 +11,18 @@
 
 import type { StandstillAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { labels, snapshotAnnotations } from '../../kubernetes/labels-and-annotations.ts';
-import type { VolumeSnapshot } from '../model/objects.ts';
+import type { FilerPairOperationObject, VolumeSnapshot } from '../model/objects.ts';
 import type { ServerView } from '../model/view.ts';
 import { type Assessment, question } from './assessment.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
+import { unfinished } from './operations/unfinished.ts';
 
 /** How long clients wait at most, ms: storage cuts within seconds, or somebody should look why it does not. */
 export const STANDSTILL_MS_MAX = 10_000;
 /** An owner that has not answered so long after the end of that is not there, ms. */
 const ANSWER_MS_MAX = 5_000;
-const namePattern = /^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$/;
+/** It becomes a label's value. */
+const NAME_MAX = 63;
 
 export type SnapshotStep =
   /** Cannot begin, with the reason. */
@@ -44,15 +46,17 @@ export interface SnapshotOf {
   readonly volume: string;
 }
 
-/** The name that somebody has asked for; null: nobody has. */
-export const snapshotAsked = (view: Assessment): string | null =>
-  view.pair.metadata.annotations?.[snapshotAnnotations.snapshot]?.trim() ?? null;
+/** The operation that is in force; its name is the snapshot's. null: nobody asks for one. */
+export const snapshotAsked = question(
+  (view: Assessment): FilerPairOperationObject | null => unfinished(view.observed, 'Snapshot')[0] ?? null,
+);
 
 /** null: nobody asks. */
 export const snapshotStep = question((view: Assessment): SnapshotStep | null => {
-  const name = snapshotAsked(view);
-  if (name === null) return null;
-  const asked = view.servers.map((home) => standstillOf(home, name));
+  const operation = snapshotAsked(view);
+  if (operation === null) return null;
+  const { name = '', uid = '' } = operation.metadata;
+  const asked = view.servers.map((home) => standstillOf(home, uid));
   const named = view.observed.volumeSnapshots.filter(
     ({ metadata }) => metadata.labels?.[labels.snapshot] === name,
   );
@@ -63,7 +67,7 @@ export const snapshotStep = question((view: Assessment): SnapshotStep | null => 
   if (older !== undefined)
     return { kind: 'fail', message: `there was a snapshot of that name: ${nameOf(older)}`, made };
   const begun = Math.min(...asked.flatMap((one) => (one === null ? [] : [begunAt(one)])));
-  const broken = whyBroken(view, name, begun);
+  const broken = whyBroken(view, name, uid, begun);
   if (broken !== null) return { kind: 'fail', message: broken, made };
   const unasked = view.servers.filter((_, index) => asked[index] === null);
   if (unasked.length > 0) return { kind: 'stand', homes: unasked };
@@ -84,6 +88,12 @@ export const snapshotStep = question((view: Assessment): SnapshotStep | null => 
   return missing.length > 0 ? { kind: 'make', missing } : { kind: 'wait', until };
 });
 
+/** When time alone ends the waiting, ms since the epoch; null: it does not. */
+export function snapshotDueAt(view: Assessment): number | null {
+  const step = snapshotStep(view);
+  return step?.kind === 'wait' ? step.until : null;
+}
+
 /** One for each volume of both. */
 export const snapshotsOf = (view: Assessment, name: string): SnapshotOf[] =>
   view.servers.flatMap((home) =>
@@ -97,9 +107,9 @@ export const snapshotsOf = (view: Assessment, name: string): SnapshotOf[] =>
 
 function beginning(view: Assessment, name: string, made: readonly VolumeSnapshot[]): SnapshotStep {
   const refuse = (message: string): SnapshotStep => ({ kind: 'refuse', message });
-  if (!namePattern.test(name))
+  if (name.length > NAME_MAX)
     return refuse(
-      `${snapshotAnnotations.snapshot} is "${name}", and must be a name of at most 40 lower case letters, digits and -`,
+      `the name of the operation becomes the snapshot's, and has more than ${NAME_MAX} characters`,
     );
   if (!view.observed.snapshotsServed)
     return refuse(
@@ -115,21 +125,21 @@ function beginning(view: Assessment, name: string, made: readonly VolumeSnapshot
 }
 
 /** Of this very snapshot. */
-function standstillOf({ lease }: ServerView, name: string): StandstillAnnotation | null {
+function standstillOf({ lease }: ServerView, operation: string): StandstillAnnotation | null {
   const { standstill = null } = lease ?? {};
-  return standstill !== null && nameIn(standstill.id) === name ? standstill : null;
+  return standstill !== null && operationIn(standstill.id) === operation ? standstill : null;
 }
 
-/** The moment is in it: the same name asked for again is another freeze. */
-export const standstillId = (name: string, now: number): string => `${name}@${now}`;
-const nameIn = (id: string): string => id.slice(0, id.lastIndexOf('@'));
+/** UID of the operation, and the moment. */
+export const standstillId = (operation: string, now: number): string => `${operation}@${now}`;
+const operationIn = (id: string): string => id.slice(0, id.lastIndexOf('@'));
 const begunAt = ({ id }: StandstillAnnotation): number => Number(id.slice(id.lastIndexOf('@') + 1)) || 0;
 
 /** null: it is not. */
-function whyBroken(view: Assessment, name: string, begun: number): string | null {
+function whyBroken(view: Assessment, name: string, uid: string, begun: number): string | null {
   for (const home of view.servers) {
     const { lease } = home;
-    const standstill = standstillOf(home, name);
+    const standstill = standstillOf(home, uid);
     if (lease === null || standstill === null) continue;
     if (lease.epoch !== standstill.epoch)
       return `the disk set of ${home.name} has changed its owner meanwhile`;
@@ -150,7 +160,7 @@ function whyBroken(view: Assessment, name: string, begun: number): string | null
 
 /** Made for what is asked for now, and not for an earlier wish of the same name. */
 function isOfStandstill(view: Assessment, { metadata }: VolumeSnapshot): boolean {
-  const home = view.servers.find(({ name }) => name === metadata.labels?.[labels.home]);
+  const home = view.servers.find(({ name }) => name === metadata.labels?.[labels.diskSet]);
   const asked = home?.lease?.standstill?.id;
   return asked !== undefined && metadata.annotations?.[snapshotAnnotations.standstill] === asked;
 }

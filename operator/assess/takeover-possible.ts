@@ -1,8 +1,7 @@
 // TakeoverPossible: if the owner of a disk set died now, would its partner serve it? Always current, so that nobody
 // learns on the day of the failure that the other half of the pair was not there.
 
-import { durationMs } from '../../crds/quantities.ts';
-import { requestAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import { takeoverChecks } from '../../crds/pair/reasons.ts';
 import { silenceMs } from '../../pair/right-to-serve.ts';
 import {
   type ConditionResult,
@@ -75,14 +74,14 @@ export const takeoverChain: readonly Policy<TakeoverCase>[] = [
       ? null
       : isFalse(
           'NoRoom',
-          `${survivor.name} could not have the disks of ${home.name}: node ${node}, where it runs, has no room for the pod that mounts them: ${lacks}. Move pods away from that node, or set spec.servers[].placement.priorityClassName, so that others make room.`,
+          `${survivor.name} could not have the disks of ${home.name}: node ${node}, where it runs, has no room for the pod that mounts them: ${lacks}. Move pods away from that node, or set podTemplate.spec.priorityClassName, so that others make room.`,
         );
   },
   function heartbeatsNotAcknowledged({ view, home, owner, survivor }) {
     const { lease } = home;
     if (lease === null || podOfIncarnation(view, owner.name, lease.holderPodUid)?.state !== 'Running')
       return null;
-    const consequence = `A takeover works as long as ${survivor.name} reaches the Kubernetes API; if this lasts, look at the network between the two (interconnect port ${view.spec.ports.interconnect}).`;
+    const consequence = `A takeover works as long as ${survivor.name} reaches the Kubernetes API; if this lasts, look at the network between the two (interconnect port ${view.effective.ports.interconnect}).`;
     if (lease.acknowledger === null)
       return isUnknown(
         'NotPaired',
@@ -103,11 +102,11 @@ export const takeoverChain: readonly Policy<TakeoverCase>[] = [
       ? null
       : isFalse(
           'Maintenance',
-          `Maintenance (${why}): ${survivor.name} takes the disk set of ${home.name} over only when it is asked to. To end it: kubectl -n ${view.observed.namespace} annotate filerpair ${view.observed.name} ${requestAnnotations.maintenance}-`,
+          `Maintenance (${why}): ${survivor.name} takes the disk set of ${home.name} over only when it is asked to. spec.maintenance.automaticMoves: Allowed ends it.`,
         );
   },
   function manualMode({ view, home, survivor }) {
-    return view.spec.failover.mode === 'Manual'
+    return view.effective.failover.mode === 'Manual'
       ? isFalse(
           'ManualMode',
           `spec.failover.mode is Manual: ${survivor.name} takes the disk set of ${home.name} over only when it is asked to.`,
@@ -122,7 +121,12 @@ export const takeoverChain: readonly Policy<TakeoverCase>[] = [
     const [first] = missing;
     return first === undefined
       ? null
-      : cannot(first.name, survivor, home, `${missing.map(({ message }) => message).join('; ')}.`);
+      : cannot(
+          first.name in takeoverChecks ? first.name : 'CannotServe',
+          survivor,
+          home,
+          `${missing.map(({ message }) => message).join('; ')}.`,
+        );
   },
 ];
 
@@ -132,7 +136,7 @@ const cannot = (reason: string, survivor: ServerView, home: ServerView, why: str
 /** Volumes of two places that no node shares can only be made anew. */
 const wayOut = (view: Assessment): string =>
   nodesWithinReach(view) === null
-    ? 'use storage that reaches the nodes of both, or keep both in one zone (spec.servers[].placement) from before their disks are made'
+    ? 'use storage that reaches the nodes of both, or keep both in one zone (podTemplate.spec.affinity) from before their disks are made'
     : 'hand over what it owns and delete its pod; the new one is put onto such a node';
 
 /** What the policies above judge by the Lease itself, which is younger than what a server has said about it. */
@@ -176,18 +180,12 @@ const possible = (
     `If ${owner.name} died, ${survivor.name} would take over the disk set of ${home.name}: at once if the death is reported, after ${silenceOf(view) / 1000} s of silence otherwise.`,
   );
 
-function silenceOf({ spec: { failover } }: Assessment): number {
-  return silenceMs({
-    leaseMs: durationMs(failover.lease),
-    guardMs: durationMs(failover.guard),
-    heartbeatMs: durationMs(failover.heartbeat),
-  });
-}
+const silenceOf = ({ effective: { failover } }: Assessment): number => silenceMs(failover);
 
 /** A machine that is paused as a whole does not see the time go by (docs/safety.md). */
-const reliesOnTheClock = ({ spec: { storage } }: Assessment): string[] =>
-  storage.transfer === 'Shared' && storage.lateWrites !== 'SameNode'
+const reliesOnTheClock = ({ effective: { storageType } }: Assessment): string[] =>
+  storageType === 'SharedCoherent' || storageType === 'SharedWriteThrough'
     ? [
-        "What keeps a server from writing after that is its clock: don't pause its machine (live migration, snapshot with memory), or use storage.transfer Reattach.",
+        "What keeps a server from writing after that is its clock: don't pause its machine (live migration, snapshot with memory), or use storage type Reattach.",
       ]
     : [];

@@ -8,7 +8,7 @@
 // of times: half of the shortest guard, which is 100 ms and a tenth of the lease. All pods count, also one that ends or
 // whose node is away: it is an incarnation that may still be alive.
 
-import { durationMs } from '../../crds/quantities.ts';
+import { durationText } from '../../crds/quantities.ts';
 import { configOfPod } from '../desired/server-config.ts';
 import type { Node, Pod } from '../model/objects.ts';
 import type { ServerView } from '../model/view.ts';
@@ -32,8 +32,7 @@ export function fitTogether(a: LeaseTimes, b: LeaseTimes): boolean {
 }
 
 function leaseTimesDoNotFit(view: Assessment): string | null {
-  const { lease, guard } = view.spec.failover;
-  const wanted = { leaseMs: durationMs(lease), guardMs: durationMs(guard) };
+  const { failover: wanted } = view.effective;
   for (const { pods } of view.servers)
     for (const { pod, state } of pods) {
       if (state === 'Ended') continue;
@@ -41,7 +40,7 @@ function leaseTimesDoNotFit(view: Assessment): string | null {
       if (running === null)
         return `Cannot tell with which lease times pod ${pod.metadata.name} runs, because its ConfigMap is gone. Delete the pod when its partner serves everything.`;
       if (!fitTogether(running, wanted) && !saysItsTimes(view, pod))
-        return `spec.failover.lease ${lease} and guard ${guard} do not fit pod ${pod.metadata.name}, which runs with ${running.leaseMs}ms and ${running.guardMs}ms: while one server has the old times and one the new, a server could take over from one that may still write. (The pod holds no Lease on which it says its times; one that serves its own disk set, with this version's server, does.) Change them in steps, each waiting for the rollout to end: lease + guard/2 of one must stay at least 50ms and a twentieth of the lease below lease + guard of the other, and the other way round.`;
+        return `failover.leaseDuration ${durationText(wanted.leaseMs)} and guardDuration ${durationText(wanted.guardMs)} do not fit pod ${pod.metadata.name}, which runs with ${running.leaseMs}ms and ${running.guardMs}ms: while one server has the old times and one the new, a server could take over from one that may still write. (The pod holds no Lease on which it says its times; one that serves its own disk set, with this version's server, does.) Change them in steps, each waiting for the rollout to end: lease + guard/2 of one must stay at least 50ms and a twentieth of the lease below lease + guard of the other, and the other way round.`;
     }
   return null;
 }
@@ -60,14 +59,14 @@ function leaseTimesOf(view: Assessment, pod: Pod): LeaseTimes | null {
 
 /** Found out before a server is taken down: afterwards its new pod would wait forever. */
 function noNodeFits(view: Assessment, outdated: readonly ServerView[]): string | null {
-  for (const { name, spec } of outdated) {
-    const selector = Object.entries(spec.placement?.nodeSelector ?? {});
+  for (const { name, podTemplate } of outdated) {
+    const selector = Object.entries(podTemplate.spec?.nodeSelector ?? {});
     if (selector.length === 0) continue;
     const fits = Object.values(view.observed.nodes).some(
       (node) => takesPods(node) && selector.every(([key, value]) => node.metadata.labels?.[key] === value),
     );
     if (!fits)
-      return `No node that takes pods has the labels that spec.servers[${name}].placement.nodeSelector asks for (${selector.map(([key, value]) => `${key}=${value}`).join(', ')}). The server goes on where it is.`;
+      return `No node that takes pods has the labels that podTemplate.spec.nodeSelector asks for, of ${name} (${selector.map(([key, value]) => `${key}=${value}`).join(', ')}). The server goes on where it is.`;
   }
   return null;
 }

@@ -1,8 +1,9 @@
-// The identity of one server and the least that it may do: read and write the two Leases of its pair, and open or
-// close the one EndpointSlice that leads to its own secondary port.
+// The identity of one server and the least that it may do. It reads and writes the two Leases of its pair, and opens or closes the
+// one EndpointSlice that leads to its own secondary port. It reads FilerShares and writes their status.
 
-import { failoverServiceName, leaseName, serverObjectName } from '../model/names.ts';
-import type { ServerView, View } from '../model/view.ts';
+import { GROUP } from '../../crds/group.ts';
+import { leaseName, serverObjectName } from '../model/names.ts';
+import { partnerOf, type ServerView, type View } from '../model/view.ts';
 import { type Desired, desired } from './owned.ts';
 
 export function access(view: View, server: ServerView): Desired[] {
@@ -19,9 +20,11 @@ export function access(view: View, server: ServerView): Desired[] {
     {
       apiGroups: ['discovery.k8s.io'],
       resources: ['endpointslices'],
-      resourceNames: [failoverServiceName(server.partner, view.spec.failover.suffix)],
+      resourceNames: [partnerOf(view, server).failoverName],
       verbs: ['get', 'patch'],
     },
+    { apiGroups: [GROUP], resources: ['filershares'], verbs: ['get', 'list', 'watch'] },
+    { apiGroups: [GROUP], resources: ['filershares/status'], verbs: ['patch'] },
   ];
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name };
   const subjects = [{ kind: 'ServiceAccount', name, namespace }];

@@ -1,4 +1,4 @@
-// The pod that holds a disk set's claims on the node of its owner (transfer mode Reattach): Kubernetes attaches and mounts
+// The pod that holds a disk set's claims on the node of its owner (storage type Reattach): Kubernetes attaches and mounts
 // them for it, and it lets them appear in the directory of the node that the servers' containers look into.
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
@@ -11,6 +11,7 @@ import {
 } from '../model/names.ts';
 import { partnerOf, type ServerView, type View } from '../model/view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
+import { annotationsOf, labelsOf, pullSecrets } from './pod-template.ts';
 
 /**
  * Seconds that a disk set may go on being used after its attachment was told to go. After that the kubelet ends the pod and
@@ -34,6 +35,7 @@ const passingTaints = [
   'unreachable',
 ];
 
+/** Those that the operator knows it by. */
 export const attachmentPodLabels = (view: View, home: ServerView): Record<string, string> => ({
   ...pairLabels(view),
   [labels.attachment]: home.name,
@@ -48,8 +50,9 @@ export function attachmentPod(view: View, home: ServerView, node: string): Kuber
     metadata: {
       name: attachmentPodName(pair, home.name, node),
       namespace,
-      labels: attachmentPodLabels(view, home),
+      labels: { ...labelsOf(home), ...attachmentPodLabels(view, home) },
       annotations: {
+        ...annotationsOf(home),
         [ATTACHMENT_NODE_ANNOTATION]: node,
         ...(nodeUid === undefined ? {} : { [ATTACHMENT_NODE_UID_ANNOTATION]: nodeUid }),
       },
@@ -68,14 +71,16 @@ function podSpec(view: View, home: ServerView, node: string): Record<string, unk
     // Container engines filter no privileged container unless they are configured to; then this is the filter.
     securityContext: { runAsUser: 0, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } },
     ...priorityOf(view, home),
+    ...schedulerOf(view, home),
+    ...pullSecrets(home, partnerOf(view, home)),
     // Not nodeName: the scheduler has to see the pod, since it chooses volumes (WaitForFirstConsumer) and keeps two pods
     // from one claim (ReadWriteOncePod).
     affinity: onNode(node),
     // Not node.kubernetes.io/out-of-service: with it Kubernetes takes this pod, and its disks, from a node that is dead.
     tolerations: [
       ...passingTaints.map((taint) => ({ key: `node.kubernetes.io/${taint}`, operator: 'Exists' })),
-      ...(home.spec.placement?.tolerations ?? []),
-      ...(view.servers.find(({ name }) => name === home.partner)?.spec.placement?.tolerations ?? []),
+      ...(home.podTemplate.spec?.tolerations ?? []),
+      ...(partnerOf(view, home).podTemplate.spec?.tolerations ?? []),
     ],
     containers: [container(view, home)],
     volumes: [
@@ -94,18 +99,24 @@ function podSpec(view: View, home: ServerView, node: string): Record<string, unk
 
 /** Its disks are as important as the server: without them the one that takes over serves nothing. */
 export const attachmentPriority = (view: View, home: ServerView): string | undefined =>
-  home.spec.placement?.priorityClassName ?? partnerOf(view, home).spec.placement?.priorityClassName;
+  home.podTemplate.spec?.priorityClassName ?? partnerOf(view, home).podTemplate.spec?.priorityClassName;
 
 function priorityOf(view: View, home: ServerView): { readonly priorityClassName?: string } {
   const priorityClassName = attachmentPriority(view, home);
   return priorityClassName === undefined ? {} : { priorityClassName };
 }
 
+function schedulerOf(view: View, home: ServerView): { readonly schedulerName?: string } {
+  const schedulerName =
+    home.podTemplate.spec?.schedulerName ?? partnerOf(view, home).podTemplate.spec?.schedulerName;
+  return schedulerName === undefined ? {} : { schedulerName };
+}
+
 function container(view: View, home: ServerView): Record<string, unknown> {
-  const names = home.spec.volumes.map(({ name }) => name);
+  const names = home.volumes.map(({ name }) => name);
   return {
     name: 'disks',
-    // Never that of the spec: this pod is privileged, and a user who may create a FilerPair is not trusted with a node.
+    // Never another one: this pod is privileged.
     image: view.settings.fileserverImage,
     imagePullPolicy: view.settings.imagePullPolicy,
     // The init: a process that is PID 1 and not yet listening would not hear that it shall end.
@@ -128,7 +139,7 @@ function container(view: View, home: ServerView): Record<string, unknown> {
     // To mount, and to let the mount spread to the node, Kubernetes asks for no less.
     securityContext: { privileged: true, readOnlyRootFilesystem: true },
     volumeMounts: [
-      ...home.spec.volumes.map(({ name }, index) => ({
+      ...home.volumes.map(({ name }, index) => ({
         name: `claim-${index}`,
         mountPath: `${CLAIMS_DIRECTORY}/${name}`,
       })),

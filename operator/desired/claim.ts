@@ -1,15 +1,16 @@
 // The PersistentVolumeClaims of a disk set. They have no owner reference: deleting a FilerPair never deletes data.
 
-import type { FilerPairVolume } from '../../crds/filerpair.ts';
+import type { StorageType } from '../../crds/pair/storage.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
+import type { EffectiveVolume } from '../model/effective-pair.ts';
 import type { ClaimView, ServerView, View } from '../model/view.ts';
 import { type Desired, desired, pairLabels } from './owned.ts';
 
 /** Who owns the disk set, for everybody who looks at the claim alone. */
-export function claimLabels(view: View, home: ServerView, volume: FilerPairVolume): Record<string, string> {
+export function claimLabels(view: View, home: ServerView, volume: EffectiveVolume): Record<string, string> {
   return {
     ...pairLabels(view),
-    [labels.home]: home.name,
+    [labels.diskSet]: home.name,
     [labels.volume]: volume.name,
     ...ownershipLabels(home),
   };
@@ -27,18 +28,22 @@ export function newClaim(
   home: ServerView,
   { volume, name }: ClaimView,
 ): Desired<'persistentVolumeClaims'> {
-  const { claim } = volume;
-  if (claim === undefined) throw new Error(`volume ${volume.name} adopts a claim, it does not make one`);
+  const { claimTemplate } = volume;
+  if (claimTemplate === null) throw new Error(`volume ${volume.name} adopts a claim, it does not make one`);
+  const { metadata, spec } = claimTemplate;
   return desired(view, 'persistentVolumeClaims', name, {
     owned: false,
+    template: metadata?.labels,
     labels: claimLabels(view, home, volume),
-    body: {
-      spec: {
-        accessModes: [claim.accessMode],
-        resources: { requests: { storage: claim.size } },
-        ...(claim.storageClassName === undefined ? {} : { storageClassName: claim.storageClassName }),
-        ...(claim.volumeName === undefined ? {} : { volumeName: claim.volumeName }),
-      },
-    },
+    annotations: metadata?.annotations,
+    body: { spec: { ...spec, accessModes: spec.accessModes ?? [accessModes[view.effective.storageType]] } },
   });
 }
+
+/** Of a claim whose template does not say it. */
+const accessModes: Readonly<Record<StorageType, string>> = {
+  Reattach: 'ReadWriteOnce',
+  SameNode: 'ReadWriteOnce',
+  SharedCoherent: 'ReadWriteMany',
+  SharedWriteThrough: 'ReadWriteMany',
+};

@@ -2,25 +2,25 @@
 // without its resource.
 
 import type { ServerView, View } from '../model/view.ts';
-import { leadsToNodes, recordsOf, ttlSeconds } from './dns-records.ts';
+import { leadsToNodes, recordsOf } from './dns-records.ts';
 
 const PREFIX = 'external-dns.alpha.kubernetes.io';
 
 /** Annotations of one client's Service, whose connections lead to a pod of the server `to`. */
 export function dnsAnnotations(view: View, name: string, to: ServerView): Record<string, string> {
-  const { dns } = view.spec;
-  if (dns?.publish !== true || dns.source !== 'ServiceAnnotations') return {};
+  const { publishedNames } = view.effective;
+  if (publishedNames?.publisher !== 'ServiceAnnotations') return {};
   const records = recordsOf(view, name, to);
   // Of a load balancer ExternalDNS knows by itself; ClusterIPs and the right node of a node port it would not take.
-  const explicit = view.spec.service.type !== 'LoadBalancer';
+  const explicit = view.effective.exposure.type !== 'LoadBalancer';
   const targets = explicit ? records.flatMap((record) => record.targets) : [];
   const kept = explicit && leadsToNodes(view) ? targetsBefore(view, name) : null;
   const target = targets.length > 0 ? targets.join(',') : kept;
   // Without a target it would publish what it finds itself, which is something else.
   if (explicit && target === null) return {};
   return {
-    [`${PREFIX}/hostname`]: `${name}.${dns.domain}`,
-    [`${PREFIX}/ttl`]: String(ttlSeconds(dns.ttl)),
+    [`${PREFIX}/hostname`]: `${name}.${publishedNames.domain}`,
+    [`${PREFIX}/ttl`]: String(publishedNames.recordTTLSeconds),
     ...(target === null ? {} : { [`${PREFIX}/target`]: target }),
   };
 }

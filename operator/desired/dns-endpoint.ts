@@ -12,5 +12,5 @@ export function dnsEndpoint(view: View): Desired | null {
   return desired(view, 'dnsEndpoints', view.observed.name, { body: { spec: { endpoints } } });
 }
 
-export const publishesByEndpoint = ({ spec: { dns } }: View): boolean =>
-  dns?.publish === true && dns.source === 'DNSEndpoint';
+export const publishesByEndpoint = ({ effective: { publishedNames } }: View): boolean =>
+  publishedNames?.publisher === 'DNSEndpoint';

@@ -2,7 +2,6 @@
 // created. They lead to the Services, or to the nodes of the servers, neither of which changes when a disk set changes its owner.
 // So nothing in DNS changes at a failover.
 
-import { durationMs } from '../../crds/quantities.ts';
 import type { Node, Service } from '../model/objects.ts';
 import type { DnsRecordType } from '../model/observed.ts';
 import { partnerOf, type ServerView, type View } from '../model/view.ts';
@@ -18,28 +17,25 @@ export interface DnsRecord {
 /** Nothing of a Service without an address. */
 export const dnsRecords = (view: View): DnsRecord[] =>
   view.servers.flatMap((server) => [
-    ...recordsOf(view, server.name, server),
+    ...recordsOf(view, server.serviceName, server),
     ...recordsOf(view, server.failoverName, partnerOf(view, server)),
   ]);
 
 /** Of one Service, whose connections lead to a pod of the server `to`. */
 export function recordsOf(view: View, name: string, to: ServerView): DnsRecord[] {
-  const { dns } = view.spec;
+  const { publishedNames } = view.effective;
   const service = view.observed.services.find((one) => one.metadata.name === name);
-  if (dns === undefined || service === undefined) return [];
-  const dnsName = `${name}.${dns.domain}`;
-  const recordTTL = ttlSeconds(dns.ttl);
+  if (publishedNames === null || service === undefined) return [];
+  const dnsName = `${name}.${publishedNames.domain}`;
+  const recordTTL = publishedNames.recordTTLSeconds;
   const targets = leadsToNodes(view) ? nodeTargets(view, to) : serviceTargets(service);
   if (targets.length === 0) return publishedBefore(view, dnsName);
   return targets.map((one) => ({ dnsName, recordTTL, ...one }));
 }
 
-/** The schema allows whole seconds; a FilerPair may be older than that rule. */
-export const ttlSeconds = (ttl: string): number => Math.max(1, Math.round(durationMs(ttl) / 1000));
-
 /** Whether clients outside the cluster find the servers at the addresses of nodes. */
-export const leadsToNodes = ({ spec }: View): boolean =>
-  spec.service.type === 'NodePort' || (spec.hostNetwork && spec.service.type === 'ClusterIP');
+export const leadsToNodes = ({ effective: { exposure } }: View): boolean =>
+  exposure.type === 'NodePort' || exposure.type === 'HostNetwork';
 
 type Targets = Pick<DnsRecord, 'recordType' | 'targets'>;
 

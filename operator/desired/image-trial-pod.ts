@@ -7,13 +7,13 @@ import { fingerprint } from '../model/fingerprint.ts';
 import type { ServerView, View } from '../model/view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
 import { imageOf, wantedImage } from './pod.ts';
+import { annotationsOf, labelsOf, pullSecrets, scheduling } from './pod-template.ts';
 
 export const imageTrialName = (view: View): string =>
   `${view.observed.name}-trial-${fingerprint([view.uid, wantedImage(view)]).slice(-8)}`;
 
 /** Where the server runs that is to be replaced first, if there is room: the image is on that node then. */
 export function imageTrial(view: View, server: ServerView): KubernetesObject {
-  const { placement } = server.spec;
   const node = server.current?.pod.spec?.nodeName;
   const here = { matchFields: [{ key: 'metadata.name', operator: 'In', values: [node] }] };
   return {
@@ -22,7 +22,8 @@ export function imageTrial(view: View, server: ServerView): KubernetesObject {
     metadata: {
       name: imageTrialName(view),
       namespace: view.observed.namespace,
-      labels: { ...pairLabels(view), [labels.imageTrial]: 'true' },
+      labels: { ...labelsOf(server), ...pairLabels(view), [labels.imageTrial]: 'true' },
+      annotations: annotationsOf(server),
       ownerReferences: [ownerReference(view)],
     },
     spec: {
@@ -43,8 +44,8 @@ export function imageTrial(view: View, server: ServerView): KubernetesObject {
               },
             },
           }),
-      ...(placement?.nodeSelector === undefined ? {} : { nodeSelector: placement.nodeSelector }),
-      ...(placement?.tolerations === undefined ? {} : { tolerations: placement.tolerations }),
+      ...scheduling(server),
+      ...pullSecrets(server),
       containers: [
         {
           name: 'trial',

@@ -2,6 +2,7 @@
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
+import { recordOf } from '../model/disk-set-record.ts';
 import { LEASE_FINALIZER, leaseName } from '../model/names.ts';
 import type { Claim } from '../model/objects.ts';
 import type { ServerView, View } from '../model/view.ts';
@@ -14,7 +15,7 @@ export function newLease(view: View, home: ServerView): Lease {
     metadata: {
       name: leaseName(view.observed.name, home.name),
       namespace: view.observed.namespace,
-      labels: { ...pairLabels(view), [labels.home]: home.name },
+      labels: { ...pairLabels(view), [labels.diskSet]: home.name },
       finalizers: [LEASE_FINALIZER],
       ownerReferences: [ownerReference(view)],
     },
@@ -23,13 +24,12 @@ export function newLease(view: View, home: ServerView): Lease {
 }
 
 /**
- * The last epoch that is known. Claims remember it when a pair is deleted and made again on the same data: the
- * volumes refuse an epoch below the one that they have seen (rule R6).
+ * The last epoch that is known, apart from the Lease. The record knows it, and claims remember it when a pair is deleted and made again
+ * on the same data: the volumes refuse an epoch below the one that they have seen (rule R6).
  */
 export function knownEpoch(view: View, home: ServerView): number {
-  const fromStatus = view.pair.status?.diskSets?.find((one) => one.home === home.name)?.epoch ?? 0;
   const fromClaims = home.claims.map(({ object }) => (object === null ? 0 : epochOf(object)));
-  return Math.max(fromStatus, ...fromClaims);
+  return Math.max(recordOf(view.observed, home.name)?.spec.epochFloor ?? 0, ...fromClaims);
 }
 
 function epochOf(claim: Claim): number {

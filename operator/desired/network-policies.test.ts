@@ -44,7 +44,7 @@ test('namespaces that are named may read metrics, and nothing else', () => {
 
 test('a rule names every port of the server’s container, or refuses it on purpose', () => {
   const world = World.running();
-  const [server] = world.pod('filer-a').spec!['containers'] as { ports: { name: string }[] }[];
+  const [server] = world.pod('a').spec!['containers'] as { ports: { name: string }[] }[];
   const named = new Set(rules(world).flatMap(({ ports }) => ports.map(({ port }) => port)));
   expect(server!.ports.map(({ name }) => name).filter((name) => !named.has(name))).toEqual(['metrics']);
 });

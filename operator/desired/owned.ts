@@ -36,6 +36,8 @@ export interface Desired<Name extends ResourceName = OwnKindName> {
 
 interface Parts {
   readonly server?: string | undefined;
+  /** Of the user; the operator's own win. */
+  readonly template?: Readonly<Record<string, string>> | undefined;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>> | undefined;
   /** Everything beside apiVersion, kind and metadata. */
@@ -53,7 +55,7 @@ export function desired<Name extends ResourceName>(
   const metadata = {
     name,
     namespace: view.observed.namespace,
-    labels: { ...pairLabels(view, parts.server), ...parts.labels },
+    labels: { ...parts.template, ...pairLabels(view, parts.server), ...parts.labels },
     ...(parts.owned === false ? {} : { ownerReferences: [ownerReference(view)] }),
   };
   const object = {

@@ -3,28 +3,27 @@
 
 import { handleKeysName, labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import { nodesWithinReach } from '../model/disk-reach.ts';
+import { intersection, nodesWithinReach } from '../model/disk-reach.ts';
 import { fingerprint } from '../model/fingerprint.ts';
 import {
   attachmentDirectory,
   CURRENT_LABEL,
   certificateName,
-  EXPORTS_ANNOTATION,
   RENDERING_ANNOTATION,
   serverObjectName,
   TEMPLATE_ANNOTATION,
   VOLUMES_DIRECTORY,
   volumePath,
 } from '../model/names.ts';
-import type { Pod } from '../model/objects.ts';
+import type { NodeSelector, Pod } from '../model/objects.ts';
 import type { ServerView, View } from '../model/view.ts';
 import { ownerReference, pairLabels } from './owned.ts';
+import { annotationsOf, labelsOf, pullSecrets, resourcesOf, scheduling } from './pod-template.ts';
 import { containerPorts } from './ports.ts';
 import {
   CONFIG_DIRECTORY,
   certificateSecretName,
   configMapName,
-  exportsFingerprint,
   FALLBACK_DIRECTORY,
   HANDLE_KEYS_DIRECTORY,
   METRICS_TOKEN_DIRECTORY,
@@ -37,7 +36,7 @@ import {
 const GRACE_PERIOD_SECONDS = 30;
 
 /**
- * What a server's container reserves unless the spec says otherwise. Without a share of its own a container gets next
+ * What a server's container reserves unless a podTemplate says otherwise. Without a share of its own a container gets next
  * to nothing of a busy node's processors, and a server that gets none for the length of its lease is rightly declared
  * dead: a load elsewhere would become a takeover.
  */
@@ -47,6 +46,7 @@ const resourcesDefault = {
   // the node's other pods.
   limits: { memory: '2Gi' },
 };
+const sentinelResources = { requests: { cpu: '5m', memory: '48Mi' }, limits: { memory: '128Mi' } };
 
 /** Of nobody else: neither of clients, whom the server squashes to 65534, nor of an account of the image. */
 const SENTINEL_UID = 65532;
@@ -66,7 +66,7 @@ export function serverPod(view: View, server: ServerView): ServerPod {
   if (before !== undefined) return before;
   const spec = podSpec(view, server);
   // The configuration is in it too: the name of its ConfigMap is made of its content.
-  const made = { spec, template: fingerprint(spec) };
+  const made = { spec, template: fingerprint([spec, labelsOf(server), annotationsOf(server)]) };
   known.set(server, made);
   return made;
 }
@@ -92,11 +92,11 @@ export function newPod(
     metadata: {
       name: `${serverObjectName(view.observed.name, server.name)}-${suffix}`,
       namespace: view.observed.namespace,
-      labels: { ...pairLabels(view, server.name), [CURRENT_LABEL]: String(current) },
+      labels: { ...labelsOf(server), ...pairLabels(view, server.name), [CURRENT_LABEL]: String(current) },
       annotations: {
+        ...annotationsOf(server),
         [TEMPLATE_ANNOTATION]: template,
         [RENDERING_ANNOTATION]: rendering,
-        [EXPORTS_ANNOTATION]: exportsFingerprint(view),
         'kubectl.kubernetes.io/default-container': 'server',
       },
       ownerReferences: [ownerReference(view)],
@@ -112,12 +112,23 @@ export function newPod(
 function withinReach(view: View, spec: Record<string, unknown>): Record<string, unknown> {
   const nodes = nodesWithinReach(view);
   if (nodes === null) return spec;
-  const nodeAffinity = { requiredDuringSchedulingIgnoredDuringExecution: nodes };
-  return { ...spec, affinity: { ...(spec['affinity'] as object), nodeAffinity } };
+  const { nodeAffinity, ...others } = spec['affinity'] as { readonly nodeAffinity?: NodeAffinity };
+  const asked = nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  const required = asked === undefined ? nodes : intersection(asked, nodes);
+  return {
+    ...spec,
+    affinity: {
+      ...others,
+      nodeAffinity: { ...nodeAffinity, requiredDuringSchedulingIgnoredDuringExecution: required },
+    },
+  };
+}
+
+interface NodeAffinity {
+  readonly requiredDuringSchedulingIgnoredDuringExecution?: NodeSelector;
 }
 
 function podSpec(view: View, server: ServerView): Record<string, unknown> {
-  const { placement } = server.spec;
   return {
     serviceAccountName: serverObjectName(view.observed.name, server.name),
     automountServiceAccountToken: false,
@@ -125,38 +136,44 @@ function podSpec(view: View, server: ServerView): Record<string, unknown> {
     // how the sentinel sees the server's process.
     shareProcessNamespace: true,
     // Names in the cluster are resolved all the same: the servers find each other by them.
-    ...(view.spec.hostNetwork ? { hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' } : {}),
+    ...(view.effective.exposure.type === 'HostNetwork'
+      ? { hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' }
+      : {}),
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: GRACE_PERIOD_SECONDS,
     enableServiceLinks: false,
     securityContext: { runAsUser: 0, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } },
     affinity: affinity(view, server),
-    ...(placement?.nodeSelector === undefined ? {} : { nodeSelector: placement.nodeSelector }),
-    ...(placement?.tolerations === undefined ? {} : { tolerations: placement.tolerations }),
-    ...(placement?.priorityClassName === undefined ? {} : { priorityClassName: placement.priorityClassName }),
-    containers: [serverContainer(view, server), sentinelContainer(view)],
+    ...scheduling(server),
+    ...pullSecrets(server),
+    containers: [serverContainer(view, server), sentinelContainer(view, server)],
     volumes: podVolumes(view, server),
   };
 }
 
 /**
- * Coherent: away from the partner, as far as the spec asks for it. SameNode: only where the partner is, for one kernel is
+ * Away from the partner, as far as the spec asks for it. Storage type SameNode: only where the partner is, for one kernel is
  * what was promised (rule R9). By the partner's label and not by topologySpreadConstraints, which would count the pod
  * that is being replaced too.
  */
 function affinity(view: View, server: ServerView): Record<string, unknown> {
+  const { nodeAffinity } = server.podTemplate.spec?.affinity ?? {};
+  return { ...(nodeAffinity && { nodeAffinity }), ...distance(view, server) };
+}
+
+function distance(view: View, server: ServerView): Record<string, unknown> {
   const beside = (topologyKey: string, matchLabels: Record<string, string>) => ({
     labelSelector: { matchLabels: { [labels.pair]: view.observed.name, ...matchLabels } },
     topologyKey,
   });
   // A term that a pod itself matches does not keep the first pod from starting.
-  if (view.spec.storage.lateWrites === 'SameNode') {
+  if (view.effective.storageType === 'SameNode') {
     const term = beside('kubernetes.io/hostname', {});
     return { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } };
   }
   const partner = { [labels.server]: server.partner };
   const of = (mode: 'Required' | 'Preferred') =>
-    view.spec.spread
+    view.effective.antiAffinity
       .filter((one) => one.mode === mode)
       .map(({ topologyKey }) => beside(topologyKey, partner));
   const preferred = of('Preferred').map((podAffinityTerm) => ({ weight: 100, podAffinityTerm }));
@@ -177,15 +194,15 @@ const ZONE = 'topology.kubernetes.io/zone';
  * servers begin in one, since the disks of most storage can be attached in one ZONE only.
  */
 function sameZone(view: View, podAffinityTerm: object): Record<string, unknown> {
-  const { spread, storage } = view.spec;
-  if (storage.transfer !== 'Reattach' || spread.some(({ topologyKey }) => topologyKey === ZONE)) return {};
+  const { antiAffinity, storageType } = view.effective;
+  if (storageType !== 'Reattach' || antiAffinity.some(({ topologyKey }) => topologyKey === ZONE)) return {};
   const term = { weight: 100, podAffinityTerm };
   return { podAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [term] } };
 }
 
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
 
-export const wantedImage = (view: View): string => view.spec.image ?? view.settings.fileserverImage;
+export const wantedImage = (view: View): string => view.effective.image ?? view.settings.fileserverImage;
 
 export const imagesOfPod = ({ spec }: Pod): string[] =>
   ((spec?.['containers'] ?? []) as readonly { readonly image?: string }[]).flatMap(
@@ -194,11 +211,11 @@ export const imagesOfPod = ({ spec }: Pod): string[] =>
 
 export const imageOf = (view: View): Record<string, unknown> => ({
   image: wantedImage(view),
-  imagePullPolicy: view.settings.imagePullPolicy,
+  imagePullPolicy: view.effective.imagePullPolicy ?? view.settings.imagePullPolicy,
 });
 
 function serverContainer(view: View, server: ServerView): Record<string, unknown> {
-  const { ports } = view.spec;
+  const { ports } = view.effective;
   return {
     name: 'server',
     ...imageOf(view),
@@ -228,7 +245,7 @@ function serverContainer(view: View, server: ServerView): Record<string, unknown
       timeoutSeconds: 2,
       failureThreshold: 2,
     },
-    resources: server.spec.placement?.resources ?? resourcesDefault,
+    resources: resourcesOf(server, 'server') ?? resourcesDefault,
     securityContext: {
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
@@ -244,7 +261,7 @@ function serverContainer(view: View, server: ServerView): Record<string, unknown
       { name: 'secret', mountPath: SECRET_DIRECTORY, readOnly: true },
       { name: 'handle-keys', mountPath: HANDLE_KEYS_DIRECTORY, readOnly: true },
       { name: 'token', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount', readOnly: true },
-      ...(view.spec.metricsTokenSecret === undefined
+      ...(view.effective.metricsTokenSecret === null
         ? []
         : [{ name: 'metrics-token', mountPath: METRICS_TOKEN_DIRECTORY, readOnly: true }]),
       ...volumeMounts(view),
@@ -252,13 +269,13 @@ function serverContainer(view: View, server: ServerView): Record<string, unknown
   };
 }
 
-function sentinelContainer(view: View): Record<string, unknown> {
+function sentinelContainer(view: View, server: ServerView): Record<string, unknown> {
   return {
     name: 'sentinel',
     ...imageOf(view),
     command: ['node', '/app/dist/fileserver/sentinel/main.js', '--config', `${CONFIG_DIRECTORY}/server.json`],
     env: [field('POD_NAME', 'metadata.name'), field('POD_UID', 'metadata.uid')],
-    resources: { requests: { cpu: '5m', memory: '48Mi' }, limits: { memory: '128Mi' } },
+    resources: resourcesOf(server, 'sentinel') ?? sentinelResources,
     // The server, which is root, finds its socket all the same; the kernel tells of a death whosever the process was.
     securityContext: {
       runAsNonRoot: true,
@@ -278,7 +295,7 @@ function sentinelContainer(view: View): Record<string, unknown> {
 
 /** By position, not by name: two labels together do not fit into one. */
 const mountName = (view: View, home: ServerView, volume: string): string =>
-  `volume-${view.servers.indexOf(home)}-${home.spec.volumes.findIndex(({ name }) => name === volume)}`;
+  `volume-${view.servers.indexOf(home)}-${home.volumes.findIndex(({ name }) => name === volume)}`;
 
 const secretSources = (view: View, server: ServerView): object[] => {
   const source = (name: string, directory = ''): object => ({
@@ -289,7 +306,7 @@ const secretSources = (view: View, server: ServerView): object[] => {
     },
   });
   const given = source(certificateSecretName(view, server));
-  if (server.spec.certificateSecret === undefined) return [given];
+  if (server.certificateSecret === null) return [given];
   return [given, source(certificateName(view.observed.name, server.name), `${FALLBACK_DIRECTORY}/`)];
 };
 
@@ -321,8 +338,8 @@ function podVolumes(view: View, server: ServerView): Record<string, unknown>[] {
   ];
 }
 
-const metricsToken = ({ spec: { metricsTokenSecret: secretName } }: View): Record<string, unknown>[] =>
-  secretName === undefined
+const metricsToken = ({ effective: { metricsTokenSecret: secretName } }: View): Record<string, unknown>[] =>
+  secretName === null
     ? []
     : [
         {
@@ -340,12 +357,12 @@ const metricsToken = ({ spec: { metricsTokenSecret: secretName } }: View): Recor
  * belongs to the node; what is mounted below it has flags of its own. So nothing can be written where a volume is not.
  */
 function volumeMounts(view: View): Record<string, unknown>[] {
-  if (view.spec.storage.transfer === 'Reattach')
+  if (view.effective.storageType === 'Reattach')
     return [
       { name: 'disks', mountPath: VOLUMES_DIRECTORY, readOnly: true, mountPropagation: 'HostToContainer' },
     ];
   return view.servers.flatMap((home) =>
-    home.spec.volumes.map((volume) => ({
+    home.volumes.map((volume) => ({
       name: mountName(view, home, volume.name),
       mountPath: volumePath(home.name, volume.name),
     })),
@@ -353,7 +370,7 @@ function volumeMounts(view: View): Record<string, unknown>[] {
 }
 
 function dataVolumes(view: View): Record<string, unknown>[] {
-  if (view.spec.storage.transfer === 'Reattach')
+  if (view.effective.storageType === 'Reattach')
     return [{ name: 'disks', hostPath: { path: attachmentDirectory(view.uid), type: 'DirectoryOrCreate' } }];
   return view.servers.flatMap((home) =>
     home.claims.map(({ volume, name }) => ({

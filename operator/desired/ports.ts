@@ -29,5 +29,5 @@ export function podPort(pod: Pod, use: PortUse): number | null {
 /** All numbers in use, ascending. */
 export function portNumbers(view: View, use: PortUse): number[] {
   const running = view.observed.pods.map((pod) => podPort(pod, use)).filter((one) => one !== null);
-  return [...new Set([view.spec.ports[use], ...running])].toSorted((a, b) => a - b);
+  return [...new Set([view.effective.ports[use], ...running])].toSorted((a, b) => a - b);
 }

@@ -8,8 +8,11 @@ import { serverConfig } from './server-config.ts';
 test('the server understands every field of its configuration, and takes what the spec says', () => {
   const world = World.running();
   world.changeSpec({
-    failover: { mode: 'Manual', lease: '4s', guard: '1s', heartbeat: '300ms' },
-    giveback: { mode: 'Automatic', after: '5m', retries: 1, takeoversMax: 4, window: '30m' },
+    failover: { mode: 'Manual', leaseDuration: '4s', guardDuration: '1s', heartbeatPeriod: '300ms' },
+    giveback: {
+      mode: 'Automatic',
+      automatic: { stableFor: '5m', maxRetries: 1, maxTakeovers: 4, takeoverWindow: '30m' },
+    },
   });
   const view = world.view();
   for (const server of view.servers) {
@@ -22,6 +25,6 @@ test('the server understands every field of its configuration, and takes what th
         giveback: { mode: 'Automatic', afterMs: 300_000, retries: 1, takeoversMax: 4, windowMs: 1_800_000 },
       },
     });
-    expect(config.diskSets['filer-a']?.exports[0]?.path).toBe('/home');
+    expect(config.shares).toEqual({ pair: 'home', serviceNames: { a: 'home-a', b: 'home-b' } });
   }
 });

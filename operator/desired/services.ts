@@ -18,36 +18,38 @@ const ports = (view: View, use: PortUse, nodePort?: number) =>
     port: number,
     targetPort: containerPorts[use],
     protocol: 'TCP',
-    ...(nodePort !== undefined && number === view.spec.ports[use] ? { nodePort } : {}),
+    ...(nodePort !== undefined && number === view.effective.ports[use] ? { nodePort } : {}),
   }));
 
 export function services(view: View, server: ServerView): Desired[] {
-  const { service } = view.spec;
+  const { exposure } = view.effective;
+  const { labels: added, annotations } = exposure.serviceTemplate?.metadata ?? {};
   const selector = {
     [labels.pair]: view.observed.name,
     [labels.server]: server.name,
     // While a pod is replaced there are two; a connection must not land on the one that is gone.
     [CURRENT_LABEL]: 'true',
   };
-  const { nodePorts } = server.spec;
+  const { nodePorts } = server;
   const forClients = (name: string, to: ServerView) => ({
     server: server.name,
-    annotations: { ...service.annotations, ...dnsAnnotations(view, name, to) },
+    template: added,
+    annotations: { ...annotations, ...dnsAnnotations(view, name, to) },
   });
-  const type = {
-    type: service.type,
-    // Kubernetes refuses it where it means nothing.
-    ...(service.type === 'ClusterIP' ? {} : { externalTrafficPolicy: service.externalTrafficPolicy }),
-  };
+  const type =
+    exposure.type === 'NodePort' || exposure.type === 'LoadBalancer'
+      ? { type: exposure.type, externalTrafficPolicy: exposure.externalTrafficPolicy ?? 'Local' }
+      : // Kubernetes refuses an externalTrafficPolicy where it means nothing.
+        { type: 'ClusterIP' };
   return [
     // Not-ready addresses too: a closed socket answers RST at once, a Service without endpoints drops most SYNs.
-    desired(view, 'services', server.name, {
-      ...forClients(server.name, server),
+    desired(view, 'services', server.serviceName, {
+      ...forClients(server.serviceName, server),
       body: {
         spec: {
           ...type,
           selector,
-          ports: ports(view, 'primary', nodePorts?.primary),
+          ports: ports(view, 'primary', nodePorts.port),
           publishNotReadyAddresses: true,
         },
       },
@@ -55,9 +57,9 @@ export function services(view: View, server: ServerView): Desired[] {
     // No selector: its EndpointSlice is the second gate of the partner's secondary port.
     desired(view, 'services', server.failoverName, {
       ...forClients(server.failoverName, partnerOf(view, server)),
-      body: { spec: { ...type, ports: ports(view, 'secondary', nodePorts?.secondary) } },
+      body: { spec: { ...type, ports: ports(view, 'secondary', nodePorts.failoverPort) } },
     }),
-    desired(view, 'services', interconnectServiceName(server.name), {
+    desired(view, 'services', interconnectServiceName(server.serviceName), {
       server: server.name,
       body: {
         spec: {

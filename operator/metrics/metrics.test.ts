@@ -8,12 +8,13 @@ import { countTransition, operatorMetrics } from './metrics.ts';
 
 test('conditions as they are now, disk sets failed over, and transitions by cause', async () => {
   const world = World.running();
-  world.claims('filer-b', 'filer-a', 2);
+  world.claims('b', 'a', 2);
+  const [transition] = world.plan().transitions;
   world.settle();
   const { metadata, status } = world.observed.pair!;
   const pairs = [{ namespace: metadata.namespace!, name: metadata.name!, status }];
   const metrics = operatorMetrics({ pairs: () => pairs, queueLength: () => 3, leading: () => true });
-  countTransition(metrics, status!.history![0]!);
+  countTransition(metrics, transition!);
   metrics.requests.inc({ verb: 'PATCH', code: 429 });
   const server = await startHealth({
     port: 0,
@@ -29,11 +30,11 @@ test('conditions as they are now, disk sets failed over, and transitions by caus
     for (const line of [
       'filerpair_operator_leading 1',
       'filerpair_operator_queue_length 3',
-      'filerpair_condition{namespace="storage",name="home",type="Degraded",status="True",reason="AwayFromHome"} 1',
-      'filerpair_away_from_home{namespace="storage",name="home",disk_set="filer-a"} 1',
-      'filerpair_away_from_home{namespace="storage",name="home",disk_set="filer-b"} 0',
+      'filerpair_condition{namespace="storage",name="home",type="AtHome",status="False",reason="AwayFromHome"} 1',
+      'filerpair_away_from_home{namespace="storage",name="home",disk_set="a"} 1',
+      'filerpair_away_from_home{namespace="storage",name="home",disk_set="b"} 0',
       'filerpair_operator_transitions_total{kind="Takeover",cause="Silent"} 1',
-      'filerpair_operator_transition_duration_seconds_sum{kind="Takeover",cause="Silent"} 0.0125',
+      'filerpair_operator_transition_duration_seconds_sum{kind="Takeover",cause="Silent"} 0.013',
       'filerpair_operator_api_requests_total{verb="PATCH",code="429"} 1',
     ])
       expect(text.split('\n')).toContain(line);

@@ -1,7 +1,8 @@
 // The operator's metrics, by name: one place that says what each of them means. Those of the servers are their own.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { FilerPairStatus, FilerPairTransition } from '../../crds/filerpair-status.ts';
+import type { FilerPairStatus } from '../../crds/pair/status.ts';
+import type { Transition } from '../model/action.ts';
 
 export interface PairStatus {
   readonly namespace: string;
@@ -59,8 +60,8 @@ export function operatorMetrics(sources: MetricsSources) {
     collect() {
       this.reset();
       for (const { namespace, name, status } of sources.pairs())
-        for (const { home, owner } of status?.diskSets ?? [])
-          this.set({ namespace, name, disk_set: home }, owner !== undefined && owner !== home ? 1 : 0);
+        for (const { name: diskSet, owner } of status?.diskSets ?? [])
+          this.set({ namespace, name, disk_set: diskSet }, owner !== undefined && owner !== diskSet ? 1 : 0);
     },
   });
   return {
@@ -112,8 +113,10 @@ export function operatorMetrics(sources: MetricsSources) {
 }
 
 /** Counts a transition that was told for the first time. */
-export function countTransition(metrics: OperatorMetrics, { kind, cause, took }: FilerPairTransition): void {
+export function countTransition(
+  metrics: OperatorMetrics,
+  { kind, cause, durationMilliseconds }: Transition,
+): void {
   metrics.transitions.inc({ kind, cause });
-  const ms = Number(took.replace(/ms$/, ''));
-  if (Number.isFinite(ms)) metrics.transitionSeconds.observe({ kind, cause }, ms / 1000);
+  metrics.transitionSeconds.observe({ kind, cause }, durationMilliseconds / 1000);
 }

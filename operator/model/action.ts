@@ -2,7 +2,8 @@
 // again whenever something changes, so a plan that fails halfway is no harm: the next one starts from there. An action that fails
 // holds up only what says that it needs it.
 
-import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
+import type { FilerPairStatus } from '../../crds/pair/status.ts';
+import type { LastTransitionAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, MergePatch } from '../../kubernetes/objects.ts';
 import type { resources } from '../../kubernetes/resource.ts';
 import type { DnsLookup } from './observed.ts';
@@ -29,6 +30,8 @@ export type Action =
    * sure that there is none of anybody else before it applies: force would take it over.
    */
   | (Of & { readonly kind: 'apply'; readonly object: KubernetesObject; readonly expect: 'absent' | 'ours' })
+  /** Server-side apply of the whole status of an object that is there. */
+  | (Of & { readonly kind: 'applyStatus'; readonly object: KubernetesObject })
   /** POST. AlreadyExists is success where the name is derived from what is made (pods), a problem elsewhere. */
   | (Of & { readonly kind: 'create'; readonly object: KubernetesObject })
   /** A key that signs file handles: random bytes are no decision, so the executor makes them. */
@@ -176,10 +179,28 @@ export interface PairEvent {
   /** Reason of a condition or transition, in one word. */
   readonly reason: string;
   readonly note: string;
+  /** Absent: the pair. */
+  readonly about?: { readonly resource: ResourceName; readonly object: KubernetesObject };
 }
+
+export type RolloutNote = NonNullable<FilerPairStatus['rollout']> & {
+  /** Its turn has come: an image is tried, or a server has been touched. */
+  readonly begun: boolean;
+};
+
+/** A change of the owner of a disk set, as the owner tells it. */
+export type Transition = LastTransitionAnnotation & {
+  readonly diskSet: string;
+  /** From the begin of the first phase to the end of the last. */
+  readonly durationMilliseconds: number;
+};
 
 export interface Plan {
   readonly actions: readonly Action[];
+  /** How far a change of the spec has come; null: both servers run as it wants. */
+  readonly rollout: RolloutNote | null;
+  /** Changes of owners that no status has told yet, the oldest first. */
+  readonly transitions: readonly Transition[];
   /** The whole status, or null if it is as it should be (or there is nothing to write it to). */
   readonly status: FilerPairStatus | null;
   /** What changed in the status; the actions themselves tell what was done. */

@@ -63,9 +63,9 @@ class Life {
         (one, i) => one.at <= until && (this.moments[i + 1]?.at ?? Infinity) > at - SETTLED_MS + 2 * MINUTE,
       );
       return others.flatMap((other) =>
-        (['filer-a', 'filer-b'] as const).flatMap((server) => {
+        (['a', 'b'] as const).flatMap((server) => {
           const mine = credentials.servers[server] as ServerCertificateFacts;
-          const theirs = other.credentials.servers[server === 'filer-a' ? 'filer-b' : 'filer-a'];
+          const theirs = other.credentials.servers[server === 'a' ? 'b' : 'a'];
           if (typeof mine !== 'object' || typeof theirs !== 'object' || 'unusable' in theirs) return [];
           const trusted = theirs.trusts.some(({ fingerprint }) => fingerprint === mine.issuer);
           return trusted ? [] : [`${server} of ${at} is not trusted by the other of ${other.at}`];
@@ -90,7 +90,7 @@ test('certificates are renewed long before they end, by an authority that is kep
   life.pass(30 * DAY, DAY / 4);
   expect(life.done).toHaveLength(8);
   expect(new Set(life.done.map((line) => line.split(':')[0]))).toEqual(
-    new Set(['issueCertificate home-filer-a-tls', 'issueCertificate home-filer-b-tls']),
+    new Set(['issueCertificate home-a-tls', 'issueCertificate home-b-tls']),
   );
   expect(authority(life).newest.fingerprint).toBe(fingerprint);
 });
@@ -101,13 +101,13 @@ test('an authority is replaced step by step, and nothing is used before everybod
   life.pass(3600_000, MINUTE);
   expect(life.done.map((line) => line.replace(/ it ends .*| the present one ends .*/, ' …'))).toEqual([
     'makeAuthority home-interconnect-ca: …',
-    'patch home-filer-a-tls: the authorities of the pair have changed',
-    'patch home-filer-b-tls: the authorities of the pair have changed',
-    'issueCertificate home-filer-a-tls: both servers trust the new authority',
-    'issueCertificate home-filer-b-tls: both servers trust the new authority',
+    'patch home-a-tls: the authorities of the pair have changed',
+    'patch home-b-tls: the authorities of the pair have changed',
+    'issueCertificate home-a-tls: both servers trust the new authority',
+    'issueCertificate home-b-tls: both servers trust the new authority',
     'patch home-interconnect-ca: no server has a certificate of it any more',
-    'patch home-filer-a-tls: the authorities of the pair have changed',
-    'patch home-filer-b-tls: the authorities of the pair have changed',
+    'patch home-a-tls: the authorities of the pair have changed',
+    'patch home-b-tls: the authorities of the pair have changed',
   ]);
   expect(life.distrust()).toEqual([]);
 });
@@ -133,12 +133,12 @@ test('a lost certificate is issued again at any moment of a change of authority,
     const life = new Life();
     almostAYear(life);
     life.pass(after * MINUTE, MINUTE);
-    const servers = { ...life.secrets.servers, 'filer-a': 'absent' as const };
+    const servers = { ...life.secrets.servers, a: 'absent' as const };
     life.secrets = { ...life.secrets, servers };
     life.pass(3600_000, MINUTE);
     expect(life.distrust(), `deleted after ${after} minutes`).toEqual([]);
     expect(authority(life).previous).toEqual([]);
-    expect(life.secrets.servers['filer-a']).toMatchObject({ issuer: authority(life).newest.fingerprint });
+    expect(life.secrets.servers['a']).toMatchObject({ issuer: authority(life).newest.fingerprint });
   }
 });
 
@@ -150,7 +150,7 @@ test('what cannot be read is not missing: nothing is made, nothing is forgotten'
   life.secrets = {
     ...life.secrets,
     authority: 'absent',
-    servers: { 'filer-a': 'unknown', 'filer-b': 'unknown' },
+    servers: { a: 'unknown', b: 'unknown' },
   };
   life.pass(DAY, DAY / 4);
   expect(life.done).toEqual([]);
@@ -161,21 +161,22 @@ test('servers with certificates from elsewhere have the operator’s beside them
   const world = new World({
     ...spec,
     servers: [
-      { ...a!, certificateSecret: 'a' },
-      { ...b!, certificateSecret: 'b' },
+      { ...a!, interconnectCertificateRef: { name: 'a' } },
+      { ...b!, interconnectCertificateRef: { name: 'b' } },
     ],
+    interconnect: { tls: { source: 'Secrets' } },
   });
   const offered = { a: 'offered', b: 'offered' } as const;
   world.observed.credentials = { ...world.observed.credentials, offered };
   world.begin();
-  expect(world.observed.credentials.servers).toMatchObject({ 'filer-a': {}, 'filer-b': {} });
-  const volume = (world.pod('filer-a').spec!['volumes'] as { name: string; projected?: object }[]).find(
+  expect(world.observed.credentials.servers).toMatchObject({ a: {}, b: {} });
+  const volume = (world.pod('a').spec!['volumes'] as { name: string; projected?: object }[]).find(
     ({ name }) => name === 'secret',
   );
   expect(volume?.projected).toMatchObject({
     sources: [
       { secret: { name: 'a' } },
-      { secret: { name: 'home-filer-a-tls', optional: true, items: [{ path: 'fallback/tls.crt' }, {}, {}] } },
+      { secret: { name: 'home-a-tls', optional: true, items: [{ path: 'fallback/tls.crt' }, {}, {}] } },
     ],
   });
 });

@@ -5,17 +5,17 @@ import { deathProof } from './death-proof.ts';
 import { viewLease } from './lease-view.ts';
 import type { ContainerState, ContainerStatus, Pod, Terminated } from './objects.ts';
 
-const HOLDER = 'filer-a/pod-uid/mwssn2po-3137';
+const HOLDER = 'a/pod-uid/mwssn2po-3137';
 const lease = (holderIdentity: string | undefined = HOLDER) =>
   viewLease({
-    metadata: { name: 'home-filer-a' },
+    metadata: { name: 'home-a' },
     spec: { leaseTransitions: 7, ...(holderIdentity && { holderIdentity }) },
   });
 const ended = (message: string | undefined, more: Partial<Terminated> = {}): ContainerState => ({
   terminated: { exitCode: 137, containerID: 'containerd://c0', ...(message && { message }), ...more },
 });
 const pod = (status: Partial<ContainerStatus>, uid = 'pod-uid', more: Partial<Pod['status']> = {}): Pod => ({
-  metadata: { name: 'home-filer-a-x', uid },
+  metadata: { name: 'home-a-x', uid },
   status: { phase: 'Running', containerStatuses: [{ name: 'server', ...status }], ...more },
 });
 
@@ -24,7 +24,7 @@ describe('proves the death of the holder', () => {
     expect(deathProof(lease(), [pod({ state: ended(`${HOLDER}\n`) })])).toEqual({
       incarnation: HOLDER,
       epoch: 7,
-      evidence: 'operator: container server of pod home-filer-a-x has terminated (exit code 137)',
+      evidence: 'operator: container server of pod home-a-x has terminated (exit code 137)',
     });
   });
 
@@ -51,7 +51,7 @@ describe('proves nothing', () => {
     [
       // The kubelet restarted it, the new run claimed, and the report that we see is from in between.
       'an earlier run of the same pod has terminated',
-      [pod({ state: ended('filer-a/pod-uid/mwssn000-0000') })],
+      [pod({ state: ended('a/pod-uid/mwssn000-0000') })],
     ],
     ['its container has terminated without a word', [pod({ state: ended(undefined) })]],
     [
@@ -68,7 +68,7 @@ describe('proves nothing', () => {
       [{ ...pod({ state: { running: {} } }), metadata: { uid: 'pod-uid', deletionTimestamp: 'now' } }],
     ],
     ['only the sentinel has terminated', [pod({ name: 'sentinel', state: ended(HOLDER) })]],
-    ['a word that is not first names it', [pod({ state: ended(`filer-a/pod-uid/other\n${HOLDER}`) })]],
+    ['a word that is not first names it', [pod({ state: ended(`a/pod-uid/other\n${HOLDER}`) })]],
   ])('%s', (_, pods) => expect(deathProof(lease(), pods)).toBeNull());
 
   test('nobody holds the Lease', () => {

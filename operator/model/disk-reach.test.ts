@@ -34,26 +34,26 @@ const affinityOf = (pod: object) =>
 
 describe('a takeover', () => {
   test('is possible where both nodes can have both disk sets', () => {
-    const world = zoned(['a', 'a'], { 'pv-filer-a': inZones('a'), 'pv-filer-b': inZones('a', 'b') });
+    const world = zoned(['a', 'a'], { 'pv-a': inZones('a'), 'pv-b': inZones('a', 'b') });
     expect(takeoverPossible(world.view()).reason).toBe('PartnersReady');
   });
 
   test('is not where the partner runs in a zone that the disk does not reach; the sentence says how out', () => {
-    const world = zoned(['a', 'b'], { 'pv-filer-a': inZones('a'), 'pv-filer-b': 'every node' });
+    const world = zoned(['a', 'b'], { 'pv-a': inZones('a'), 'pv-b': 'every node' });
     const verdict = takeoverPossible(world.view());
     expect([verdict.status, verdict.reason]).toEqual(['False', 'DisksOutOfReach']);
-    expect(verdict.message).toContain('volume pv-filer-a cannot be attached to node node-2');
+    expect(verdict.message).toContain('volume pv-a cannot be attached to node node-2');
     expect(verdict.message).toContain('delete its pod; the new one is put onto such a node');
   });
 
   test('disks of two zones have no node in common: they can only be made anew', () => {
-    const world = zoned(['a', 'b'], { 'pv-filer-a': inZones('a'), 'pv-filer-b': inZones('b') });
+    const world = zoned(['a', 'b'], { 'pv-a': inZones('a'), 'pv-b': inZones('b') });
     expect(takeoverPossible(world.view()).message).toContain('before their disks are made');
   });
 
   test('what could not be found out is no reason to say no', () => {
     const world = zoned(['a', 'b'], {});
-    world.observed.volumeReach = { 'pv-filer-a': 'unknown' };
+    world.observed.volumeReach = { 'pv-a': 'unknown' };
     expect(takeoverPossible(world.view()).status).toBe('True');
   });
 });
@@ -61,7 +61,7 @@ describe('a takeover', () => {
 describe('a new pod', () => {
   test('goes where both disk sets can be attached, and is no other pod for it', () => {
     const without = zoned(['a', 'b'], {});
-    const world = zoned(['a', 'b'], { 'pv-filer-a': inZones('a'), 'pv-filer-b': inZones('a', 'b') });
+    const world = zoned(['a', 'b'], { 'pv-a': inZones('a'), 'pv-b': inZones('a', 'b') });
     const [view, before] = [world.view(), without.view()];
     const pod = newPod(view, view.servers[1], false, '');
     const [term] = (affinityOf(pod) as NodeSelector).nodeSelectorTerms;
@@ -70,7 +70,7 @@ describe('a new pod', () => {
   });
 
   test('goes anywhere where no node is such a place: one server is better than none', () => {
-    const world = zoned(['a', 'b'], { 'pv-filer-a': inZones('a'), 'pv-filer-b': inZones('b') });
+    const world = zoned(['a', 'b'], { 'pv-a': inZones('a'), 'pv-b': inZones('b') });
     const view = world.view();
     expect(affinityOf(newPod(view, view.servers[1], false, ''))).toBeUndefined();
   });
@@ -81,7 +81,7 @@ describe('a new pod', () => {
       (serverPod(world.view(), world.view().servers[0]).spec['affinity'] as { podAffinity?: object })
         .podAffinity;
     expect(JSON.stringify(preferred())).toContain(KEY);
-    world.changeSpec({ spread: [{ topologyKey: KEY, mode: 'Preferred' }] });
+    world.changeSpec({ antiAffinity: [{ topologyKey: KEY, mode: 'Preferred' }] });
     expect(preferred()).toBeUndefined();
   });
 });
@@ -90,7 +90,7 @@ test('alternatives of several volumes are combined', () => {
   const either: NodeSelector = {
     nodeSelectorTerms: ['a', 'b'].map((zone) => ({ ...inZones(zone).nodeSelectorTerms[0]! })),
   };
-  const world = zoned(['a', 'b'], { 'pv-filer-a': either, 'pv-filer-b': inZones('b') });
+  const world = zoned(['a', 'b'], { 'pv-a': either, 'pv-b': inZones('b') });
   const selector = nodesWithinReach(world.view())!;
   expect(selector.nodeSelectorTerms).toHaveLength(2);
   const nodes = Object.values(world.observed.nodes).filter((node) => selects(selector, node));

@@ -1,4 +1,4 @@
-// On which nodes a disk set's volumes can be attached at all (transfer Reattach): storage of one zone, or of one cabinet,
+// On which nodes a disk set's volumes can be attached at all (storage type Reattach): storage of one zone, or of one cabinet,
 // says so on its PersistentVolumes. A pair whose servers run where one of them cannot have the other's disks looks whole
 // until the day of the failure. So it is said at once, and new pods are put where both disk sets can be had.
 
@@ -16,7 +16,7 @@ interface Reach {
 
 /** The volumes of a disk set that not every node can have, as far as they are bound and known. */
 export function limitedReach(view: View, home: ServerView): Reach[] {
-  if (view.spec.storage.transfer !== 'Reattach') return [];
+  if (view.effective.storageType !== 'Reattach') return [];
   return home.claims.flatMap(({ bound: volume }) => {
     const nodes = volume === undefined ? undefined : view.observed.volumeReach[volume];
     return volume === undefined || nodes === undefined || nodes === 'unknown' || nodes === 'every node'
@@ -45,6 +45,13 @@ export function nodesWithinReach(view: View): NodeSelector | null {
   const selector = { nodeSelectorTerms: terms };
   return Object.values(view.observed.nodes).some((node) => selects(selector, node)) ? selector : null;
 }
+
+/** What both select. */
+export const intersection = (a: NodeSelector, b: NodeSelector): NodeSelector => ({
+  nodeSelectorTerms: a.nodeSelectorTerms.flatMap((one) =>
+    b.nodeSelectorTerms.map((other) => both(one, other)),
+  ),
+});
 
 const distinct = (selectors: readonly NodeSelector[]): NodeSelector[] => [
   ...new Map(selectors.map((one) => [JSON.stringify(one), one])).values(),

@@ -13,6 +13,7 @@ import {
   type TakeoverCheckAnnotation,
   type VolumeErrorsAnnotation,
   type VolumesAheadAnnotation,
+  type WrittenAnnotation,
 } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
 
@@ -34,6 +35,8 @@ export interface LeaseView {
   readonly lastTransition: LastTransitionAnnotation | null;
   /** Why nothing moves by itself; null: normal operation. */
   readonly maintenance: string | null;
+  /** Why the disk set is not to go back to its own server by itself; null: it may. */
+  readonly drain: string | null;
   /** What the server that does not own the disk set says about a takeover. */
   readonly takeoverCheck: TakeoverCheckAnnotation | null;
   /** Why an owner could not open the volumes, the last time that one tried; null: it could. */
@@ -42,6 +45,8 @@ export interface LeaseView {
   readonly volumeErrors: VolumeErrorsAnnotation | null;
   /** R6: a volume has been served at a higher epoch than this Lease knows; nobody claims by himself. Null: none is known. */
   readonly volumesAhead: VolumesAheadAnnotation | null;
+  /** Volumes that have been served, and up to which epoch; null: none is known. */
+  readonly written: WrittenAnnotation | null;
   /** A server has seen this Lease lose what had been written; null: not in the last hour. */
   readonly witnessWentBack: VolumeErrorsAnnotation | null;
   /** Exports that the owner does not serve; null: it serves all. */
@@ -76,10 +81,12 @@ export function viewLease(object: Lease): LeaseView {
     requestResult: parseAnnotation<RequestResultAnnotation>(annotations[leaseAnnotations.requestResult]),
     lastTransition: readTransition(annotations[leaseAnnotations.lastTransition]),
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
+    drain: annotations[leaseAnnotations.drain] ?? null,
     takeoverCheck: readCheck(annotations[leaseAnnotations.takeoverCheck]),
     openFailure: readOpenFailure(annotations[leaseAnnotations.openFailure]),
     volumeErrors: readVolumeErrors(annotations[leaseAnnotations.volumeErrors]),
     volumesAhead: readVolumesAhead(annotations[leaseAnnotations.volumesAhead]),
+    written: readWritten(annotations[leaseAnnotations.written]),
     witnessWentBack: readVolumeErrors(annotations[leaseAnnotations.witnessWentBack]),
     absentExports: readVolumeErrors(annotations[leaseAnnotations.absentExports]),
     standstill: parseAnnotation<StandstillAnnotation>(annotations[leaseAnnotations.standstill]),
@@ -120,6 +127,12 @@ function readVolumesAhead(text: string | undefined): VolumesAheadAnnotation | nu
   const { epoch, message } = parseAnnotation<Partial<VolumesAheadAnnotation>>(text) ?? {};
   if (typeof epoch !== 'number' || typeof message !== 'string') return null;
   return { epoch, message: message.slice(0, 1024) };
+}
+
+function readWritten(text: string | undefined): WrittenAnnotation | null {
+  const { epoch, volumes } = parseAnnotation<Partial<WrittenAnnotation>>(text) ?? {};
+  if (typeof epoch !== 'number' || typeof volumes !== 'object' || volumes === null) return null;
+  return { epoch, volumes };
 }
 
 function readTransition(text: string | undefined): LastTransitionAnnotation | null {

@@ -1,6 +1,6 @@
 // Names of everything that the operator makes for a pair.
 
-import type { FilerPairVolume } from '../../crds/filerpair.ts';
+import { diskSetName } from '../../crds/filer-disk-set.ts';
 import { fingerprint } from './fingerprint.ts';
 
 export const FIELD_MANAGER = 'filerpair-operator';
@@ -8,18 +8,14 @@ export const FIELD_MANAGER = 'filerpair-operator';
 export const LEASE_FINALIZER = 'filerpair.dev/in-use';
 /** Keeps a FilerPair until its servers have ended and its claims know the last epoch. */
 export const PAIR_FINALIZER = 'filerpair.dev/clean-up';
+/** Keeps a FilerShare that is deleted until its directory is. */
+export const SHARE_FINALIZER = 'filerpair.dev/share-directory';
 /** On every applied object: fingerprint of what was applied, so that a changed wish is seen without asking. */
 export const APPLIED_ANNOTATION = 'filerpair.dev/applied';
-/** On a FilerPair, by an administrator: names of claims, separated by commas, that may be made anew although they had data. */
-export const ACCEPT_EMPTY_ANNOTATION = 'filerpair.dev/accept-empty';
-/** On a FilerPair: id of the request whose annotation was taken off last; an annotation that is there is another request. */
-export const ANSWERED_ANNOTATION = 'filerpair.dev/answered';
 /** On pods: fingerprint of what the pod was made from. */
 export const TEMPLATE_ANNOTATION = 'filerpair.dev/template';
 /** On pods of servers: fingerprint of how the operator that made it makes pods (desired/rendering.ts). */
 export const RENDERING_ANNOTATION = 'filerpair.dev/rendering';
-/** On pods: which exports its configuration had when the kubelet was told last. */
-export const EXPORTS_ANNOTATION = 'filerpair.dev/exports';
 /** On pods: 'true' on the one pod of a server that its Services lead to. */
 export const CURRENT_LABEL = 'filerpair.dev/current';
 
@@ -27,23 +23,21 @@ export const CURRENT_LABEL = 'filerpair.dev/current';
 export const ISSUED_AT_ANNOTATION = 'filerpair.dev/issued-at';
 export const TRUSTED_AT_ANNOTATION = 'filerpair.dev/trusted-at';
 
-export const leaseName = (pair: string, home: string): string => `${pair}-${home}`;
+/** With a dot, which no pair's name has: no two pairs share one. */
+export const leaseName = diskSetName;
 /** ServiceAccount, Role, RoleBinding and ConfigMap of one server. */
 export const serverObjectName = (pair: string, server: string): string => `${pair}-${server}`;
 /** Secret with the authority that issues the servers' certificates; no pod sees it. */
 export const authorityName = (pair: string): string => `${pair}-interconnect-ca`;
 /** Secret with the certificate of one server that the operator issues. */
 export const certificateName = (pair: string, server: string): string => `${pair}-${server}-tls`;
-export const interconnectServiceName = (server: string): string => `${server}-interconnect`;
+/** Certificate of cert-manager, and the Secret that it puts it into. */
+export const requestedCertificateName = (pair: string, server: string): string =>
+  `${pair}.${server}.interconnect`;
+export const interconnectServiceName = (service: string): string => `${service}-interconnect`;
 /** Under which a server's certificate is known to its partner. */
-export const certificateDnsName = (server: string, namespace: string): string =>
-  `${interconnectServiceName(server)}.${namespace}.svc`;
-export const failoverServiceName = (server: string, suffix: string): string => `${server}${suffix}`;
-export const claimName = (
-  pair: string,
-  server: string,
-  volume: Pick<FilerPairVolume, 'name' | 'existingClaim'>,
-): string => volume.existingClaim ?? `${pair}-${server}-${volume.name}`;
+export const certificateDnsName = (service: string, namespace: string): string =>
+  `${interconnectServiceName(service)}.${namespace}.svc`;
 /** On attachment pods: the node that they were made for; a pod that waits for its scheduler has no other mark of it. */
 export const ATTACHMENT_NODE_ANNOTATION = 'filerpair.dev/node';
 /** On attachment pods: UID of that Node, since another machine may come under its name. */
@@ -53,7 +47,7 @@ export const REMINDERS_ANNOTATION = 'filerpair.dev/reminders';
 export const attachmentPodName = (pair: string, home: string, node: string): string =>
   `${pair}-${home}-disks-${fingerprint(node).slice(-5)}`;
 /**
- * Directory of every node in which the volumes of a pair's disk sets appear that are mounted there, one directory a home.
+ * Directory of every node in which the volumes of a pair's disk sets appear that are mounted there, one directory for each disk set.
  * With the UID: nothing that a pair of the same name has left is ever taken for this one's.
  */
 export const attachmentDirectory = (pairUid: string): string => `/var/lib/filerpair/${pairUid}`;

@@ -1,12 +1,38 @@
 // The fields of Kubernetes objects that the operator reads. Everything else stays in the JSON, untouched.
 
-import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
-import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
+import type { z } from 'zod';
+import type { Condition as TypedCondition } from '../../crds/condition.ts';
+import type { FilerDiskSetSpec, FilerDiskSetStatus } from '../../crds/filer-disk-set.ts';
+import type { filerPairClassSpec } from '../../crds/filer-pair-class.ts';
+import type { FilerPairOperationSpec, FilerPairOperationStatus } from '../../crds/filer-pair-operation.ts';
+import type { FilerShareSpec } from '../../crds/filer-share.ts';
+import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';
+import type { FilerPairStatus } from '../../crds/pair/status.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 
 export interface FilerPairObject extends KubernetesObject {
   readonly spec: FilerPairSpecInput;
   readonly status?: FilerPairStatus;
+}
+
+export interface FilerPairOperationObject extends KubernetesObject {
+  readonly spec: FilerPairOperationSpec;
+  readonly status?: FilerPairOperationStatus;
+}
+
+export interface FilerDiskSetObject extends KubernetesObject {
+  readonly spec: FilerDiskSetSpec;
+  readonly status?: FilerDiskSetStatus;
+}
+
+/** What the operator needs to know of one: whether its pair can serve it. */
+export interface FilerShareObject extends KubernetesObject {
+  readonly spec: Pick<FilerShareSpec, 'pairRef' | 'server' | 'volume' | 'deletionPolicy'>;
+  readonly status?: { readonly conditions?: readonly Omit<TypedCondition, 'message'>[] };
+}
+
+export interface FilerPairClassObject extends KubernetesObject {
+  readonly spec: z.input<typeof filerPairClassSpec>;
 }
 
 export interface Terminated {

@@ -1,9 +1,15 @@
 // One plain input for decide(): everything known about one FilerPair at one moment. Absent is null or a missing
 // entry; what could not be found out is 'unknown' and never looks like absent.
 
-import type { Grant } from '../../crds/grants.ts';
 import type { CertificateFacts } from './certificate-upkeep.ts';
-import type { Claim, FilerPairObject, Node, NodeSelector, VolumeAttachment } from './objects.ts';
+import type {
+  Claim,
+  FilerPairClassObject,
+  FilerPairObject,
+  Node,
+  NodeSelector,
+  VolumeAttachment,
+} from './objects.ts';
 import type { OwnObjects } from './watched-kinds.ts';
 
 /** An action of the last plan that the API server refused, for a reason that stays. */
@@ -59,22 +65,27 @@ export interface Observed extends OwnObjects {
   readonly name: string;
   /** null: surely not there. */
   readonly pair: FilerPairObject | null;
+  /** The class of the pair: the one that it names, or the default one. null: it names none, and there is no default one. */
+  readonly pairClass: FilerPairClassObject | 'absent' | null;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
   /** Claims with the pair's label, and those that the spec adopts, by name. */
   readonly claims: Readonly<Record<string, Claim | 'absent' | 'unknown'>>;
   /** By name of a claim: the other FilerPairs of the namespace whose spec names it too, and when they were made, RFC 3339. */
   readonly claimUsers: Readonly<Record<string, readonly { readonly name: string; readonly since: string }[]>>;
   /** Of the PersistentVolumes that the pair's claims are bound to. */
   readonly volumeAttachments: readonly VolumeAttachment[];
-  /** By name of the PersistentVolume that a claim of a pair with transfer Reattach is bound to: where it can be attached. */
+  /** By name of the PersistentVolume that a claim of a pair with storage type Reattach is bound to: where it can be attached. */
   readonly volumeReach: Readonly<Record<string, NodeSelector | 'every node' | 'unknown'>>;
   /** By name of a node with pods of the pair, and of a CSI driver that sets a limit: how many more volumes it can attach there. */
   readonly volumeSlots: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** By name of a node with servers of a pair with transfer Reattach: what it could still give to pods. Missing: not known (yet). */
+  /** By name of a node with servers of a pair with storage type Reattach: what it could still give to pods. Missing: not known (yet). */
   readonly nodeRoom: Readonly<Record<string, Room>>;
   /** Of the same PersistentVolumes: what keeps each from two nodes at once. 'unknown' or missing: not seen (yet). */
   readonly volumeFences: Readonly<Record<string, VolumeFence | 'unknown'>>;
   /** The Secrets of the interconnect. The operator may look for them by name, not list Secrets. */
   readonly credentials: ObservedCredentials;
+  /** Whether the cluster has cert-manager's Certificates. */
+  readonly certificatesServed: boolean;
   /** Whether the cluster has VolumeSnapshots. */
   readonly snapshotsServed: boolean;
   /** Whether the cluster has the DNSEndpoint resource of ExternalDNS. */
@@ -117,11 +128,9 @@ export interface VolumeFence {
 
 /** What the operator was told when it was started. */
 export interface OperatorSettings {
-  /** Image of file server and sentinel, unless spec.image says otherwise. */
+  /** Image of file server and sentinel, unless the FilerPairClass says otherwise. */
   readonly fileserverImage: string;
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
-  /** What FilerPairs may ask for, by namespace. */
-  readonly grants: readonly Grant[];
   /** Namespaces from which pods may read the metrics of servers; null: no NetworkPolicies are made. */
   readonly metricsFrom: readonly string[] | null;
 }

@@ -14,7 +14,7 @@ export const PodState = {
   Restarting: 'Restarting',
   /** Deleted; its containers may still run. */
   Terminating: 'Terminating',
-  /** Its node is gone, or has been not ready for longer than spec.failover.replaceAfter. */
+  /** Its node is gone, or has been not ready for longer than spec.podReplacement.nodeNotReadyTimeout. */
   NodeLost: 'NodeLost',
   /** Failed or Succeeded: no container of it will ever be started again. */
   Ended: 'Ended',

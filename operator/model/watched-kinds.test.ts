@@ -11,8 +11,13 @@ const keep = (name: WatchedKindName, object: KubernetesObject): KubernetesObject
 
 describe('what is kept', () => {
   test('has everything that the operator applies: an object would be written forever otherwise', () => {
-    const world = new World({ ...spec, dns: { domain: 'nas.example.org' } });
+    const world = new World({
+      ...spec,
+      names: { domain: 'nas.example.org' },
+      interconnect: { tls: { source: 'CertManager', issuerRef: { name: 'storage' } } },
+    });
     world.observed.dnsEndpointsServed = true;
+    world.observed.certificatesServed = true;
     const actions = [...world.settle(), ...world.settle()];
     const applied = actions.flatMap((action) => (action.kind === 'apply' ? [action] : []));
     const kinds = new Set(applied.map(({ resource }) => resource));
@@ -46,7 +51,7 @@ describe('what is kept', () => {
 
   test('of a pod has no probes, mounts and tolerations, which nobody reads', () => {
     const world = World.running();
-    const pod = world.pod('filer-a');
+    const pod = world.pod('a');
     const kept = keep('pods', pod);
     expect(JSON.stringify(kept).length).toBeLessThan(JSON.stringify(pod).length / 2);
     expect(kept).toMatchObject({ metadata: { uid: pod.metadata.uid }, spec: { nodeName: 'node-1' } });

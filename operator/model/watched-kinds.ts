@@ -1,6 +1,7 @@
 // The table of watched kinds: what the operator keeps of the cluster, and whom a change concerns. The caches, the lists of what is
 // observed of a pair, and the test of the chart's rules follow from it.
 
+import { DEFAULT_CLASS_ANNOTATION } from '../../crds/filer-pair-class.ts';
 import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';
 import { type Fields, withFields } from '../../kubernetes/kept-fields.ts';
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
@@ -10,7 +11,11 @@ import type {
   Claim,
   CSIDriver,
   CsiNode,
+  FilerDiskSetObject,
+  FilerPairClassObject,
   FilerPairObject,
+  FilerPairOperationObject,
+  FilerShareObject,
   Node,
   PersistentVolume,
   Pod,
@@ -21,8 +26,11 @@ import type {
 
 export interface WatchedKind<T extends KubernetesObject> {
   readonly resource: Resource;
-  /** `pair`: objects with the label of a pair; `all`: every object of the cluster or of the watched namespaces. */
-  readonly selects: 'pair' | 'all';
+  /**
+   * `pair`: objects with the label of a pair. `reference`: every object of the watched namespaces, each of the pair that its
+   * spec.pairRef names. `all`: every object of the cluster or of the watched namespaces.
+   */
+  readonly selects: 'pair' | 'reference' | 'all';
   /** A kind that the cluster may not have, or get and lose while the operator runs. */
   readonly optional?: true;
   /** Kept as text: read only when its pair is reconciled, to be compared with what the operator would apply. */
@@ -30,7 +38,13 @@ export interface WatchedKind<T extends KubernetesObject> {
   /** What is kept of an object. A change that leaves this as it is concerns nobody. */
   readonly keep: (object: T) => T;
   /** The pairs that a change concerns. */
-  readonly wakes: 'pair of the label' | 'itself' | 'pairs on the node' | 'users of the volume' | 'every pair';
+  readonly wakes:
+    | 'its pair'
+    | 'itself'
+    | 'pairs of the namespace'
+    | 'pairs on the node'
+    | 'users of the volume'
+    | 'every pair';
 }
 
 const keeping =
@@ -42,7 +56,7 @@ const ofPair = <T extends KubernetesObject>(resource: Resource, keep: (object: T
   resource,
   selects: 'pair',
   keep,
-  wakes: 'pair of the label',
+  wakes: 'its pair',
 });
 
 /** Applied by the operator: `fields` are those that it applies. */
@@ -52,6 +66,12 @@ const applied = <T extends KubernetesObject = KubernetesObject>(
 ): WatchedKind<T> => ({
   ...ofPair<T>(resource, keeping({ apiVersion: true, kind: true, ...fields })),
   asText: true,
+});
+
+/** Made by people, for a pair that they name. */
+const forPair = <T extends KubernetesObject>(resource: Resource, keep: (object: T) => T): WatchedKind<T> => ({
+  ...ofPair(resource, keep),
+  selects: 'reference',
 });
 
 const ofCluster = <T extends KubernetesObject>(
@@ -107,6 +127,25 @@ function keptOfNode(node: Node): Node {
   };
 }
 
+/** Thousands of shares may become ready at a time; what the operator says and waits for is all that concerns it. */
+function keptOfShare(share: FilerShareObject): FilerShareObject {
+  const kept = withFields(
+    share,
+    { spec: { pairRef: true, server: true, volume: true, deletionPolicy: true } },
+    () => false,
+  );
+  const conditions = (share.status?.conditions ?? [])
+    .filter(({ type }) => type === 'Accepted' || type === 'DirectoryDeleted')
+    .map(({ type, status, reason, lastTransitionTime, observedGeneration }) => ({
+      type,
+      status,
+      reason,
+      lastTransitionTime,
+      ...(observedGeneration !== undefined && { observedGeneration }),
+    }));
+  return conditions.length === 0 ? kept : { ...kept, status: { conditions } };
+}
+
 /** When somebody wrote an annotation, as the API server has it in managedFields. */
 function writtenAt({ metadata }: KubernetesObject, annotation: string): string | undefined {
   const { managedFields = [] } = metadata as {
@@ -127,6 +166,22 @@ export const watchedKinds = {
     resources.filerPairs,
     'itself',
     keeping({ spec: true, status: true }),
+  ),
+  filerPairOperations: forPair<FilerPairOperationObject>(
+    resources.filerPairOperations,
+    keeping({ spec: true, status: true }),
+  ),
+  filerShares: forPair<FilerShareObject>(resources.filerShares, keptOfShare),
+  filerDiskSets: ofPair<FilerDiskSetObject>(resources.filerDiskSets, keeping({ spec: true, status: true })),
+  filerPairClasses: ofCluster<FilerPairClassObject>(
+    resources.filerPairClasses,
+    'every pair',
+    keeping({ spec: true }, (annotation) => annotation === DEFAULT_CLASS_ANNOTATION),
+  ),
+  namespaces: ofCluster<KubernetesObject>(
+    resources.namespaces,
+    'pairs of the namespace',
+    keeping({}, () => false),
   ),
   pods: ofPair<Pod>(
     resources.pods,
@@ -183,6 +238,7 @@ export const watchedKinds = {
   podDisruptionBudgets: applied(resources.podDisruptionBudgets, { spec: true }),
   networkPolicies: applied(resources.networkPolicies, { spec: true }),
   dnsEndpoints: { ...applied(resources.dnsEndpoints, { spec: true }), optional: true },
+  certificates: { ...applied(resources.certificates, { spec: true }), optional: true },
   volumeSnapshots: {
     ...ofPair<VolumeSnapshot>(
       resources.volumeSnapshots,
@@ -228,6 +284,8 @@ export type ObjectOf<Name extends WatchedKindName> = ReturnType<(typeof watchedK
 export type OwnKindName = Exclude<
   WatchedKindName,
   | 'filerPairs'
+  | 'filerPairClasses'
+  | 'namespaces'
   | 'persistentVolumeClaims'
   | 'nodes'
   | 'csiNodes'
@@ -240,7 +298,7 @@ export type OwnKindName = Exclude<
 export type OwnObjects = { readonly [Name in OwnKindName]: readonly ObjectOf<Name>[] };
 
 const isOwnKind = (name: string): name is OwnKindName =>
-  watchedKinds[name as WatchedKindName].selects === 'pair' && name !== 'persistentVolumeClaims';
+  watchedKinds[name as WatchedKindName].selects !== 'all' && name !== 'persistentVolumeClaims';
 
 /** One list for each kind whose objects belong to a pair. */
 export const ownObjects = (listOf: (name: OwnKindName) => readonly KubernetesObject[]): OwnObjects =>

@@ -10,6 +10,7 @@ import { type LeaseView, viewLease } from '../model/lease-view.ts';
 import { LEASE_FINALIZER, PAIR_FINALIZER } from '../model/names.ts';
 import type { Claim, FilerPairObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
+import { recordsLetGo } from './disk-set-records.ts';
 import { letLeaseGo } from './lease-upkeep.ts';
 
 export function cleanUp(observed: Observed): Action[] {
@@ -33,6 +34,7 @@ export function cleanUp(observed: Observed): Action[] {
           object.metadata.finalizers?.includes(LEASE_FINALIZER),
       )
       .map((lease) => letLeaseGo(lease, 'no pod of the pair is left, and its claims remember the epoch')),
+    ...(cleaned ? recordsLetGo(observed) : []),
   ]);
 }
 
@@ -70,7 +72,7 @@ function finalizersPatch(pair: FilerPairObject, finalizers: readonly string[], w
 }
 
 function epochRemembered(observed: Observed, lease: LeaseView): Action[] {
-  const home = lease.object.metadata.labels?.[labels.home];
+  const home = lease.object.metadata.labels?.[labels.diskSet];
   return Object.values(observed.claims).flatMap((claim): Action[] => {
     if (
       typeof claim !== 'object' ||
@@ -78,7 +80,7 @@ function epochRemembered(observed: Observed, lease: LeaseView): Action[] {
       home === undefined ||
       // Another pair's, which this one has only named.
       (claim.metadata.labels?.[labels.pair] ?? observed.name) !== observed.name ||
-      claim.metadata.labels?.[labels.home] !== home
+      claim.metadata.labels?.[labels.diskSet] !== home
     )
       return [];
     const wanted = { [labels.epoch]: String(lease.epoch), [labels.owner]: '' };

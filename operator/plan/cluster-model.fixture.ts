@@ -17,9 +17,9 @@ import { decide } from './decide.ts';
 import { statusLies } from './status-laws.fixture.ts';
 import { settings, World } from './world.fixture.ts';
 
-export const servers = ['filer-a', 'filer-b'] as const;
+export const servers = ['a', 'b'] as const;
 export type Name = (typeof servers)[number];
-export const partnerOf = (server: string): Name => (server === 'filer-a' ? 'filer-b' : 'filer-a');
+export const partnerOf = (server: string): Name => (server === 'a' ? 'b' : 'a');
 
 interface Move {
   readonly name: string;
@@ -196,7 +196,7 @@ export class ClusterModel {
     this.#runs += 1;
     this.world.changePod(pod, {
       metadata: { ...pod.metadata, annotations: { ...pod.metadata.annotations, run: `run-${this.#runs}` } },
-      spec: { ...pod.spec, nodeName: server === 'filer-a' ? 'node-1' : 'node-2' },
+      spec: { ...pod.spec, nodeName: server === 'a' ? 'node-1' : 'node-2' },
       status: { ...pod.status, phase: 'Running', podIP: `10.0.1.${this.#runs}` },
     });
     const started = this.world.observed.pods.find(({ metadata }) => metadata.uid === pod.metadata.uid)!;

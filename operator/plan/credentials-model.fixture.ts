@@ -52,7 +52,7 @@ export function withPatchedSecret(
       authority: { ...authority, resourceVersion, previous: [], previousSigns: false },
     };
   }
-  const [server] = /filer-[ab]/.exec(name) ?? [''];
+  const [server] = /[ab]/.exec(name) ?? [''];
   const facts = credentials.servers[server] as ServerCertificateFacts;
   const pems = atob((patch as { data: { 'ca.crt': string } }).data['ca.crt']).match(/.*\n/g) ?? [];
   const trusts = pems.map((pem) => named(pem, facts.notAfter));

@@ -21,6 +21,7 @@ import {
   ISSUED_AT_ANNOTATION,
   TRUSTED_AT_ANNOTATION,
 } from '../model/names.ts';
+import { serverNamed } from '../model/view.ts';
 
 export interface Credentials {
   readonly actions: readonly Action[];
@@ -81,7 +82,7 @@ function action(view: Assessment, step: CertificateStep): Action {
         replaces: step.replaces,
         authority: authorityName(pair),
         by: step.by,
-        dnsName: certificateDnsName(step.server, namespace),
+        dnsName: certificateDnsName(serverNamed(view, step.server)?.serviceName ?? '', namespace),
         lifetimeMs: certificateLifetimeMs,
         why,
       };

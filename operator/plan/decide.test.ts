@@ -5,7 +5,8 @@ import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { Action } from '../model/action.ts';
 import type { Claim } from '../model/objects.ts';
-import { spec, startedAt, World } from './world.fixture.ts';
+import { ask } from './operations.fixture.ts';
+import { claimTemplate, spec, startedAt, World } from './world.fixture.ts';
 
 /** One line an action: enough to see what happens, in order. */
 const lines = (actions: readonly Action[]): string[] =>
@@ -40,41 +41,63 @@ describe('the keys that sign file handles', () => {
   });
 });
 
+const nothingToDo = {
+  actions: [],
+  status: null,
+  events: [],
+  rollout: null,
+  transitions: [],
+  lookups: [],
+  wakeAt: null,
+};
+
 describe('a new pair', () => {
   test('gets everything in the order in which one thing needs another; the objects are in the golden file', async () => {
-    const plan = new World().plan();
-    await expect(`${JSON.stringify(plan, null, 2)}\n`).toMatchFileSnapshot('golden/new-pair.json');
+    const world = new World();
+    const plan = world.plan();
+    for (const action of plan.actions) world.carryOut(action);
+    const next = world.plan();
+    await expect(`${JSON.stringify([plan, next], null, 2)}\n`).toMatchFileSnapshot('golden/new-pair.json');
     expect(
       lines(plan.actions).map((line) => line.split(':')[0]?.replace(/(configMaps .*)-[0-9a-v]{8}$/, '$1-*')),
     ).toEqual([
       'patch filerPairs home',
-      'apply serviceAccounts home-filer-a',
-      'apply roles home-filer-a',
-      'apply roleBindings home-filer-a',
-      'apply serviceAccounts home-filer-b',
-      'apply roles home-filer-b',
-      'apply roleBindings home-filer-b',
+      'create filerDiskSets home.a',
+      'create filerDiskSets home.b',
+      'apply serviceAccounts home-a',
+      'apply roles home-a',
+      'apply roleBindings home-a',
+      'apply serviceAccounts home-b',
+      'apply roles home-b',
+      'apply roleBindings home-b',
       'createSecret secrets home-handle-keys',
       'makeAuthority secrets home-interconnect-ca',
-      'issueCertificate secrets home-filer-a-tls',
-      'issueCertificate secrets home-filer-b-tls',
-      'apply persistentVolumeClaims home-filer-a-data',
-      'apply persistentVolumeClaims home-filer-b-data',
-      'create leases home-filer-a',
-      'create leases home-filer-b',
-      'apply configMaps home-filer-a-*',
-      'apply configMaps home-filer-b-*',
-      'apply services filer-a',
-      'apply services filer-a-failover',
-      'apply services filer-a-interconnect',
-      'apply services filer-b',
-      'apply services filer-b-failover',
-      'apply services filer-b-interconnect',
-      'apply endpointSlices filer-a-failover',
-      'apply endpointSlices filer-b-failover',
+      'issueCertificate secrets home-a-tls',
+      'issueCertificate secrets home-b-tls',
+      'apply configMaps home-a-*',
+      'apply configMaps home-b-*',
+      'apply services home-a',
+      'apply services home-a-failover',
+      'apply services home-a-interconnect',
+      'apply services home-b',
+      'apply services home-b-failover',
+      'apply services home-b-interconnect',
+      'apply endpointSlices home-a-failover',
+      'apply endpointSlices home-b-failover',
       'apply podDisruptionBudgets home',
       'apply networkPolicies home-servers',
       'apply networkPolicies home-others',
+    ]);
+    // What the records know is seen first.
+    expect(
+      lines(next.actions)
+        .filter((line) => line.includes('Claims') || line.includes('leases'))
+        .map((line) => line.split(':')[0]),
+    ).toEqual([
+      'apply persistentVolumeClaims home.a.data',
+      'apply persistentVolumeClaims home.b.data',
+      'create leases home.a',
+      'create leases home.b',
     ]);
   });
 
@@ -82,8 +105,8 @@ describe('a new pair', () => {
     const world = new World();
     const pods = world.settle().filter(({ resource }) => resource === 'pods');
     expect(lines(pods).map((line) => line.replace(/-[0-9a-v]{5}:/, '-*:'))).toEqual([
-      'create pods home-filer-a-*: filer-a has no pod',
-      'create pods home-filer-b-*: filer-b has no pod',
+      'create pods home-a-*: a has no pod',
+      'create pods home-b-*: b has no pod',
     ]);
     await expect(`${JSON.stringify(pods, null, 2)}\n`).toMatchFileSnapshot('golden/new-pods.json');
   });
@@ -92,7 +115,7 @@ describe('a new pair', () => {
     const world = World.running();
     world.observed.pair = {
       ...world.observed.pair!,
-      spec: { ...spec, failover: { lease: '10s', guard: '500ms' } },
+      spec: { ...spec, failover: { leaseDuration: '10s', guardDuration: '500ms' } },
     };
     const plan = world.plan();
     expect(plan.actions).toEqual([]);
@@ -101,26 +124,28 @@ describe('a new pair', () => {
       status: 'False',
       reason: 'InvalidSpec',
     });
-    expect(plan.status?.conditions?.[0]?.message).toContain('spec.failover.guard: guard must be at least');
+    expect(plan.status?.conditions?.[0]?.message).toContain(
+      'spec.failover.guardDuration: guardDuration must be at least',
+    );
   });
 });
 
 describe('a running pair', () => {
   test('leaves nothing to do: no writes in the steady state', () => {
     const world = World.running();
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], lookups: [], wakeAt: null });
+    expect(world.plan()).toEqual(nothingToDo);
     world.now += 3_600_000;
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], lookups: [], wakeAt: null });
+    expect(world.plan()).toEqual(nothingToDo);
   });
 
   test('and a solo owner that renews its Lease changes nothing either', () => {
     const world = World.running();
     world.changeLease(
-      'filer-a',
+      'a',
       { renewTime: '2026-11-23T12:30:00.000000Z' },
       { [leaseAnnotations.renewal]: '17' },
     );
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], lookups: [], wakeAt: null });
+    expect(world.plan()).toEqual(nothingToDo);
   });
 
   test('says in its status who serves what', async () => {
@@ -130,15 +155,15 @@ describe('a running pair', () => {
 
   test('an object that was deleted or edited by hand comes back', () => {
     const world = World.running();
-    world.remove('services', 'filer-b');
+    world.remove('services', 'home-b');
     world.observed.services = world.observed.services.map((service) =>
-      service.metadata.name === 'filer-a'
+      service.metadata.name === 'home-a'
         ? { ...service, spec: { ...service.spec, selector: { app: 'mine' } } }
         : service,
     );
     expect(lines(world.plan().actions)).toEqual([
-      'apply services filer-a: it was edited by hand',
-      'apply services filer-b: it is missing',
+      'apply services home-a: it was edited by hand',
+      'apply services home-b: it is missing',
     ]);
   });
 
@@ -185,66 +210,57 @@ describe('a running pair', () => {
 
   test('a Lease gets labels, finalizer and owner back, and nothing else of it is touched', () => {
     const world = World.running();
-    const { name, uid, annotations } = world.lease('filer-a').metadata;
-    world.changeLease('filer-a', {});
+    const { name, uid, annotations } = world.lease('a').metadata;
+    world.changeLease('a', {});
     world.observed.leases = world.observed.leases.map((lease) =>
       lease.metadata.name === name ? { ...lease, metadata: { name, uid, annotations } } : lease,
     ) as never;
-    const before = world.lease('filer-a');
-    expect(lines(world.settle())).toEqual(['patch leases home-filer-a: it was edited by hand']);
-    expect(world.lease('filer-a').metadata).toMatchObject({
-      labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/home': 'filer-a' },
+    const before = world.lease('a');
+    expect(lines(world.settle())).toEqual(['patch leases home.a: it was edited by hand']);
+    expect(world.lease('a').metadata).toMatchObject({
+      labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/disk-set': 'a' },
       finalizers: ['filerpair.dev/in-use'],
       ownerReferences: [{ uid: 'pair-1' }],
       annotations,
     });
-    expect(world.lease('filer-a').spec).toEqual(before.spec);
+    expect(world.lease('a').spec).toEqual(before.spec);
   });
 
   test('a pod that lost its labels is known by its name and gets them back; no second one is made', () => {
     const world = World.running();
-    const pod = world.pod('filer-a');
+    const pod = world.pod('a');
     const { labels: _, ...metadata } = pod.metadata;
     world.changePod(pod, { metadata });
     expect(lines(world.settle())).toEqual([`patch pods ${pod.metadata.name}: it was edited by hand`]);
-    expect(world.pod('filer-a').metadata.labels).toEqual(pod.metadata.labels);
+    expect(world.pod('a').metadata.labels).toEqual(pod.metadata.labels);
   });
 
-  test('a claim that had data and was deleted is not made anew, empty, unless an administrator accepts that', () => {
+  test('a claim that had data and was deleted is not made anew, empty, unless an operation asks for it', () => {
     const world = World.running();
-    const name = 'home-filer-a-data';
+    const name = 'home.a.data';
     world.withClaim(name, { ...(world.observed.claims[name] as Claim), status: { phase: 'Bound' } });
     world.settle();
     world.withClaim(name, 'absent');
     expect(lines(world.settle())).toEqual([]);
     const [ready] = world.observed.pair!.status!.conditions!;
     expect([ready?.status, ready?.reason]).toEqual(['False', 'ClaimDeleted']);
-    world.annotatePair({ 'filerpair.dev/accept-empty': name });
-    const used = 'patch filerPairs home: an empty volume was accepted once, and the claim is there';
-    expect(lines(world.settle())).toEqual([`apply persistentVolumeClaims ${name}: it is missing`, used]);
+    ask(world, 'again', {
+      type: 'RecreateClaim',
+      recreateClaim: { server: 'a', volume: 'data', lostClaimUID: `uid-${name}` },
+    });
+    expect(lines(world.settle())).toContain(`apply persistentVolumeClaims ${name}: it is missing`);
     world.withClaim(name, { ...(world.observed.claims[name] as Claim), status: { phase: 'Bound' } });
     world.settle();
     world.withClaim(name, 'absent');
-    expect(lines(world.settle()), 'consent holds for one loss').toEqual([]);
-    expect(world.observed.pair!.status!.conditions![0]).toMatchObject({ reason: 'ClaimDeleted' });
-  });
-
-  test('consent to one empty volume leaves that to another, and waits for a claim that is still going', () => {
-    const world = World.running();
-    const [a, b] = ['home-filer-a-data', 'home-filer-b-data'] as const;
-    const left = () => world.observed.pair!.metadata.annotations?.['filerpair.dev/accept-empty'];
-    const claim = world.observed.claims[b] as Claim;
-    world.withClaim(b, {
-      ...claim,
-      metadata: { ...claim.metadata, deletionTimestamp: '2026-11-23T12:00:00Z' },
-    });
-    world.annotatePair({ 'filerpair.dev/accept-empty': `${a}, ${b}` });
-    world.settle();
-    expect(left()).toBe(b);
+    expect(
+      lines(world.settle()).filter((line) => line.includes('Claims')),
+      'it holds for one loss',
+    ).toEqual([]);
+    expect(world.condition('Ready')).toMatchObject({ reason: 'ClaimDeleted' });
   });
 
   test('names are published as soon as ExternalDNS is installed, and withdrawn when the spec says so', () => {
-    const world = World.running({ ...spec, dns: { domain: 'nas.example.org' } });
+    const world = World.running({ ...spec, names: { domain: 'nas.example.org' } });
     expect(world.plan().actions).toEqual([]);
     world.observed.dnsEndpointsServed = true;
     const [action] = world.settle();
@@ -253,7 +269,7 @@ describe('a running pair', () => {
       resource: 'dnsEndpoints',
       object: {
         spec: {
-          endpoints: ['filer-a', 'filer-a-failover', 'filer-b', 'filer-b-failover'].map((name) => ({
+          endpoints: ['home-a', 'home-a-failover', 'home-b', 'home-b-failover'].map((name) => ({
             dnsName: `${name}.nas.example.org`,
             recordTTL: 30,
             recordType: 'A',
@@ -264,7 +280,7 @@ describe('a running pair', () => {
     });
     world.observed.pair = {
       ...world.observed.pair!,
-      spec: { ...spec, dns: { domain: 'nas.example.org', publish: false } },
+      spec: { ...spec, names: { domain: 'nas.example.org', publisher: 'None' as const } },
     };
     expect(lines(world.plan().actions)).toContain(
       'delete dnsEndpoints home: the spec publishes no names in this way',
@@ -273,22 +289,20 @@ describe('a running pair', () => {
 });
 
 describe('a takeover', () => {
-  // filer-a's process was killed; its sentinel told filer-b, which has claimed and opened everything by itself.
+  // a's process was killed; its sentinel told b, which has claimed and opened everything by itself.
   const takenOver = (): World => {
     const world = World.running();
-    world.container(
-      'filer-a',
-      { waiting: { reason: 'CrashLoopBackOff' } },
-      terminated(world.incarnation('filer-a')),
-    );
-    world.claims('filer-b', 'filer-a', 2);
-    world.gate('filer-a', 2, true, '10.0.0.2');
+    world.container('a', { waiting: { reason: 'CrashLoopBackOff' } }, terminated(world.incarnation('a')));
+    world.claims('b', 'a', 2);
+    world.gate('a', 2, true, '10.0.0.2');
     return world;
   };
 
-  test('leads to the labels of the claims, nothing else: the servers have done the rest', () => {
+  test('leads to the record and the labels of the claims, nothing else: the servers have done the rest', () => {
     expect(lines(takenOver().plan().actions)).toEqual([
-      'patch persistentVolumeClaims home-filer-a-data: filer-b owns it at epoch 2',
+      'patch filerDiskSets home.a: its disk set is at epoch 2',
+      'applyStatus filerDiskSets home.a: its disk set has changed',
+      'patch persistentVolumeClaims home.a.data: b owns it at epoch 2',
     ]);
   });
 
@@ -301,16 +315,16 @@ describe('a takeover', () => {
 
   test('whose endpoint the server could not open: the operator completes it', () => {
     const world = takenOver();
-    world.gate('filer-a', 1, false, '10.0.0.2');
+    world.gate('a', 1, false, '10.0.0.2');
     const slices = world.settle().filter(({ resource }) => resource === 'endpointSlices');
     expect(lines(slices)).toEqual([
-      'apply endpointSlices filer-a-failover: filer-b serves the disk set of filer-a on its secondary port (epoch 2)',
+      'apply endpointSlices home-a-failover: b serves the disk set of a on its secondary port (epoch 2)',
     ]);
   });
 
   test('that the operator sees on the endpoint before it sees the Lease is not undone', () => {
     const world = World.running();
-    world.gate('filer-a', 2, true, '10.0.0.2');
+    world.gate('a', 2, true, '10.0.0.2');
     expect(world.plan().actions).toEqual([]);
   });
 });
@@ -318,22 +332,22 @@ describe('a takeover', () => {
 describe('a dead server whose sentinel could not speak', () => {
   test('is proven dead on the Lease that it holds, first of all, and before what other pairs have to do', () => {
     const world = World.running();
-    world.container('filer-a', terminated(world.incarnation('filer-a')));
+    world.container('a', terminated(world.incarnation('a')));
     const [action] = world.plan().actions;
     expect(action).toMatchObject({
       kind: 'patch',
       resource: 'leases',
-      name: 'home-filer-a',
+      name: 'home.a',
       urgent: true,
-      patch: { metadata: { resourceVersion: world.lease('filer-a').metadata.resourceVersion } },
+      patch: { metadata: { resourceVersion: world.lease('a').metadata.resourceVersion } },
     });
     const { metadata } = (action as { patch: unknown }).patch as {
       metadata: { annotations: Record<string, string> };
     };
     expect(JSON.parse(metadata.annotations[leaseAnnotations.deathProof]!)).toEqual({
-      incarnation: world.incarnation('filer-a'),
+      incarnation: world.incarnation('a'),
       epoch: 1,
-      evidence: `operator: container server of pod ${world.pod('filer-a').metadata.name} has terminated (OOMKilled, exit code 137)`,
+      evidence: `operator: container server of pod ${world.pod('a').metadata.name} has terminated (OOMKilled, exit code 137)`,
     });
     world.settle();
     expect(world.plan().actions).toEqual([]);
@@ -343,29 +357,29 @@ describe('a dead server whose sentinel could not speak', () => {
 describe('a pod that is deleted', () => {
   test('is replaced at once; the Services follow when its server has given up the disk set', () => {
     const world = World.running();
-    const old = world.pod('filer-a');
+    const old = world.pod('a');
     world.changePod(old, { metadata: { ...old.metadata, deletionTimestamp: '2026-11-23T12:00:05Z' } });
     world.now += 5000;
     const [created, ...more] = world.settle();
     expect([created?.kind, created?.resource, more]).toEqual(['create', 'pods', []]);
-    const young = world.pod('filer-a');
+    const young = world.pod('a');
     expect(young.metadata.name).not.toBe(old.metadata.name);
     expect(young.metadata.labels?.['filerpair.dev/current']).toBe('false');
     // Handed over to the partner.
-    world.changeLease('filer-a', {
-      holderIdentity: `filer-b/${world.pod('filer-b').metadata.uid}/run-1`,
+    world.changeLease('a', {
+      holderIdentity: `b/${world.pod('b').metadata.uid}/run-1`,
       leaseTransitions: 2,
     });
     const moved = lines(world.settle()).filter((line) => line.startsWith('patch pods'));
     expect(moved).toEqual([
-      `patch pods ${old.metadata.name}: the Services of filer-a lead to another pod`,
-      `patch pods ${young.metadata.name}: the Services of filer-a lead to it`,
+      `patch pods ${old.metadata.name}: the Services of a lead to another pod`,
+      `patch pods ${young.metadata.name}: the Services of a lead to it`,
     ]);
   });
 
   test('deciding twice before the new pod is seen makes the same pod, not a second one', () => {
     const world = World.running();
-    world.remove('pods', world.pod('filer-a').metadata.name!);
+    world.remove('pods', world.pod('a').metadata.name!);
     const names = [world.plan(), world.plan()].map(
       ({ actions }) => actions.flatMap((one) => (one.kind === 'create' ? [one.object.metadata.name] : []))[0],
     );
@@ -374,77 +388,53 @@ describe('a pod that is deleted', () => {
   });
 });
 
-describe('a request', () => {
-  test('goes to the Lease, waits, and its answer goes to status and event while the annotation goes away', () => {
+describe('an operation', () => {
+  test('goes to the Lease, waits, and ends with the answer of the server', () => {
     const world = World.running();
-    world.annotatePair({ 'filerpair.dev/takeover': 'filer-a', 'filerpair.dev/reason': 'new disks' });
-    expect(lines(world.settle())).toEqual([
-      'patch leases home-filer-a: a takeover was asked for (new disks)',
-    ]);
-    expect(world.observed.pair?.status?.lastRequest).toMatchObject({ kind: 'takeover', result: 'Pending' });
-    const request = JSON.parse(world.lease('filer-a').metadata.annotations![leaseAnnotations.request]!) as {
+    ask(world, 'move', { type: 'Takeover', reason: 'new disks', takeover: { server: 'a' } });
+    expect(lines(world.settle())[0]).toBe('patch leases home.a: a takeover was asked for (new disks)');
+    const request = JSON.parse(world.lease('a').metadata.annotations![leaseAnnotations.request]!) as {
       id: string;
     };
-    world.claims('filer-b', 'filer-a', 2);
+    expect(request.id).toMatch(/^operation-/);
+    world.claims('b', 'a', 2);
+    const answer = { id: request.id, result: 'done', message: 'b serves it.' };
+    world.changeLease('a', {}, { [leaseAnnotations.requestResult]: JSON.stringify(answer) });
     world.settle();
-    world.changeLease(
-      'filer-a',
-      {},
-      {
-        [leaseAnnotations.requestResult]: JSON.stringify({
-          id: request.id,
-          result: 'done',
-          message: 'filer-b serves it.',
-        }),
-      },
-    );
-    const plan = world.plan();
-    expect(plan.events.map(({ reason, note }) => `${reason}: ${note}`)).toContain(
-      `RequestDone: The takeover of the disk set of filer-a that was asked for (${request.id}) is done: filer-b serves it.`,
-    );
-    // If the operator ended now, its successor could still tell.
-    expect(plan.status?.lastRequest).toMatchObject({ result: 'Done' });
-    expect(plan.actions.map(({ why }) => why)).not.toContain('the request is answered');
-    expect(lines(world.settle())).toEqual([
-      'patch filerPairs home: the request is answered',
-      'patch leases home-filer-a: its request is answered',
-    ]);
-    expect(world.observed.pair?.status?.lastRequest).toMatchObject({
-      result: 'Done',
-      message: 'filer-b serves it.',
+    const [operation] = world.observed.filerPairOperations;
+    expect(operation!.status?.conditions?.find(({ type }) => type === 'Complete')).toMatchObject({
+      status: 'True',
+      message: 'b serves it.',
     });
-    expect(world.observed.pair?.metadata.annotations).not.toHaveProperty('filerpair.dev/takeover');
-    expect(world.plan()).toEqual({ actions: [], status: null, events: [], lookups: [], wakeAt: null });
+    expect(world.lease('a').metadata.annotations).not.toHaveProperty([leaseAnnotations.request]);
+    expect(world.plan()).toMatchObject({ actions: [], status: null });
   });
 });
 
 describe('maintenance', () => {
   const told = (world: World) =>
-    ['filer-a', 'filer-b'].map(
-      (home) => world.lease(home).metadata.annotations?.[leaseAnnotations.maintenance],
-    );
+    ['a', 'b'].map((home) => world.lease(home).metadata.annotations?.[leaseAnnotations.maintenance]);
 
   test('is told to the servers, stays until it is taken off, and goes without a trace', () => {
     const world = World.running();
-    world.annotatePair({ 'filerpair.dev/maintenance': 'new disks' });
+    world.changeSpec({ maintenance: { reason: 'new disks', automaticMoves: 'Paused' } });
     world.settle();
-    expect(told(world)).toEqual(['new disks', 'new disks']);
-    const { conditions, maintenance } = world.observed.pair!.status!;
-    expect(maintenance).toBe('new disks');
-    expect(conditions?.find(({ type }) => type === 'TakeoverPossible')).toMatchObject({
+    expect(told(world)).toEqual(['spec.maintenance: new disks', 'spec.maintenance: new disks']);
+    expect(world.condition('Maintenance')).toMatchObject({ status: 'True', reason: 'MovesPaused' });
+    expect(world.condition('TakeoverPossible')).toMatchObject({
       status: 'False',
       reason: 'Maintenance',
     });
-    world.annotatePair({ 'filerpair.dev/maintenance': null });
+    world.changeSpec({ maintenance: undefined });
     world.settle();
     expect(told(world)).toEqual([undefined, undefined]);
-    expect(world.observed.pair!.status).not.toHaveProperty('maintenance');
+    expect(world.condition('Maintenance')).toMatchObject({ status: 'False', reason: 'NoMaintenance' });
     expect(world.plan()).toMatchObject({ actions: [], status: null });
   });
 
   test('that a server was told at its own control socket is left alone', () => {
     const world = World.running();
-    world.changeLease('filer-a', {}, { [leaseAnnotations.maintenance]: 'by hand' });
+    world.changeLease('a', {}, { [leaseAnnotations.maintenance]: 'by hand' });
     world.settle();
     expect(told(world)).toEqual(['by hand', undefined]);
   });
@@ -467,10 +457,10 @@ describe('a deleted pair', () => {
 
   test('keeps its claims, also adopted ones, unless the spec says Delete of those that were made for it', () => {
     const volumes = [
-      { name: 'data', claim: { size: '1Gi', reclaim: 'Delete' as const } },
-      { name: 'old', existingClaim: 'mine' },
+      { name: 'data', claimTemplate, whenDeleted: 'Delete' as const },
+      { name: 'old', claimRef: { name: 'mine' } },
     ];
-    const [a, b] = spec.servers as [(typeof spec.servers)[0], (typeof spec.servers)[0]];
+    const [a, b] = [{ name: 'a' }, { name: 'b' }];
     const labels = { 'filerpair.dev/offered-to': 'home' };
     const mine = { metadata: { name: 'mine', namespace: 'storage', uid: 'uid-mine', labels } };
     const world = World.running({ ...spec, servers: [{ ...a, volumes }, b] }, { mine });
@@ -483,20 +473,20 @@ describe('a deleted pair', () => {
     expect(lines(world.plan().actions).filter((line) => line.includes('Claims'))).toEqual([]);
     const done = gone(world);
     expect(done.filter((line) => line.startsWith('delete'))).toEqual([
-      'delete persistentVolumeClaims home-filer-a-data: the pair is deleted, and its spec says reclaim: Delete',
+      'delete persistentVolumeClaims home.a.data: the pair is deleted, and its spec says reclaim: Delete',
     ]);
     // The claim is being deleted, which takes time; the FilerPair waits, and says for what.
     expect(world.observed.pair!.metadata.finalizers).toEqual(['filerpair.dev/clean-up']);
     const progressing = world.observed.pair!.status?.conditions?.find(({ type }) => type === 'Progressing');
-    expect(progressing?.message).toContain('claim home-filer-a-data');
-    const { 'home-filer-a-data': _, ...left } = world.observed.claims;
+    expect(progressing?.message).toContain('claim home.a.data');
+    const { 'home.a.data': _, ...left } = world.observed.claims;
     world.observed.claims = left;
-    expect(lines(world.settle())).toEqual(['patch filerPairs home: its servers have ended']);
+    expect(lines(world.settle())[0]).toBe('patch filerPairs home: its servers have ended');
   });
 
   const deleted = (): World => {
     const world = World.running();
-    world.claims('filer-b', 'filer-a', 2);
+    world.claims('b', 'a', 2);
     world.observed.pair = null;
     world.observed.leases = world.observed.leases.map((lease) => ({
       ...lease,
@@ -508,8 +498,8 @@ describe('a deleted pair', () => {
   test('first ends its servers, while they still have everything that they need to release their disk sets', () => {
     const world = deletedByUser();
     expect(lines(world.plan().actions)).toEqual([
-      `delete pods ${world.pod('filer-a').metadata.name}: the FilerPair is being deleted`,
-      `delete pods ${world.pod('filer-b').metadata.name}: the FilerPair is being deleted`,
+      `delete pods ${world.pod('a').metadata.name}: the FilerPair is being deleted`,
+      `delete pods ${world.pod('b').metadata.name}: the FilerPair is being deleted`,
     ]);
     for (const action of world.plan().actions) if (action.kind === 'delete') world.markDeleted(action.uid);
     expect(world.plan().actions).toEqual([]);
@@ -518,8 +508,8 @@ describe('a deleted pair', () => {
     );
     world.observed.pods = [];
     expect(lines(world.plan().actions)).toEqual([
-      'patch persistentVolumeClaims home-filer-a-data: the pair is gone',
-      'patch persistentVolumeClaims home-filer-b-data: the pair is gone',
+      'patch persistentVolumeClaims home.a.data: the pair is gone',
+      'patch persistentVolumeClaims home.b.data: the pair is gone',
     ]);
     const [, , last] = world.settle();
     expect(last).toMatchObject({ kind: 'patch', resource: 'filerPairs', why: 'its servers have ended' });
@@ -533,10 +523,10 @@ describe('a deleted pair', () => {
     const world = deleted();
     world.observed.pods = [];
     expect(lines(world.plan().actions)).toEqual([
-      'patch persistentVolumeClaims home-filer-a-data: the pair is gone',
-      'patch persistentVolumeClaims home-filer-b-data: the pair is gone',
-      'patch leases home-filer-a: no pod of the pair is left, and its claims remember the epoch',
-      'patch leases home-filer-b: no pod of the pair is left, and its claims remember the epoch',
+      'patch persistentVolumeClaims home.a.data: the pair is gone',
+      'patch persistentVolumeClaims home.b.data: the pair is gone',
+      'patch leases home.a: no pod of the pair is left, and its claims remember the epoch',
+      'patch leases home.b: no pod of the pair is left, and its claims remember the epoch',
     ]);
   });
 
@@ -547,8 +537,8 @@ describe('a deleted pair', () => {
     const world = new World();
     world.observed.claims = old.observed.claims;
     world.settle();
-    expect(world.lease('filer-a').spec?.leaseTransitions).toBe(2);
-    expect(world.lease('filer-b').spec?.leaseTransitions).toBe(1);
+    expect(world.lease('a').spec?.leaseTransitions).toBe(2);
+    expect(world.lease('b').spec?.leaseTransitions).toBe(1);
   });
 });
 

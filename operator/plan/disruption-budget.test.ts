@@ -14,19 +14,19 @@ test('one, while the other could take over', () => {
 
 test('both, while both run and a takeover would not work', () => {
   const world = World.running();
-  world.changeLease('filer-b', {}, { [leaseAnnotations.acknowledger]: null });
+  world.changeLease('b', {}, { [leaseAnnotations.acknowledger]: null });
   expect(minAvailable(world)).toBe(2);
 });
 
 test('one, while the other is down: its node can be drained, the last server stays', () => {
   const world = World.running();
-  world.runs('filer-b', false);
+  world.runs('b', false);
   expect(minAvailable(world)).toBe(1);
 });
 
 test('one, while takeovers wait for an administrator: a server that is told to end hands over all the same', () => {
   const world = World.running();
-  world.annotatePair({ 'filerpair.dev/maintenance': 'new disks' });
+  world.changeSpec({ maintenance: { reason: 'new disks', automaticMoves: 'Paused' } });
   world.settle();
   expect(minAvailable(world)).toBe(1);
 });

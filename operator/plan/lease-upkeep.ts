@@ -1,14 +1,10 @@
 // What the operator writes on Leases that exist: proofs of death, requests, and the finalizer's end. Holder, epoch and
 // acknowledger belong to the servers and are never touched; every patch is a compare-and-swap on what was judged.
 
-import {
-  leaseAnnotations,
-  type RequestAnnotation,
-  requestAnnotations,
-} from '../../kubernetes/labels-and-annotations.ts';
+import { leaseAnnotations, type RequestAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';
 import { disksHeld, isDisksHeld } from '../assess/disks-held.ts';
-import type { RequestFinding } from '../assess/requests.ts';
+import { drains } from '../assess/drain.ts';
 import { type Action, annotated, patchOf } from '../model/action.ts';
 import { deathProof } from '../model/death-proof.ts';
 import type { LeaseView } from '../model/lease-view.ts';
@@ -41,21 +37,22 @@ export function deathProofs(view: Assessment): Action[] {
   });
 }
 
-export function requestsPassedOn(findings: readonly RequestFinding[]): Action[] {
-  return findings.flatMap((found) => {
-    if (found.kind === 'clean up' && found.home.lease !== null)
-      return [
-        annotated(
-          'leases',
-          found.home.lease.object,
-          { [leaseAnnotations.request]: null },
-          'its request is answered',
-        ),
-      ];
-    if (found.kind !== 'pass on' || found.home.lease === null) return [];
-    const { lease } = found.home;
+/** Disk sets of servers that are drained stay where they are, and move there if need be. */
+export function drainsMirrored(view: Assessment): Action[] {
+  const asked = drains(view);
+  return view.servers.flatMap((home) => {
+    const { lease } = home;
+    const found = asked.find((one) => one.home.name === home.name);
+    if (lease === null) return [];
+    const wanted = found === undefined ? null : (view.effective.maintenance?.reason ?? '');
+    const annotations = { [leaseAnnotations.drain]: wanted };
+    const why = found === undefined ? `${home.name} is not drained any more` : `${home.name} is drained`;
     return [
-      requested(lease, found.request, `a ${found.request.kind} was asked for (${found.request.reason})`),
+      ...(lease.drain === wanted ? [] : [annotated('leases', lease.object, annotations, why)]),
+      // One write at a time: the second would lose its compare-and-swap.
+      ...(found?.request == null || lease.drain !== wanted
+        ? []
+        : [requested(lease, found.request, found.message)]),
     ];
   });
 }
@@ -65,22 +62,28 @@ export function requestsPassedOn(findings: readonly RequestFinding[]): Action[] 
  * the operator did not put there (a server that was told to at its control socket) is left alone.
  */
 export function maintenanceMirrored(view: Assessment): Action[] {
-  const asked = maintenanceOf(view);
-  const ours = view.pair.status?.maintenance;
+  const asked = pausedBecause(view);
   return view.servers.flatMap((home) => {
     const { lease } = home;
     const wanted = asked ?? disksHeld(view, home)?.why ?? null;
     if (lease === null || lease.maintenance === wanted) return [];
     const mine =
-      lease.maintenance === null || lease.maintenance === ours || isDisksHeld(view, lease.maintenance);
+      lease.maintenance === null ||
+      lease.maintenance.startsWith(FROM_THE_SPEC) ||
+      isDisksHeld(view, lease.maintenance);
     if (asked === null && !mine) return [];
     const why = wanted === null ? 'maintenance has ended' : `maintenance: ${wanted}`;
     return [annotated('leases', lease.object, { [leaseAnnotations.maintenance]: wanted }, why)];
   });
 }
 
-export const maintenanceOf = (view: Assessment): string | null =>
-  view.pair.metadata.annotations?.[requestAnnotations.maintenance] ?? null;
+/** So begins what the operator has put on a Lease. */
+const FROM_THE_SPEC = 'spec.maintenance: ';
+
+function pausedBecause(view: Assessment): string | null {
+  const { maintenance } = view.effective;
+  return maintenance?.automaticMoves === 'Paused' ? `${FROM_THE_SPEC}${maintenance.reason}` : null;
+}
 
 /** Asks the servers for something. */
 export const requested = ({ object }: LeaseView, request: RequestAnnotation, why: string): Action =>

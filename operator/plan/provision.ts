@@ -12,7 +12,7 @@ import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { Assessment } from '../assess/assessment.ts';
 import { takenBy } from '../assess/claim-taken.ts';
 import { claimsFit } from '../assess/claims-fit.ts';
-import { claimWasThere, consentLeft } from '../assess/claims-there.ts';
+import { claimWasThere } from '../assess/claims-there.ts';
 import { failoverEndpoint } from '../assess/failover-endpoint.ts';
 import { mayCreateLease } from '../assess/lease-lost.ts';
 import { isClaimOffered, secretsOffered } from '../assess/offered.ts';
@@ -26,24 +26,14 @@ import { type Desired, desired, pairLabels } from '../desired/owned.ts';
 import { newPod } from '../desired/pod.ts';
 import { podPort, portNumbers } from '../desired/ports.ts';
 import { renderingOf } from '../desired/rendering.ts';
-import {
-  configMap,
-  configMapName,
-  configMapOfPod,
-  exportsFingerprint,
-  olderConfigMap,
-} from '../desired/server-config.ts';
+import { requestedCertificate } from '../desired/requested-certificate.ts';
+import { configMap, configMapName, configMapOfPod } from '../desired/server-config.ts';
 import { servicePortName, services } from '../desired/services.ts';
-import { type Action, annotated, deletion, inSequence, patchOf, sideBySide } from '../model/action.ts';
+import { type Action, deletion, inSequence, patchOf, sideBySide } from '../model/action.ts';
+import { recordOf } from '../model/disk-set-record.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { matches } from '../model/matches.ts';
-import {
-  ACCEPT_EMPTY_ANNOTATION,
-  APPLIED_ANNOTATION,
-  CURRENT_LABEL,
-  EXPORTS_ANNOTATION,
-  LEASE_FINALIZER,
-} from '../model/names.ts';
+import { APPLIED_ANNOTATION, CURRENT_LABEL, LEASE_FINALIZER } from '../model/names.ts';
 import { isUsable, type PodFinding } from '../model/pod-state.ts';
 import { partnerOf, type ServerView } from '../model/view.ts';
 import { reconcileCredentials } from './credentials.ts';
@@ -59,10 +49,10 @@ export function provision(view: Assessment): Action[] {
     ...sideBySide(NEEDED_BY_PODS, [
       ...perServer((server) => access(view, server).flatMap((one) => applyIfDifferent(view, one))),
       ...reconcileCredentials(view).actions,
+      ...perServer((server) => requestedCertificates(view, server)),
       ...perServer((server) => newClaims(view, server)),
     ]),
     ...perServer((server) => claimsChanged(view, server)),
-    ...consentUsedUp(view),
     ...perServer((server) => lease(view, server)),
     ...sideBySide(NEEDED_BY_PODS, [
       ...perServer((server) => configMaps(view, server)),
@@ -103,13 +93,25 @@ function applyIfDifferent(view: Assessment, { resource, object }: Desired): Acti
   return [{ kind: 'apply', resource, object, expect: actual === undefined ? 'absent' : 'ours', why }];
 }
 
+/** Not before the record has been seen: it may know a claim that has vanished. */
 function newClaims(view: Assessment, server: ServerView): Action[] {
+  if (recordOf(view.observed, server.name) === null) return [];
   return server.claims.flatMap((claim): Action[] => {
-    if (claim.is !== 'absent' || claim.volume.claim === undefined || claimWasThere(view, server, claim))
+    if (claim.is !== 'absent' || claim.volume.claimTemplate === null || claimWasThere(view, server, claim))
       return [];
     if (takenBy(view, claim.name) !== null) return [];
     return [{ kind: 'apply', expect: 'absent', why: 'it is missing', ...newClaim(view, server, claim) }];
   });
+}
+
+/** Those that were asked for before, when the spec asked for it, go. */
+function requestedCertificates(view: Assessment, server: ServerView): Action[] {
+  if (!view.observed.certificatesServed) return [];
+  const wanted = requestedCertificate(view, server);
+  if (wanted !== null) return applyIfDifferent(view, wanted);
+  return view.observed.certificates
+    .filter(({ metadata }) => metadata.labels?.[labels.server] === server.name)
+    .map((one) => deletion('certificates', one, 'the spec has certificates from elsewhere'));
 }
 
 /** No pod waits for this: labels tell people who owns a claim, and a volume that cannot grow is used as it is. */
@@ -126,7 +128,7 @@ function claimsChanged(view: Assessment, server: ServerView): Action[] {
       const patch = { metadata: { labels: wanted } };
       actions.push(patchOf('persistentVolumeClaims', claim, patch, why));
     }
-    const size = volume.claim?.size;
+    const size = volume.claimTemplate?.spec.resources.requests.storage;
     const asked = (claim.spec?.['resources'] as { requests?: { storage?: string } } | undefined)?.requests
       ?.storage;
     if (size !== undefined && asked !== undefined && amountOf(size) > amountOf(asked)) {
@@ -137,16 +139,9 @@ function claimsChanged(view: Assessment, server: ServerView): Action[] {
   });
 }
 
-/** Compare-and-swap, so that a new word is not lost. */
-function consentUsedUp(view: Assessment): Action[] {
-  const left = consentLeft(view);
-  if (left === undefined) return [];
-  const why = 'an empty volume was accepted once, and the claim is there';
-  return [annotated('filerPairs', view.pair, { [ACCEPT_EMPTY_ANNOTATION]: left }, why)];
-}
-
 function lease(view: Assessment, home: ServerView): Action[] {
-  if (mayCreateLease(view, home))
+  // The record knows how far epochs have come.
+  if (mayCreateLease(view, home) && recordOf(view.observed, home.name) !== null)
     return [{ kind: 'create', resource: 'leases', object: newLease(view, home), why: 'it is missing' }];
   return home.lease === null ? [] : leaseRepaired(view, home, home.lease);
 }
@@ -167,21 +162,16 @@ function leaseRepaired(view: Assessment, home: ServerView, { object }: LeaseView
   return [patchOf('leases', object, patch, 'it was edited by hand')];
 }
 
-/** The one for new pods; older ones that pods read get the exports of now; those that no pod reads any more go. */
+/** The one for new pods; those that no pod reads any more go. */
 function configMaps(view: Assessment, server: ServerView): Action[] {
   const { pods } = view.observed;
   const wanted = configMapName(view, server);
   const inUse = new Set([wanted, ...pods.map(configMapOfPod)]);
-  const others = view.observed.configMaps.filter(
-    ({ metadata }) => metadata.labels?.[labels.server] === server.name && metadata.name !== wanted,
+  const unused = view.observed.configMaps.filter(
+    ({ metadata }) => metadata.labels?.[labels.server] === server.name && !inUse.has(metadata.name ?? ''),
   );
-  const unused = others.filter(({ metadata }) => !inUse.has(metadata.name ?? ''));
-  const older = others
-    .filter((one) => !unused.includes(one))
-    .map((one) => olderConfigMap(view, server, one))
-    .filter((one) => one !== null);
   return [
-    ...[configMap(view, server), ...older].flatMap((one) => applyIfDifferent(view, one)),
+    ...applyIfDifferent(view, configMap(view, server)),
     ...unused.map((one) => deletion('configMaps', one, 'no pod reads it any more')),
   ];
 }
@@ -213,7 +203,7 @@ function sliceOf(
 ): Desired {
   const address = (endpoint ?? (slice === null ? null : shownBy(slice)))?.address ?? null;
   const pod = partnerOf(view, home).pods.find((one) => one.pod.status?.podIP === address)?.pod;
-  const port = (pod && podPort(pod, 'secondary')) ?? view.spec.ports.secondary;
+  const port = (pod && podPort(pod, 'secondary')) ?? view.effective.ports.secondary;
   // Every number of the Service leads to the one on which that pod listens.
   const ports = portNumbers(view, 'secondary').map((number) => ({
     name: servicePortName('secondary', number),
@@ -257,23 +247,6 @@ function dns(view: Assessment): Action[] {
   );
 }
 
-/**
- * The kubelet looks for a changed ConfigMap about once a minute, and at once when the pod itself is written. Only when
- * the change has been seen to be there: the kubelet must find it.
- */
-function exportsTold(view: Assessment, server: ServerView): Action[] {
-  const wanted = exportsFingerprint(view);
-  const { configMaps } = view.observed;
-  return server.usable.flatMap(({ pod }): Action[] => {
-    if ((pod.metadata.annotations?.[EXPORTS_ANNOTATION] ?? wanted) === wanted) return [];
-    const read = configMaps.find(({ metadata }) => metadata.name === configMapOfPod(pod));
-    const next = read && olderConfigMap(view, server, read);
-    if (!next || !matches(next.object, read)) return [];
-    const patch = { metadata: { annotations: { [EXPORTS_ANNOTATION]: wanted } } };
-    return [patchOf('pods', pod, patch, 'its exports have changed')];
-  });
-}
-
 function nodeStillGone({ goneNode: name }: PodFinding): Action[] {
   if (name === undefined) return [];
   const why = 'it has not registered again, so no server runs there';
@@ -296,7 +269,6 @@ function pods(view: Assessment, server: ServerView): Action[] {
         : `the Services of ${server.name} lead to another pod`;
     actions.push(patchOf('pods', pod, patch, why));
   }
-  actions.push(...exportsTold(view, server));
   for (const { pod, why } of replacement.remove) {
     const { name = '', uid = '' } = pod.pod.metadata;
     const event = { key: uid, type: 'Warning' as const, reason: 'PodRemoved', note: `${why}.` };

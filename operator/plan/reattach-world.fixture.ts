@@ -1,24 +1,18 @@
 // A pair whose disks move from node to node, for tests: what kubelets, the attach/detach controller and servers do.
 
-import type { FilerPairSpecInput } from '../../crds/filerpair.ts';
+import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';
 import type { Claim, Pod, VolumeAttachment } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { spec, World } from './world.fixture.ts';
 
-export const reattach: FilerPairSpecInput = {
-  ...spec,
-  servers: spec.servers.map((server) => ({
-    ...server,
-    volumes: [{ name: 'data', claim: { size: '1Gi', accessMode: 'ReadWriteOnce' as const } }],
-  })),
-  storage: { transfer: 'Reattach' },
-};
+export const reattach = { ...spec, storage: { type: 'Reattach' } } satisfies FilerPairSpecInput;
 
 export const claimOf = (home: string): Claim => ({
   metadata: {
-    name: `home-${home}-data`,
+    name: `home.${home}.data`,
     namespace: 'storage',
-    labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/home': home },
+    uid: `uid-claim-${home}`,
+    labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/disk-set': home },
   },
   spec: { volumeName: `pv-${home}`, accessModes: ['ReadWriteOnce'] },
   status: { phase: 'Bound' },
@@ -40,7 +34,7 @@ export const inUseAs = (volume: string): string =>
 
 /** What the volumes of both say of themselves: one node at a time, and a driver that attaches. */
 export const fenced: Observed['volumeFences'] = Object.fromEntries(
-  ['pv-filer-a', 'pv-filer-b'].map((name) => [
+  ['pv-a', 'pv-b'].map((name) => [
     name,
     {
       accessModes: ['ReadWriteOnce'],
@@ -56,15 +50,15 @@ export function running(): World {
   const world = new World(reattach);
   world.observed.volumeFences = fenced;
   world.observed.claims = {
-    'home-filer-a-data': claimOf('filer-a'),
-    'home-filer-b-data': claimOf('filer-b'),
+    'home.a.data': claimOf('a'),
+    'home.b.data': claimOf('b'),
   };
   world.begin();
-  for (const home of ['filer-a', 'filer-b']) {
+  for (const home of ['a', 'b']) {
     mounted(world, home);
     world.observed.volumeAttachments = [
       ...world.observed.volumeAttachments,
-      attached(home, home === 'filer-a' ? 'node-1' : 'node-2'),
+      attached(home, home === 'a' ? 'node-1' : 'node-2'),
     ];
   }
   world.settle();
@@ -86,12 +80,12 @@ export function gone(world: World, home: string): void {
   for (const { metadata } of podsOf(world, home)) world.remove('pods', metadata.name ?? '');
 }
 
-/** filer-b has claimed the disk set of filer-a and waits for the disks. */
+/** b has claimed the disk set of a and waits for the disks. */
 export function takenOver(): World {
   const world = running();
-  world.claims('filer-b', 'filer-a', 2);
+  world.claims('b', 'a', 2);
   world.changeLease(
-    'filer-a',
+    'a',
     {},
     { 'filerpair.dev/last-transition': null, 'filerpair.dev/secondary-port-open': null },
   );

@@ -1,9 +1,9 @@
 // A pair in a cluster, as decide() sees it, for tests: start with a spec, let plans be carried out, let servers and
 // kubelets do something, look at the next plan. Only data; the API's own behaviour is tested on a real cluster.
 
-import { type FilerPairSpecInput, filerPairSpec } from '../../crds/filerpair.ts';
-import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
-import { grants } from '../../crds/grants.ts';
+import type { Condition } from '../../crds/condition.ts';
+import { type FilerPairSpecInput, filerPairSpec } from '../../crds/pair/spec.ts';
+import type { FilerPairStatus } from '../../crds/pair/status.ts';
 import { type EndpointSlice, endpointsOf } from '../../kubernetes/failover-endpoint.ts';
 import { endpointAnnotations, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
@@ -11,7 +11,15 @@ import { type Assessment, assess } from '../assess/assessment.ts';
 import type { Action, Plan } from '../model/action.ts';
 import { attachedElsewhere, userElsewhere } from '../model/held-elsewhere.ts';
 import { volumeHeld } from '../model/node-silence.ts';
-import type { Claim, ContainerState, FilerPairObject, Node, Pod, Service } from '../model/objects.ts';
+import type {
+  Claim,
+  ContainerState,
+  FilerPairClassObject,
+  FilerPairObject,
+  Node,
+  Pod,
+  Service,
+} from '../model/objects.ts';
 import { noOtherPairs, type Observed, type OperatorSettings } from '../model/observed.ts';
 import { viewPair } from '../model/view.ts';
 import { ownObjects } from '../model/watched-kinds.ts';
@@ -25,37 +33,35 @@ export const settings: OperatorSettings = {
   fileserverImage: 'filerpair/fileserver:0.1.0',
   imagePullPolicy: 'IfNotPresent',
   metricsFrom: [],
-  grants: grants.parse([
-    {
-      namespaces: ['storage'],
-      features: ['Reattach', 'HostNetwork'],
-      images: ['*'],
+};
+
+/** Allows everything. */
+export const pairClass: FilerPairClassObject = {
+  metadata: { name: 'standard' },
+  spec: {
+    allowedNamespaces: { from: 'All' },
+    limits: {
+      storageTypes: ['Reattach', 'SharedCoherent', 'SharedWriteThrough', 'SameNode'],
+      exposureTypes: ['NodePort', 'LoadBalancer', 'HostNetwork'],
+      serviceAnnotations: ['*'],
+      domains: ['*'],
       nodeSelectors: ['*'],
       tolerations: ['*'],
       priorityClasses: ['*'],
-      serviceAnnotations: ['*'],
-      dnsDomains: ['*'],
-      lostNodes: ['Confirmed', 'Silent'],
-      lostNodesSilentMin: ['0s'],
+      runtimeClasses: ['*'],
+      schedulers: ['*'],
+      lostNodes: { policies: ['Confirmed', 'AfterTimeout'], minTimeout: '10s' },
     },
-  ]),
+  },
 };
 
-export const spec: FilerPairSpecInput = {
-  servers: [
-    {
-      name: 'filer-a',
-      volumes: [{ name: 'data', claim: { size: '1Gi' } }],
-      exports: [{ path: '/home', volume: 'data', clients: ['10.0.0.0/8'] }],
-    },
-    {
-      name: 'filer-b',
-      volumes: [{ name: 'data', claim: { size: '1Gi' } }],
-      exports: [{ path: '/projects', volume: 'data', clients: ['10.0.0.0/8'] }],
-    },
-  ],
-  storage: { lateWrites: 'Coherent' },
-};
+export const claimTemplate = { spec: { resources: { requests: { storage: '1Gi' } } } };
+
+export const spec = {
+  storage: { type: 'SharedCoherent' },
+  servers: [{ name: 'a' }, { name: 'b' }],
+  volumes: [{ name: 'data', claimTemplate }],
+} satisfies FilerPairSpecInput;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Named = { metadata: { name?: string } };
@@ -69,16 +75,18 @@ export class World {
 
   constructor(wanted: FilerPairSpecInput = spec) {
     const pair: FilerPairObject = {
-      apiVersion: 'filerpair.dev/v1alpha1',
+      apiVersion: 'filerpair.dev/v1beta1',
       kind: 'FilerPair',
       metadata: { name: 'home', namespace: 'storage', uid: 'pair-1', generation: 1, resourceVersion: '1' },
-      spec: wanted,
+      spec: asStored(wanted),
     };
     const nodes = Object.fromEntries(['node-1', 'node-2'].map((name) => [name, readyNode(name)]));
     this.observed = {
       namespace: 'storage',
       name: 'home',
       pair,
+      pairClass,
+      namespaceLabels: {},
       ...ownObjects(() => []),
       claims: {},
       claimUsers: {},
@@ -90,9 +98,10 @@ export class World {
       credentials: {
         handleKeys: 'absent',
         authority: 'absent',
-        servers: { 'filer-a': 'absent', 'filer-b': 'absent' },
+        servers: { a: 'absent', b: 'absent' },
         offered: {},
       },
+      certificatesServed: false,
       snapshotsServed: false,
       dnsEndpointsServed: false,
       dnsAnswers: {},
@@ -115,7 +124,7 @@ export class World {
   /** Everything is made, and both servers come up and take their own disk sets. */
   begin(): void {
     this.settle();
-    for (const server of ['filer-a', 'filer-b']) {
+    for (const server of ['a', 'b']) {
       this.runs(server);
       this.claims(server, server, 1);
     }
@@ -127,17 +136,23 @@ export class World {
     return this;
   }
 
-  /** Only the Leases, as if everything else were still to come. */
+  /** Only the Leases, and the records that they need, as if everything else were still to come. */
   withLeases(): this {
-    for (const action of this.plan().actions) if (action.resource === 'leases') this.carryOut(action);
+    for (const resource of ['filerDiskSets', 'leases'])
+      for (const action of this.plan().actions) if (action.resource === resource) this.carryOut(action);
     return this;
   }
 
   view(): Assessment {
     const pair = this.observed.pair!;
-    return assess(
-      viewPair({ ...this.observed, pair }, filerPairSpec.parse(pair.spec), this.settings, this.now),
+    const view = viewPair(
+      { ...this.observed, pair },
+      filerPairSpec.parse(pair.spec),
+      this.settings,
+      this.now,
     );
+    if (view === null) throw new Error('nobody says what holds for the volumes');
+    return assess(view);
   }
 
   plan(): Plan {
@@ -169,7 +184,7 @@ export class World {
   }
 
   lease(home: string): Lease {
-    return this.observed.leases.find(({ metadata }) => metadata.name === `home-${home}`)!;
+    return this.observed.leases.find(({ metadata }) => metadata.name === `home.${home}`)!;
   }
 
   incarnation(server: string, run = 'run-1'): string {
@@ -178,7 +193,7 @@ export class World {
 
   /** The kubelet reports the server's container as running and ready. */
   runs(server: string, ready = true): void {
-    const index = server === 'filer-a' ? 1 : 2;
+    const index = server === 'a' ? 1 : 2;
     this.changePod(this.pod(server), {
       spec: { ...this.pod(server).spec, nodeName: `node-${index}` },
       status: {
@@ -202,7 +217,7 @@ export class World {
   /** A server takes a disk set: what it writes onto the Lease. */
   claims(server: string, home: string, epoch: number, run = 'run-1'): void {
     const kind = epoch === 1 ? 'Start' : server === home ? 'Giveback' : 'Takeover';
-    const acknowledger = this.incarnation(server === 'filer-a' ? 'filer-b' : 'filer-a');
+    const acknowledger = this.incarnation(server === 'a' ? 'b' : 'a');
     const transition = {
       kind,
       cause: 'Silent',
@@ -229,7 +244,7 @@ export class World {
   gate(home: string, epoch: number, open: boolean, address: string): void {
     const behind = this.observed.pods.find(({ status }) => status?.podIP === address);
     const nodeName = behind?.spec?.nodeName ?? null;
-    this.#replace('endpointSlices', `${home}-failover`, (slice: EndpointSlice) => ({
+    this.#replace('endpointSlices', `home-${home}-failover`, (slice: EndpointSlice) => ({
       ...slice,
       metadata: withAnnotations(slice, { [endpointAnnotations.epoch]: String(epoch) }),
       endpoints: endpointsOf({ epoch, open, address, nodeName }),
@@ -241,7 +256,7 @@ export class World {
     fields: Lease['spec'],
     annotations: Readonly<Record<string, string | null>> = {},
   ): void {
-    this.#replace('leases', `home-${home}`, (lease: Lease) => ({
+    this.#replace('leases', `home.${home}`, (lease: Lease) => ({
       ...lease,
       metadata: withAnnotations(lease, annotations),
       spec: { ...lease.spec, ...fields },
@@ -257,6 +272,11 @@ export class World {
     this.#changePair({
       metadata: { ...withAnnotations(pair, annotations), resourceVersion: this.#version() },
     });
+  }
+
+  /** The condition that stands in the pair's status. */
+  condition(type: string): Condition | undefined {
+    return this.observed.pair?.status?.conditions?.find((one) => one.type === type);
   }
 
   node(name: string, ready: 'True' | 'False' | 'Unknown', since: number): void {
@@ -288,7 +308,17 @@ export class World {
     const pair = this.observed.pair!;
     const generation = (pair.metadata.generation ?? 0) + 1;
     const metadata = { ...pair.metadata, generation, resourceVersion: this.#version() };
-    this.#changePair({ spec: { ...pair.spec, ...change }, metadata });
+    this.#changePair({ spec: asStored({ ...pair.spec, ...change }), metadata });
+  }
+
+  /** The administrator provides another image. */
+  changeImage(server: string | undefined): void {
+    this.changeClass({ images: server === undefined ? undefined : { server } });
+  }
+
+  changeClass(change: Partial<FilerPairClassObject['spec']>): void {
+    const its = this.observed.pairClass as FilerPairClassObject;
+    this.observed.pairClass = { ...its, spec: { ...its.spec, ...change } };
   }
 
   writeStatus(status: FilerPairStatus): void {
@@ -375,6 +405,12 @@ export class World {
       case 'apply':
         this.#put(action.resource, action.object);
         return;
+      case 'applyStatus':
+        this.#replace(action.resource as 'pods', action.object.metadata.name ?? '', (old: Pod) => ({
+          ...old,
+          status: (action.object as Pod).status!,
+        }));
+        return;
       case 'patch':
         this.#patch(action);
         return;
@@ -446,6 +482,10 @@ export class World {
     this.observed[resource as 'pods'] = objects as Pod[];
   }
 }
+
+/** With the defaults that the API server puts in. */
+const asStored = (wanted: FilerPairSpecInput): FilerPairSpecInput =>
+  filerPairSpec.safeParse(wanted).data ?? wanted;
 
 const readyNode = (
   name: string,

@@ -13,7 +13,6 @@ import type { FilerPairObject } from '../model/objects.ts';
 import type { Observed, OperatorSettings, Problem } from '../model/observed.ts';
 import { decide, earliest } from '../plan/decide.ts';
 import { nodesUnmarked } from '../plan/node-marks.ts';
-import { newTransitions } from '../plan/status.ts';
 import type { Caches } from '../watch/caches.ts';
 import { keyOf } from '../watch/cluster-copy.ts';
 import { NODES_KEY } from '../watch/concerned-pairs.ts';
@@ -69,7 +68,8 @@ export class Controller {
     });
   }
 
-  #imageOf = ({ spec }: FilerPairObject): string => spec?.image ?? this.#settings.fileserverImage;
+  #imageOf = (pair: FilerPairObject): string =>
+    this.#caches.imageOfClass(pair) ?? this.#settings.fileserverImage;
 
   get queueLength(): number {
     return this.#queue.waiting;
@@ -151,12 +151,11 @@ export class Controller {
   }
 
   /** In the same turn as the decision: two pairs must not both take the last turn of a wave. */
-  #noteRollout(key: string, { pair, pods }: Observed, plan: Plan): void {
+  #noteRollout(key: string, { pair, pods }: Observed, { rollout }: Plan): void {
     if (pair === null) {
       this.#wave.forget(key);
       return;
     }
-    const { rollout } = plan.status ?? pair.status ?? {};
     const servers = pods.filter(({ metadata }) => metadata.labels?.[labels.server] !== undefined);
     this.#wave.note(key, rollout, servers, pods);
   }
@@ -210,15 +209,14 @@ export class Controller {
   }
 
   /** Returns ms until a status that was written too often may be written again; null: it is told. */
-  async #tell(pair: FilerPairObject | null, { status, events }: Plan): Promise<number | null> {
+  async #tell(pair: FilerPairObject | null, { status, events, transitions }: Plan): Promise<number | null> {
     if (pair === null || !this.#mayAct()) return null;
     if (status !== null) {
       const key = keyOf(pair.metadata.namespace ?? '', pair.metadata.name ?? '');
       const waitMs = this.#brake.take(key, `the status of FilerPair ${key}`);
       if (waitMs > 0) return waitMs;
       await this.#executor.writeStatus(pair, status);
-      for (const transition of newTransitions(pair.status, status))
-        countTransition(this.#metrics, transition);
+      for (const transition of transitions) countTransition(this.#metrics, transition);
     }
     for (const event of events) {
       const { namespace = '', name = '' } = pair.metadata;

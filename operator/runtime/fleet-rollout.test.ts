@@ -3,11 +3,12 @@
 import { describe, expect, test } from 'vitest';
 import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { renderingOf } from '../desired/rendering.ts';
-import type { Pod } from '../model/objects.ts';
+import type { RolloutNote } from '../model/action.ts';
+import type { FilerPairClassObject, Pod } from '../model/objects.ts';
 import type { OperatorSettings } from '../model/observed.ts';
 import { decide } from '../plan/decide.ts';
 import { running } from '../plan/reattach-world.fixture.ts';
-import { settings, spec, World } from '../plan/world.fixture.ts';
+import { settings, World } from '../plan/world.fixture.ts';
 import { FleetRollout } from './fleet-rollout.ts';
 
 const next = { ...settings, fileserverImage: 'filerpair/fileserver:0.2.0' };
@@ -21,15 +22,26 @@ class Cluster {
   /** That is to arrive, as it stands in the pods. */
   image = next.fileserverImage;
   readonly #settings: OperatorSettings;
+  readonly #rollouts = new Map<World, RolloutNote | null>();
 
   constructor(pairs: number, upgraded: OperatorSettings = next) {
     this.#settings = upgraded;
     this.worlds = Array.from({ length: pairs }, () => World.running());
     this.wave = new FleetRollout(
       () => this.worlds.map((world, index) => [`storage/${index}`, world.observed.pair!] as const),
-      ({ spec }) => spec.image ?? upgraded.fileserverImage,
+      (pair) => this.#imageOf(this.worlds.find(({ observed }) => observed.pair === pair)!),
       (key) => this.woken.add(key),
     );
+  }
+
+  #imageOf({ observed }: World): string {
+    const { pairClass } = observed;
+    return (pairClass as FilerPairClassObject).spec.images?.server ?? this.#settings.fileserverImage;
+  }
+
+  /** How far its rollout has come, as of the last look. */
+  rolloutOf(world: World): RolloutNote | null {
+    return this.#rollouts.get(world) ?? null;
   }
 
   /** One look at each pair. All that an operator does in it is done, and servers and kubelets answer. */
@@ -43,12 +55,13 @@ class Cluster {
 
   look(index: number, world: World): void {
     const key = `storage/${index}`;
-    const image = world.observed.pair!.spec.image ?? this.#settings.fileserverImage;
+    const image = this.#imageOf(world);
     world.observed.others = this.wave.others(key, image, world.now);
     const plan = decide(world.observed, this.#settings, world.now);
     const { pods } = world.observed;
     const servers = pods.filter(({ metadata }) => metadata.labels?.[labels.server] !== undefined);
-    this.wave.note(key, (plan.status ?? world.observed.pair!.status)?.rollout, servers, pods);
+    this.#rollouts.set(world, plan.rollout);
+    this.wave.note(key, plan.rollout, servers, pods);
     for (const action of plan.actions) world.carryOut(action);
     if (plan.status !== null) world.writeStatus(plan.status);
   }
@@ -61,13 +74,13 @@ class Cluster {
       else if (server === undefined) this.#trial(world, pod);
       else if (pod.status?.phase === undefined && this.starts === 'well') world.runs(server);
     }
-    for (const home of ['filer-a', 'filer-b']) {
+    for (const home of ['a', 'b']) {
       const annotations = world.lease(home).metadata.annotations ?? {};
       const asked = annotations[leaseAnnotations.request];
       if (asked === undefined) continue;
       const { id, kind } = JSON.parse(asked) as { id: string; kind: string };
       if (annotations[leaseAnnotations.requestResult]?.includes(id)) continue;
-      const partner = home === 'filer-a' ? 'filer-b' : 'filer-a';
+      const partner = home === 'a' ? 'b' : 'a';
       world.claims(
         kind === 'giveback' ? home : partner,
         home,
@@ -76,9 +89,9 @@ class Cluster {
       const result = JSON.stringify({ id, result: 'done', message: 'done' });
       world.changeLease(home, {}, { [leaseAnnotations.requestResult]: result });
     }
-    for (const home of ['filer-a', 'filer-b']) {
+    for (const home of ['a', 'b']) {
       const owner = world.lease(home).spec?.holderIdentity?.split('/')[0];
-      const partner = owner === 'filer-a' ? 'filer-b' : 'filer-a';
+      const partner = owner === 'a' ? 'b' : 'a';
       const runs = world.observed.pods.some(({ metadata }) => metadata.labels?.[labels.server] === partner);
       const acknowledger = runs ? world.incarnation(partner) : null;
       world.changeLease(home, {}, { [leaseAnnotations.acknowledger]: acknowledger });
@@ -97,7 +110,7 @@ class Cluster {
 
   /** Pairs of which a server was touched. */
   get begun(): number {
-    return this.worlds.filter((world) => world.observed.pair!.status?.rollout?.begun === true).length;
+    return this.worlds.filter((world) => this.rolloutOf(world)?.begun === true).length;
   }
 
   get arrived(): number {
@@ -139,7 +152,7 @@ describe('a new image of the operator', () => {
       expect(observed.pods.filter(({ status }) => status?.phase === 'Running')).toHaveLength(2);
     const [first] = cluster.worlds;
     expect(first!.observed.pair!.status?.rollout).toMatchObject({
-      state: 'Blocked',
+      step: 'Blocked',
       message: expect.stringMatching(
         /^Image filerpair\/fileserver:0.2.0 is tried .* ImagePullBackOff: not found\.$/,
       ),
@@ -153,12 +166,10 @@ describe('a new image of the operator', () => {
     for (const world of cluster.worlds) world.now += 3_600_000;
     for (let round = 0; round < 3; round++) cluster.round();
     expect(cluster.begun).toBe(1);
-    const queued = cluster.worlds.filter(
-      ({ observed }) => observed.pair!.status?.rollout?.state === 'Queued',
-    );
+    const queued = cluster.worlds.filter(({ observed }) => observed.pair!.status?.rollout?.step === 'Queued');
     expect(queued).toHaveLength(7);
     expect(queued[0]!.observed.pair!.status!.rollout!.message).toMatch(
-      /goes to no further pair while one does not come back: storage\/\d+: Waits until filer-a runs again/,
+      /goes to no further pair while one does not come back: storage\/\d+: Waits until a runs again/,
     );
   });
 
@@ -173,7 +184,7 @@ describe('a new image of the operator', () => {
       first!.now += 5_000;
       cluster.look(0, first!);
     }
-    expect(cluster.worlds[1]!.observed.pair!.status?.rollout?.state).toBe('Queued');
+    expect(cluster.worlds[1]!.observed.pair!.status?.rollout?.step).toBe('Queued');
     expect([...cluster.woken]).toContain('storage/1');
   });
 });
@@ -206,8 +217,8 @@ describe('an upgrade that changes pods and no image', () => {
     for (let round = 0; round < 3; round++) cluster.round();
     expect(cluster.begun).toBe(1);
     const waiting = cluster.worlds.flatMap(({ observed }) => {
-      const { state, message } = observed.pair!.status?.rollout ?? {};
-      return state === 'Queued' ? [message] : [];
+      const { rollout } = observed.pair!.status!;
+      return rollout?.step === 'Queued' ? [rollout.message] : [];
     });
     expect(waiting).toHaveLength(7);
     expect(waiting[0]).toContain('What the operator now makes otherwise of pods goes to no further pair');
@@ -218,7 +229,7 @@ describe('an upgrade that changes pods and no image', () => {
     const priorityClassName = 'high';
     for (const world of cluster.worlds)
       world.changeSpec({
-        servers: spec.servers.map((server) => ({ ...server, placement: { priorityClassName } })),
+        podTemplate: { spec: { priorityClassName } },
       });
     for (let round = 0; round < 3; round++) cluster.round();
     expect(cluster.begun).toBe(8);
@@ -233,10 +244,10 @@ describe('an upgrade that changes pods and no image', () => {
   });
 });
 
-describe('an image that people put into specs', () => {
+describe('an image of a class', () => {
   const mine = (cluster: Cluster, pairs: readonly World[] = cluster.worlds): void => {
     cluster.image = 'mine:1';
-    for (const world of pairs) world.changeSpec({ image: 'mine:1' });
+    for (const world of pairs) world.changeImage('mine:1');
   };
 
   test('comes to one pair first too, then to a bounded number at once, then to all', () => {
@@ -273,6 +284,6 @@ describe('an image that people put into specs', () => {
       cluster.look(7, last);
       cluster.answer(last);
     }
-    expect(last.observed.pair!.status?.rollout).toMatchObject({ begun: true });
+    expect(cluster.rolloutOf(last)).toMatchObject({ begun: true });
   });
 });

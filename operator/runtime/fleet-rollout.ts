@@ -4,17 +4,15 @@
 // What is noted here is only younger than the statuses, from which an operator that starts goes on: two pairs that are
 // looked at in the same moment must not both take the last turn.
 
-import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
 import { imagesStarted } from '../assess/image-trial.ts';
 import { arrival, atOnceMax } from '../assess/rollout.ts';
+import type { RolloutNote } from '../model/action.ts';
 import { RENDERING_ANNOTATION } from '../model/names.ts';
 import type { FilerPairObject, Pod } from '../model/objects.ts';
 import type { OtherPairs } from '../model/observed.ts';
 
-type Rollout = NonNullable<FilerPairStatus['rollout']>;
-
 interface Noted {
-  readonly rollout: Rollout | null;
+  readonly rollout: RolloutNote | null;
   readonly imagesStarted: readonly string[];
   /** What both servers run (rollout.ts); null: not both of them, or not the same. */
   readonly arrivedAt: string | null;
@@ -54,30 +52,29 @@ export class FleetRollout {
       if (noted?.arrivedAt != null) arrivedAt.add(noted.arrivedAt);
       if (this.#imageOf(pair) !== image) continue;
       count += 1;
-      const { status } = pair;
-      const rollout = noted === undefined ? status?.rollout : noted.rollout;
-      if (rollout?.begun !== true || rollout.state === 'Paused') continue;
+      const rollout = noted === undefined ? fromStatus(pair) : noted.rollout;
+      if (rollout?.begun !== true || rollout.step === 'Paused') continue;
       rollingOut += 1;
-      if (rollout.state === 'Blocked' || now - Date.parse(rollout.since) > STUCK_MS)
+      if (rollout.step === 'Blocked' || now - Date.parse(rollout.sinceTime) > STUCK_MS)
         stuck ??= `${other}: ${rollout.message}`;
     }
     return { count, rollingOut, imagesStarted: [...images], arrivedAt: [...arrivedAt], stuck };
   }
 
   /** What was decided about a pair, and what runs of it. Called in the same turn as the decision. */
-  note(key: string, rollout: Rollout | undefined, serverPods: readonly Pod[], pods: readonly Pod[]): void {
+  note(key: string, rollout: RolloutNote | null, serverPods: readonly Pod[], pods: readonly Pod[]): void {
     const started = serverPods.flatMap((pod) => {
       const [image] = imagesStarted([pod]);
       return image === undefined ? [] : [arrival(image, pod.metadata.annotations?.[RENDERING_ANNOTATION])];
     });
     const [first = null] = started;
-    const arrived = started.length === 2 && started[1] === first && rollout === undefined;
+    const arrived = started.length === 2 && started[1] === first && rollout === null;
     this.#noted.set(key, {
-      rollout: rollout ?? null,
+      rollout,
       imagesStarted: imagesStarted(pods),
       arrivedAt: arrived ? first : null,
     });
-    if (rollout?.state !== 'Queued') this.#wakeNext(key);
+    if (rollout?.step !== 'Queued') this.#wakeNext(key);
   }
 
   forget(key: string): void {
@@ -91,7 +88,7 @@ export class FleetRollout {
     const woken = new Set<string>();
     for (const [other, { rollout }] of this.#noted) {
       const pair = pairs.get(other);
-      if (other === key || pair === undefined || rollout?.state !== 'Queued') continue;
+      if (other === key || pair === undefined || rollout?.step !== 'Queued') continue;
       const image = this.#imageOf(pair);
       if (woken.has(image)) continue;
       woken.add(image);
@@ -99,4 +96,10 @@ export class FleetRollout {
       if (stuck === null && rollingOut < atOnceMax(count + 1)) this.#wake(other);
     }
   }
+}
+
+/** Of a pair that was not looked at yet: whatever is under way there may have begun. */
+function fromStatus({ status }: FilerPairObject): RolloutNote | null {
+  const { rollout } = status ?? {};
+  return rollout === undefined ? null : { ...rollout, begun: rollout.step !== 'Queued' };
 }

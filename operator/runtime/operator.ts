@@ -33,7 +33,10 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
   let controller: Controller | undefined;
   const caches: Caches = new Caches({
     client,
-    publishDns: settings.PUBLISH_DNS === 'true',
+    without: new Set([
+      ...(settings.PUBLISH_DNS === 'true' ? [] : (['dnsEndpoints'] as const)),
+      ...(settings.CERT_MANAGER === 'true' ? [] : (['certificates'] as const)),
+    ]),
     namespaces: settings.WATCH_NAMESPACES,
     askDns: askingDns(),
     wake: (key) => controller?.wake(key),
@@ -51,7 +54,6 @@ export async function runOperator(settings: Settings, log: Logger, signal: Abort
     {
       fileserverImage: settings.FILESERVER_IMAGE,
       imagePullPolicy: settings.IMAGE_PULL_POLICY,
-      grants: settings.ALLOWED,
       metricsFrom: settings.NETWORK_POLICIES === 'true' ? settings.METRICS_FROM : null,
     },
     log,

@@ -1,7 +1,6 @@
 // What the operator is told through its environment (the chart sets it).
 
 import { z } from 'zod';
-import { grants } from '../../crds/grants.ts';
 
 /** Separated by commas. */
 const namespaces = z
@@ -12,19 +11,6 @@ const namespaces = z
 const settings = z.object({
   FILESERVER_IMAGE: z.string().min(1),
   IMAGE_PULL_POLICY: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),
-  /** What FilerPairs may ask for, by namespace: JSON, as crds/grants.ts has it. */
-  ALLOWED: z
-    .string()
-    .default('[]')
-    .transform((text, context) => {
-      try {
-        return JSON.parse(text) as unknown;
-      } catch {
-        context.addIssue({ code: 'custom', message: 'is not JSON' });
-        return z.NEVER;
-      }
-    })
-    .pipe(grants),
   /** Whether every pair gets NetworkPolicies. */
   NETWORK_POLICIES: z.enum(['true', 'false']).default('true'),
   /** Namespaces from which metrics of servers may be read. */
@@ -36,6 +22,8 @@ const settings = z.object({
   LEADER_ELECTION: z.enum(['true', 'false']).default('true'),
   /** Whether to publish records where ExternalDNS is installed. */
   PUBLISH_DNS: z.enum(['true', 'false']).default('true'),
+  /** Whether to ask cert-manager for certificates where it is installed. */
+  CERT_MANAGER: z.enum(['true', 'false']).default('false'),
   HEALTH_PORT: z.coerce.number().int().min(1).max(65535).default(8080),
   LOG_LEVEL: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   /** Only outside a cluster. */

@@ -6,21 +6,22 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { attachmentPodName } from '../model/names.ts';
+import { watchedKinds } from '../model/watched-kinds.ts';
 import { Caches } from './caches.ts';
 import { NODES_KEY } from './concerned-pairs.ts';
 
 const pair = {
   metadata: { name: 'home', namespace: 'storage', uid: 'pair-1', resourceVersion: '1' },
-  spec: { servers: [] },
+  spec: { servers: [], storage: { type: 'SharedCoherent' } },
 };
 const podOn = (nodeName: string): KubernetesObject =>
   ({
     metadata: {
-      name: 'home-filer-a-00000',
+      name: 'home-a-00000',
       namespace: 'storage',
       uid: 'pod-1',
       resourceVersion: '1',
-      labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/server': 'filer-a' },
+      labels: { 'filerpair.dev/pair': 'home', 'filerpair.dev/server': 'a' },
     },
     spec: { nodeName },
   }) as KubernetesObject;
@@ -70,7 +71,7 @@ class Api {
     });
     this.#caches = new Caches({
       client: this.#http.client,
-      publishDns: false,
+      without: new Set(['dnsEndpoints', 'certificates'] as const),
       namespaces: this.namespaces,
       askDns: async () => [],
       wake: (key) => this.woken.push(key),
@@ -173,7 +174,7 @@ test('room for volumes is what a driver allows on a node, less what is attached 
   const attachment = (name: string, nodeName: string, attacher: string) =>
     ({ metadata: { name, resourceVersion: '1' }, spec: { nodeName, attacher } }) as KubernetesObject;
   api.objects['filerpairs'] = [
-    { ...pair, spec: { servers: [], storage: { transfer: 'Reattach' } } } as KubernetesObject,
+    { ...pair, spec: { servers: [], storage: { type: 'Reattach' } } } as KubernetesObject,
   ];
   api.objects['pods'] = [podOn('node-1')];
   api.objects['nodes'] = [node('node-1', 'True', 1)];
@@ -196,10 +197,10 @@ describe('volumes and claims', () => {
     ({
       metadata: { name, namespace: 'storage', uid: `uid-${name}`, resourceVersion, creationTimestamp },
       spec: {
-        storage: { transfer: 'Reattach' },
-        servers: claims.map((existingClaim, index) => ({
-          name: `filer-${'ab'[index]}`,
-          volumes: [{ name: 'data', existingClaim }],
+        storage: { type: 'Reattach' },
+        servers: claims.map((claim, index) => ({
+          name: 'ab'[index],
+          volumes: [{ name: 'data', claimRef: { name: claim } }],
         })),
       },
     }) as KubernetesObject;
@@ -294,7 +295,7 @@ test('looks for objects only in the namespaces that it is told, and for nodes an
   expect([pods.length, found?.metadata.name]).toEqual([1, 'home']);
   expect([...caches.keys()]).toEqual(['storage/home']);
   const clusterWide =
-    /^\/apis?\/(.*\/)?v1\/(nodes|persistentvolumes|csidrivers|csinodes|volumeattachments|customresourcedefinitions)(\/|$)/;
+    /^\/apis?\/(.*\/)?v1(beta1)?\/(namespaces|filerpairclasses|nodes|persistentvolumes|csidrivers|csinodes|volumeattachments|customresourcedefinitions)(\/|$)/;
   const elsewhere = api.asked.filter(
     (path) => !path.includes('/namespaces/storage/') && !clusterWide.test(path),
   );
@@ -307,8 +308,11 @@ test('tells whether a Secret that the spec names is offered to the pair', async 
   const offered = { 'filerpair.dev/offered-to': 'home' };
   const elsewhere = { 'filerpair.dev/offered-to': 'other' };
   api.secrets = { ours: offered, theirs: elsewhere, token: elsewhere };
-  const servers = ['ours', 'theirs', 'none'].map((name) => ({ name, certificateSecret: name, volumes: [] }));
-  const spec = { servers, metricsTokenSecret: 'token' };
+  const servers = ['ours', 'theirs', 'none'].map((name) => ({
+    name,
+    interconnectCertificateRef: { name },
+  }));
+  const spec = { servers, monitoring: { tokenSecretRef: { name: 'token' } } };
   api.objects['filerpairs'] = [{ ...pair, spec } as KubernetesObject];
   const { credentials } = await observe(await api.start());
   expect(credentials.offered).toEqual({
@@ -322,13 +326,13 @@ test('tells whether a Secret that the spec names is offered to the pair', async 
 test('a pod of the disks that has lost its labels is found by its name, while a Lease names one that nobody has seen', async () => {
   api = new Api();
   const labels = { 'filerpair.dev/pair': 'home' };
-  const withServer = { ...pair, spec: { servers: [{ name: 'filer-a', volumes: [] }] } };
+  const withServer = { ...pair, spec: { servers: [{ name: 'a', volumes: [] }] } };
   api.objects['filerpairs'] = [withServer as KubernetesObject];
   api.objects['nodes'] = [node('node-1', 'True', 1)];
   api.objects['pods'] = [podOn('node-1')];
   const lease = (disks: string): KubernetesObject => ({
     metadata: {
-      name: 'home-filer-a',
+      name: 'home.a',
       namespace: 'storage',
       uid: 'lease-1',
       resourceVersion: disks,
@@ -337,7 +341,7 @@ test('a pod of the disks that has lost its labels is found by its name, while a 
     },
   });
   api.objects['leases'] = [lease('pod-9')];
-  const name = attachmentPodName('home', 'filer-a', 'node-1');
+  const name = attachmentPodName('home', 'a', 'node-1');
   const lost = {
     metadata: { name, namespace: 'storage', uid: 'pod-9', resourceVersion: '1' },
     spec: { nodeName: 'node-1' },
@@ -377,7 +381,7 @@ test('a node that takes another number of volumes wakes the pairs that have pods
       spec: { drivers: [{ name: 'disks.csi.example.org', nodeID: 'i-1', allocatable: { count } }] },
     }) as KubernetesObject;
   api.objects['filerpairs'] = [
-    { ...pair, spec: { servers: [], storage: { transfer: 'Reattach' } } } as KubernetesObject,
+    { ...pair, spec: { servers: [], storage: { type: 'Reattach' } } } as KubernetesObject,
   ];
   api.objects['nodes'] = [node('node-1', 'True', 1)];
   api.objects['pods'] = [podOn('node-1')];
@@ -389,4 +393,65 @@ test('a node that takes another number of volumes wakes the pairs that have pods
   await api.changes('csinodes', 'MODIFIED', csiNode(2, 1));
   expect(await slots()).toEqual({ 'disks.csi.example.org': 1 });
   expect(api.woken).toEqual(['storage/home']);
+});
+
+test('the class of a pair is the one that it names, else the default one, and a change of a class wakes all', async () => {
+  api = new Api();
+  const classOf = (name: string, isDefault: boolean, resourceVersion = '1') =>
+    ({
+      metadata: {
+        name,
+        resourceVersion,
+        annotations: isDefault ? { 'filerpair.dev/is-default-class': 'true' } : {},
+      },
+      spec: { allowedNamespaces: { from: 'All' }, images: { server: `${name}:1` } },
+    }) as unknown as KubernetesObject;
+  api.objects['filerpairs'] = [pair as unknown as KubernetesObject];
+  api.objects['filerpairclasses'] = [classOf('bronze', false), classOf('silver', true)];
+  api.objects['namespaces'] = [
+    { metadata: { name: 'storage', resourceVersion: '1', labels: { tier: 'gold' } } } as KubernetesObject,
+  ];
+  const caches = await api.start();
+  const classNow = async () => {
+    const { pairClass } = await observe(caches);
+    return pairClass === null || pairClass === 'absent' ? pairClass : pairClass.metadata.name;
+  };
+  expect(await classNow()).toBe('silver');
+  expect((await observe(caches)).namespaceLabels).toEqual({ tier: 'gold' });
+  const named = { ...pair, spec: { ...pair.spec, className: 'bronze' } };
+  expect(caches.imageOfClass(named as never)).toBe('bronze:1');
+  expect(caches.imageOfClass({ ...named, spec: { ...named.spec, className: 'gone' } } as never)).toBeNull();
+  api.woken.length = 0;
+  await api.changes('filerpairclasses', 'MODIFIED', classOf('silver', false, '2'));
+  expect(await classNow()).toBeNull();
+  expect(api.woken).toContain('storage/home');
+});
+
+test('a FilerShare wakes the pair that it names, also one that there is not, and not by what servers say of it', async () => {
+  api = new Api();
+  const share = (version: number, pairName: string, reason = 'Accepted') =>
+    ({
+      metadata: { name: 'home', namespace: 'storage', uid: 'share-1', resourceVersion: String(version) },
+      spec: { pairRef: { name: pairName }, server: 'a', volume: 'data', clients: ['10.0.0.0/8'] },
+      status: { conditions: [{ type: 'Ready', status: 'True', reason, message: 'served' }] },
+    }) as unknown as KubernetesObject;
+  api.objects['filerpairs'] = [pair as unknown as KubernetesObject];
+  api.objects['filershares'] = [share(1, 'gone')];
+  const caches = await api.start();
+  expect([...caches.keys()].toSorted()).toEqual(['storage/gone', 'storage/home']);
+  const [seen] = (await caches.observe('storage', 'gone', [])).filerShares;
+  expect(seen).toEqual({
+    metadata: { name: 'home', namespace: 'storage', uid: 'share-1', resourceVersion: '1' },
+    spec: { pairRef: { name: 'gone' }, server: 'a', volume: 'data' },
+  });
+  // What is kept of it is the same, so the change is nobody's.
+  const { keep } = watchedKinds.filerShares;
+  expect(JSON.stringify(keep(share(1, 'gone', 'Served') as never))).toBe(JSON.stringify(seen));
+  api.woken.length = 0;
+  const told = { type: 'DirectoryDeleted', status: 'True', reason: 'Deleted' };
+  await api.changes('filershares', 'MODIFIED', {
+    ...share(2, 'gone'),
+    status: { conditions: [told] },
+  } as unknown as KubernetesObject);
+  expect(new Set(api.woken)).toEqual(new Set(['storage/gone']));
 });

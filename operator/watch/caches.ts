@@ -1,6 +1,7 @@
 // What is known of one pair, as one plain input for decide(): from the copy of the cluster, and by asking the API for what cannot
 // be watched. Every change that can matter names the pairs to reconcile.
 
+import { diskSetName } from '../../crds/filer-disk-set.ts';
 import type { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
@@ -17,13 +18,14 @@ import { type DirectRead, directRead } from './direct-read.ts';
 import { type Ask, DnsAnswers } from './dns-answers.ts';
 import { NodeCapacities } from './node-capacity.ts';
 import { NodesSeen } from './nodes-seen.ts';
+import { classOfPair } from './pair-classes.ts';
 import { SecretsRead } from './secrets-read.ts';
 import { attachmentsOf, movingVolumes, volumeSlots } from './volumes-seen.ts';
 
 export interface CachesOptions {
   readonly client: KubernetesClient;
-  /** Whether to look for ExternalDNS at all: without the right to, looking fails forever. */
-  readonly publishDns: boolean;
+  /** Optional kinds not to look for: without the right to, looking fails forever. */
+  readonly without: ReadonlySet<WatchedKindName>;
   /** Namespaces to watch; none: all. */
   readonly namespaces: readonly string[];
   readonly askDns: Ask;
@@ -42,12 +44,12 @@ export class Caches {
   readonly #dnsAnswers: DnsAnswers;
   readonly #nodeCapacities: NodeCapacities;
 
-  constructor({ client, publishDns, namespaces, askDns, wake, onError }: CachesOptions) {
+  constructor({ client, without, namespaces, askDns, wake, onError }: CachesOptions) {
     this.#wake = wake;
     this.#copy = new ClusterCopy({
       client,
       namespaces,
-      without: new Set<WatchedKindName>(publishDns ? [] : ['dnsEndpoints']),
+      without,
       onChange: (name, change) => {
         if (name === 'nodes') this.#nodes.changed(change);
         if (name === 'filerPairs') for (const key of this.#claimUsers.changed(change)) wake(key);
@@ -87,6 +89,12 @@ export class Caches {
     return this.#nodes.byName();
   }
 
+  /** Image of file servers that the pair's class provides; null: it does not. */
+  imageOfClass(pair: FilerPairObject): string | null {
+    const found = classOfPair(this.#copy, pair);
+    return (typeof found === 'object' && found?.spec.images?.server) || null;
+  }
+
   /** Every pair, and every name that left something behind. */
   keys(): Set<string> {
     return everyPair(this.#copy);
@@ -110,19 +118,30 @@ export class Caches {
     const labelled = await this.#withUnlabelled(own.pods, resources.pods, namespace, podNames(pair));
     const leaseNames = pair?.spec?.servers?.map((server) => leaseName(name, server.name)) ?? [];
     const leases = await this.#withUnlabelled(own.leases, resources.leases, namespace, leaseNames);
+    const filerDiskSets = await this.#withUnlabelled(
+      own.filerDiskSets,
+      resources.filerDiskSets,
+      namespace,
+      pair?.spec?.servers?.map((server) => diskSetName(name, server.name)) ?? [],
+    );
     const claims = await this.#claims(key, namespace, pair);
     const volumeAttachments = attachmentsOf(this.#copy, claims);
     const lost = lostDisks(pair, leases, labelled, volumeAttachments);
     const pods = await this.#withUnlabelled(labelled, resources.pods, namespace, lost);
     const nodes = await this.#nodes.of(pods, volumeAttachments);
-    const moving = pair?.spec?.storage?.transfer === 'Reattach';
+    // Absent: the class may say so.
+    const moving = (pair?.spec?.storage?.type ?? 'Reattach') === 'Reattach';
     return {
       ...own,
       namespace,
       name,
       pair,
+      pairClass: classOfPair(this.#copy, pair),
+      namespaceLabels: this.#copy.get('namespaces', undefined, namespace)?.metadata.labels ?? {},
       pods,
       leases,
+      filerDiskSets,
+      certificatesServed: this.#copy.isServed('certificates'),
       snapshotsServed: this.#copy.isServed('volumeSnapshots'),
       claims,
       claimUsers: this.#claimUsers.others(pair, claims),

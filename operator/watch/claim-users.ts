@@ -2,7 +2,7 @@
 
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { Change } from '../../kubernetes/reflector.ts';
-import { claimName } from '../model/names.ts';
+import { namedVolumes } from '../model/effective-pair.ts';
 import type { FilerPairObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { type ClusterCopy, keyOf } from './cluster-copy.ts';
@@ -61,9 +61,7 @@ export class ClaimUsers {
 
 /** Names of the claims that a FilerPair names. */
 export const claimNames = ({ metadata, spec }: FilerPairObject): string[] =>
-  (spec?.servers ?? []).flatMap((server) =>
-    (server.volumes ?? []).map((volume) => claimName(metadata.name ?? '', server.name, volume)),
-  );
+  namedVolumes(metadata.name ?? '', spec).map(({ claimName }) => claimName);
 
 const claimKeys = (pair: FilerPairObject): string[] =>
   claimNames(pair).map((name) => keyOf(pair.metadata.namespace ?? '', name));

@@ -80,7 +80,7 @@ export class ClusterCopy {
     yield* (this.#copies.get(name)?.values() ?? []) as Iterable<ObjectOf<Name>>;
   }
 
-  /** Those with the label of the pair. */
+  /** Those of the pair, by their label or their reference. */
   ofPair<Name extends WatchedKindName>(name: Name, key: string): ObjectOf<Name>[] {
     return (this.#copies.get(name)?.inGroup(key) ?? []) as ObjectOf<Name>[];
   }
@@ -91,7 +91,8 @@ export class ClusterCopy {
 
   #watch(name: WatchedKindName, { resource, selects, asText, keep }: WatchedKind<KubernetesObject>): Copy {
     return this.#reflector(resource, {
-      ...(selects === 'pair' && { labelSelector: labels.pair, groupOf: pairKeyOf }),
+      ...(selects === 'pair' && { labelSelector: labels.pair }),
+      ...(selects !== 'all' && { groupOf: (object) => pairOf(name, object) }),
       asText,
       trim: keep,
       onChange: (change) => {
@@ -162,6 +163,13 @@ export const keyOf = (namespace: string, name: string): string => `${namespace}/
 export function pairKeyOf({ metadata }: KubernetesObject): string | null {
   const pair = metadata.labels?.[labels.pair];
   return pair === undefined ? null : keyOf(metadata.namespace ?? '', pair);
+}
+
+/** The pair that an object belongs to, by its label or its reference; null: none. */
+export function pairOf(name: WatchedKindName, object: KubernetesObject): string | null {
+  if (watchedKinds[name].selects !== 'reference') return pairKeyOf(object);
+  const { spec } = object as { readonly spec?: { readonly pairRef?: { readonly name?: string } } };
+  return spec?.pairRef?.name === undefined ? null : keyOf(object.metadata.namespace ?? '', spec.pairRef.name);
 }
 
 const content = ({ metadata: { resourceVersion: _, ...metadata }, ...object }: KubernetesObject): string =>

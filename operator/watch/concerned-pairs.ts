@@ -5,7 +5,7 @@ import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { Change } from '../../kubernetes/reflector.ts';
 import type { VolumeAttachment } from '../model/objects.ts';
 import { type WatchedKindName, watchedKinds } from '../model/watched-kinds.ts';
-import { type ClusterCopy, keyOf, pairKeyOf } from './cluster-copy.ts';
+import { type ClusterCopy, keyOf, pairKeyOf, pairOf } from './cluster-copy.ts';
 
 /** Reconciled instead of a pair when marks on nodes may have to go. No pair has this name: a pair's has a slash in it. */
 export const NODES_KEY = 'nodes';
@@ -21,11 +21,16 @@ export function* concernedPairs(
     case 'itself':
       yield keyOf(metadata.namespace ?? '', metadata.name ?? '');
       return;
-    case 'pair of the label':
+    case 'its pair':
       for (const one of change.kind === 'modified' ? [object, change.previous] : [object]) {
-        const key = pairKeyOf(one);
+        const key = pairOf(name, one);
         if (key !== null) yield key;
       }
+      return;
+    case 'pairs of the namespace':
+      for (const pair of copy.values('filerPairs'))
+        if (pair.metadata.namespace === metadata.name)
+          yield keyOf(pair.metadata.namespace ?? '', pair.metadata.name ?? '');
       return;
     case 'pairs on the node':
       if (metadata.annotations?.[nodeAnnotations.outOfService] !== undefined) yield NODES_KEY;
@@ -55,8 +60,10 @@ export function everyPair(copy: ClusterCopy): Set<string> {
   const pairs = [...copy.values('filerPairs')].map(({ metadata }) =>
     keyOf(metadata.namespace ?? '', metadata.name ?? ''),
   );
-  const leases = [...copy.values('leases')].map(pairKeyOf).filter((key) => key !== null);
-  return new Set([...pairs, ...leases]);
+  const others = (['leases', 'filerPairOperations', 'filerShares'] as const).flatMap((name) =>
+    [...copy.values(name)].map((one) => pairOf(name, one)).filter((key) => key !== null),
+  );
+  return new Set([...pairs, ...others]);
 }
 
 /** Most volumes have nothing to do with any pair. */

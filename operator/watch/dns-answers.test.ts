@@ -3,8 +3,8 @@
 import { expect, test } from 'vitest';
 import { DnsAnswers } from './dns-answers.ts';
 
-const question = { name: 'filer-a.nas.example.org', type: 'A' as const };
-const KEY = 'filer-a.nas.example.org/A';
+const question = { name: 'home-a.nas.example.org', type: 'A' as const };
+const KEY = 'home-a.nas.example.org/A';
 const failure = (code: string) => Object.assign(new Error(code), { code });
 
 /** Asks once and waits for the answer. */

@@ -2,10 +2,16 @@
 // reconciled for another reason, once a minute at most, and whenever a pod waits to be started: without its Secret it waits forever.
 // Otherwise nobody waits for them: the reconcile may be about the death of a server.
 
+import { serviceNameOf } from '../../crds/pair/filer-pair.ts';
 import { handleKeysName, labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
-import { authorityName, certificateDnsName, certificateName } from '../model/names.ts';
+import {
+  authorityName,
+  certificateDnsName,
+  certificateName,
+  requestedCertificateName,
+} from '../model/names.ts';
 import type { FilerPairObject, Pod } from '../model/objects.ts';
 import type { ObservedCredentials } from '../model/observed.ts';
 import { authorityFacts, type Secret, serverCertificateFacts } from './certificates.ts';
@@ -65,7 +71,7 @@ export class SecretsRead {
 
   async #readAll(pair: FilerPairObject): Promise<ObservedCredentials> {
     const { namespace = '', name = '' } = pair.metadata;
-    const { servers: specs = [], metricsTokenSecret } = pair.spec ?? {};
+    const { servers: specs = [], monitoring, interconnect } = pair.spec ?? {};
     const read = (secret: string) => this.#read<Secret>(resources.secrets, namespace, secret);
     const mine = async (secret: string): Promise<Secret | 'absent' | 'unknown'> => {
       const found = await read(secret);
@@ -73,7 +79,12 @@ export class SecretsRead {
       return typeof found === 'string' || belongsTo(found, pair) ? found : 'absent';
     };
     const offered: Record<string, ObservedCredentials['offered'][string]> = {};
-    for (const secret of [...specs.map((one) => one.certificateSecret), metricsTokenSecret]) {
+    const certificatesOfOthers = specs.map(({ name: server, interconnectCertificateRef }) =>
+      interconnect?.tls?.source === 'CertManager'
+        ? requestedCertificateName(name, server)
+        : interconnectCertificateRef?.name,
+    );
+    for (const secret of [...certificatesOfOthers, monitoring?.tokenSecretRef?.name]) {
       if (secret === undefined) continue;
       const found = await read(secret);
       offered[secret] =
@@ -91,13 +102,17 @@ export class SecretsRead {
     const facts = typeof authority === 'string' ? authority : authorityFacts(authority);
     const authorities =
       typeof facts === 'object' && 'newest' in facts ? [facts.newest, ...facts.previous] : [];
-    const servers = specs.map(({ name: server }, index) => {
+    const servers = specs.map((spec, index) => {
       const own = certificates[index] ?? 'unknown';
       const seen =
         typeof own === 'string'
           ? own
-          : serverCertificateFacts(own, certificateDnsName(server, namespace), authorities);
-      return [server, seen] as const;
+          : serverCertificateFacts(
+              own,
+              certificateDnsName(serviceNameOf(name, spec), namespace),
+              authorities,
+            );
+      return [spec.name, seen] as const;
     });
     return {
       handleKeys: typeof handles === 'string' ? handles : 'there',

@@ -10,13 +10,20 @@
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { ATTACHMENT_NODE_ANNOTATION, ATTACHMENT_NODE_UID_ANNOTATION } from '../../operator/model/names.ts';
-import type { Claim, FilerPairObject, Node, Pod, VolumeAttachment } from '../../operator/model/objects.ts';
+import type {
+  Claim,
+  FilerDiskSetObject,
+  FilerPairOperationObject,
+  Node,
+  Pod,
+  VolumeAttachment,
+} from '../../operator/model/objects.ts';
 import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { SimulatedApi } from './api.ts';
 import type { Fence } from './variants.ts';
 
-export const homes = ['filer-a', 'filer-b'] as const;
-export type LostNodesPolicy = 'Wait' | 'Confirmed' | 'Silent';
+export const homes = ['a', 'b'] as const;
+export type LostNodesPolicy = 'Wait' | 'Confirmed' | 'AfterTimeout';
 export type Home = (typeof homes)[number];
 export type Move = readonly [name: string, run: () => void];
 
@@ -91,7 +98,7 @@ export class SimulatedCluster {
     options: {
       readonly fence: Fence;
       readonly whole: boolean;
-      /** spec.storage.lostNodes.policy. */
+      /** spec.storage.reattach.lostNodes.policy. */
       readonly policy: LostNodesPolicy;
       readonly now: () => number;
     },
@@ -131,7 +138,7 @@ export class SimulatedCluster {
   // ---- the truth
 
   lease(home: Home): Lease {
-    return this.#api.find<Lease>('leases', `home-${home}`)!;
+    return this.#api.find<Lease>('leases', `home.${home}`)!;
   }
 
   epoch(home: Home): number {
@@ -143,7 +150,7 @@ export class SimulatedCluster {
   }
 
   claim(home: Home): Claim | undefined {
-    return this.#api.find<Claim>('persistentvolumeclaims', `home-${home}-data`);
+    return this.#api.find<Claim>('persistentvolumeclaims', `home.${home}.data`);
   }
 
   machine(node: string): Machine {
@@ -677,7 +684,7 @@ export class SimulatedCluster {
     const acknowledger =
       partner === undefined ? null : `${partner[1].server}/${partner[0]}/run-${partner[1].run}`;
     this.#known.set(home, this.disks(home));
-    this.#api.change<Lease>('leases', `home-${home}`, (old) => ({
+    this.#api.change<Lease>('leases', `home.${home}`, (old) => ({
       ...old,
       spec: {
         ...old.spec,
@@ -748,15 +755,28 @@ export class SimulatedCluster {
 
   #strikesAtClaim(home: Home, moves: Move[]): void {
     const claim = this.claim(home);
-    const name = `home-${home}-data`;
-    const pair = this.#api.snapshot<FilerPairObject>('filerpairs')[0]!;
-    const consent = 'filerpair.dev/accept-empty';
-    if (claim === undefined && this.#whole && pair.metadata.annotations?.[consent] === undefined)
+    const name = `home.${home}.data`;
+    const operations = this.#api.snapshot<FilerPairOperationObject>('filerpairoperations');
+    const lostClaimUID = this.#api
+      .find<FilerDiskSetObject>('filerdisksets', `home.${home}`)
+      ?.spec.claims?.find(({ volume }) => volume === 'data')?.uid;
+    const asked = operations.some(
+      ({ spec }) => spec.recreateClaim?.server === home && spec.recreateClaim.lostClaimUID === lostClaimUID,
+    );
+    if (claim === undefined && this.#whole && !asked && lostClaimUID !== undefined)
       moves.push([
         `somebody accepts an empty ${name}`,
         () => {
           this.consents.add(home);
-          this.#annotate('filerpairs', 'home', { [consent]: name });
+          this.#api.add('filerpairoperations', {
+            metadata: { name: `again-${++this.#names}`, namespace: 'storage', generation: 1 },
+            spec: {
+              pairRef: { name: 'home' },
+              type: 'RecreateClaim',
+              recreateClaim: { server: home, volume: 'data', lostClaimUID },
+              ttlSecondsAfterFinished: 600,
+            },
+          } as KubernetesObject);
         },
       ]);
     const used = this.attachmentPods(home).some(({ metadata }) => metadata.deletionTimestamp === undefined);
@@ -892,7 +912,7 @@ export class SimulatedCluster {
   }
 
   #annotateLease(home: Home, annotations: Readonly<Record<string, string | null>>): void {
-    this.#annotate('leases', `home-${home}`, annotations);
+    this.#annotate('leases', `home.${home}`, annotations);
   }
 
   #annotate(plural: string, name: string, annotations: Readonly<Record<string, string | null>>): void {
@@ -910,7 +930,7 @@ export class SimulatedCluster {
   }
 }
 
-const own = (server: Home): string => (server === 'filer-a' ? 'node-1' : 'node-2');
+const own = (server: Home): string => (server === 'a' ? 'node-1' : 'node-2');
 
 const bootOf = ({ boot }: Machine): string => `boot-${boot}`;
 

@@ -4,7 +4,7 @@
  * two of them, an answer may get lost, and the instance may be killed at any point.
  */
 import { createLogger, transports } from 'winston';
-import { filerPairSpec } from '../../crds/filerpair.ts';
+import { filerPairSpec } from '../../crds/pair/spec.ts';
 import { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
@@ -21,9 +21,9 @@ import type { Action, Plan } from '../../operator/model/action.ts';
 import type { FilerPairObject, Node, Pod } from '../../operator/model/objects.ts';
 import type { Observed, Problem } from '../../operator/model/observed.ts';
 import { viewPair } from '../../operator/model/view.ts';
-import { decide, urgentActions } from '../../operator/plan/decide.ts';
+import { decide, nothing, urgentActions } from '../../operator/plan/decide.ts';
 import { nodesMarked, nodesUnmarked } from '../../operator/plan/node-marks.ts';
-import { statusLies } from '../../operator/plan/status-laws.fixture.ts';
+import { doneByOthers, statusLies } from '../../operator/plan/status-laws.fixture.ts';
 import { settings } from '../../operator/plan/world.fixture.ts';
 import type { SimulatedApi, Snapshot } from './api.ts';
 import type { OperatorVariant } from './variants.ts';
@@ -36,6 +36,8 @@ export const watched = [
   'pods',
   'leases',
   'filerpairs',
+  'filerpairoperations',
+  'filerdisksets',
   'persistentvolumeclaims',
   'volumeattachments',
   'nodes',
@@ -171,6 +173,7 @@ export class SimulatedOperator {
     const observed = this.#observe();
     const plan = this.#decide(observed);
     const actions = this.#around.variant?.wants?.(plan.actions, observed) ?? plan.actions;
+    for (const lie of doneByOthers(observed, { actions })) this.#around.onLie(lie);
     this.#wakeAt = plan.wakeAt;
     this.nodeSaidGone = new Set(
       actions.flatMap((one) => (one.kind === 'delete' && one.why.includes('is gone from') ? [one.name] : [])),
@@ -235,15 +238,10 @@ export class SimulatedOperator {
       return { ...plan, actions: [...plan.actions, ...nodesUnmarked(observed.nodes)] };
     }
     const { pair } = observed;
-    if (pair === null)
-      return {
-        actions: nodesUnmarked(observed.nodes),
-        status: null,
-        events: [],
-        lookups: [],
-        wakeAt: null,
-      };
-    const view = assess(viewPair({ ...observed, pair }, specOf(pair), settings, now));
+    if (pair === null) return { ...nothing, actions: nodesUnmarked(observed.nodes) };
+    const known = viewPair({ ...observed, pair }, specOf(pair), settings, now);
+    if (known === null) throw new Error('nobody says what holds for the volumes');
+    const view = assess(known);
     const due = [mountsDueAt(view), lostNodesDueAt(view), refutedPowerOffsDueAt(view)].filter(
       (at) => at !== null,
     );
@@ -253,7 +251,7 @@ export class SimulatedOperator {
       ...nodesUnmarked(observed.nodes),
     ];
     const wakeAt = due.length === 0 ? null : Math.min(...due);
-    return { actions, status: null, events: [], lookups: [], wakeAt };
+    return { ...nothing, actions, wakeAt };
   }
 
   #observe(): Observed {
@@ -302,6 +300,8 @@ export class SimulatedOperator {
       pair: this.#cached<FilerPairObject>('filerpairs')[0] ?? null,
       pods,
       leases: this.#cached('leases'),
+      filerPairOperations: this.#cached('filerpairoperations'),
+      filerDiskSets: this.#cached('filerdisksets'),
       claims: { ...claims, ...unknown },
       volumeAttachments: this.#cached('volumeattachments'),
       volumeFences: Object.fromEntries(volumes.map((volume) => [volume, this.#around.fenceOf(volume)])),

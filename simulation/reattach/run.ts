@@ -41,10 +41,10 @@ export interface ReattachOptions {
 
 const STRIKING_MOVES = 180;
 const HEALING_MOVES_MAX = 700;
-/** The silence after which `Silent` lets a node be marked. ms */
+/** The silence after which `AfterTimeout` lets a node be marked. ms */
 const SILENT_AFTER_MS = 60_000;
 const QUIET_MS = 10 * 60_000;
-const policies = ['Wait', 'Confirmed', 'Silent'] as const;
+const policies = ['Wait', 'Confirmed', 'AfterTimeout'] as const;
 
 const template: Observed = (() => {
   const { observed } = running();
@@ -59,13 +59,15 @@ const template: Observed = (() => {
 
 const pairs = policies.map((policy): FilerPairObject => {
   const pair = template.pair!;
-  const storage = { ...pair.spec.storage, lostNodes: { policy, after: '60s' } };
+  const lostNodes = policy === 'AfterTimeout' ? { policy, timeout: '60s' } : { policy };
+  const storage = { type: 'Reattach' as const, reattach: { lostNodes } };
   return { ...pair, spec: { ...pair.spec, storage } };
 });
 
 const listed = [
   'pods',
   'leases',
+  'filerDiskSets',
   'services',
   'endpointSlices',
   'configMaps',
@@ -123,6 +125,7 @@ class Run {
     this.#policy = policies[chosen]!;
     const objects = new Map<string, Snapshot>(listed.map((kind) => [resources[kind].plural, template[kind]]));
     objects.set('filerpairs', [pairs[chosen]!]);
+    objects.set('filerpairoperations', []);
     objects.set('nodes', Object.values(template.nodes));
     objects.set('persistentvolumeclaims', Object.values(template.claims) as Claim[]);
     if (fence === 'none') objects.set('volumeattachments', []);
@@ -276,7 +279,7 @@ class Run {
       moves.push([`the ${name} operator is killed`, () => operator.killed()]);
     if (this.#random.chance(0.02)) moves.push(['the leader changes', () => this.#leaderChanges()]);
     if (operator.active && this.#random.chance(0.02)) {
-      const claim = `home-${homes[Math.floor(this.#random.next() * 2)]}-data`;
+      const claim = `home.${homes[Math.floor(this.#random.next() * 2)]}.data`;
       moves.push([`the ${name} operator loses sight of ${claim}`, () => operator.losesSightOf(claim)]);
     }
     return moves;
@@ -331,7 +334,7 @@ class Run {
   }
 
   #judgeLease(operator: SimulatedOperator, { name, verb, body }: Request): void {
-    const home = homes.find((one) => name === `home-${one}`);
+    const home = homes.find((one) => name === `home.${one}`);
     if (home === undefined) return;
     const { resourceVersion } = this.#cluster.lease(home).metadata;
     if (verb === 'get' || body?.metadata.resourceVersion === resourceVersion)
@@ -339,7 +342,7 @@ class Run {
   }
 
   #noteClaim(operator: SimulatedOperator, name: string): void {
-    const home = homes.find((one) => name === `home-${one}-data`);
+    const home = homes.find((one) => name === `home.${one}.data`);
     if (home !== undefined && !this.#isClaimGoing(home)) operator.claimsKept.add(home);
   }
 
@@ -365,7 +368,7 @@ class Run {
       this.violations.push(`${name} is marked, although an administrator is to do that`);
     if (this.#policy === 'Confirmed' && machine.state !== 'off' && machine.refutedWord)
       this.violations.push(`${name} is marked by a word that it has refuted, and is ${machine.state}`);
-    if (this.#policy !== 'Silent') return;
+    if (this.#policy !== 'AfterTimeout') return;
     if (said !== 'Unknown') this.violations.push(`${name} is marked, and its kubelet reports`);
     const silentMs = this.#now - (machine.silentSince ?? this.#now);
     if (said === 'Unknown' && silentMs < SILENT_AFTER_MS)
@@ -401,12 +404,12 @@ class Run {
 
   #judgeCreation(operator: SimulatedOperator, name: string): void {
     const home = homes.find((one) => name.startsWith(`home-${one}-disks-`));
-    if (home !== undefined && operator.claimWasUnknown === `home-${home}-data`)
+    if (home !== undefined && operator.claimWasUnknown === `home.${home}.data`)
       this.violations.push(`${name} asks for the disks of a claim that is not known`);
   }
 
   #judgeClaim(name: string): void {
-    const home = homes.find((one) => name === `home-${one}-data`);
+    const home = homes.find((one) => name === `home.${one}.data`);
     if (home === undefined || this.#cluster.claim(home) !== undefined) return;
     if (!this.#cluster.consents.delete(home))
       this.violations.push(`an empty ${name} is made without consent`);

@@ -2,10 +2,10 @@
  * Deliberate faults of the operator, each one clause left out of the real deciding or executing code: what it is told, what
  * it wants, or how it carries that out. The model must catch every one of them.
  */
-import type { FilerPairStatus } from '../../crds/filerpair-status.ts';
+import type { FilerPairStatus } from '../../crds/pair/status.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { Action } from '../../operator/model/action.ts';
-import type { Claim, Node } from '../../operator/model/objects.ts';
+import type { Claim, FilerPairOperationObject, Node } from '../../operator/model/objects.ts';
 import type { Observed } from '../../operator/model/observed.ts';
 
 /** What keeps a volume from two nodes in the simulated cluster. */
@@ -92,7 +92,7 @@ const withAnnotations = <T extends KubernetesObject>(
 };
 
 const isAttached = ({ claims, volumeAttachments }: Observed, lease: string): boolean => {
-  const claim = claims[`${lease}-data`];
+  const claim = claims[`${lease}.data`];
   const volume = typeof claim === 'object' ? claim.spec?.volumeName : undefined;
   return volumeAttachments.some(({ spec }) => spec?.source?.persistentVolumeName === volume);
 };
@@ -105,11 +105,6 @@ const withoutDisksNode = (observed: Observed): Observed => ({
       ? lease
       : withAnnotations(lease, { 'filerpair.dev/disks-node': undefined }),
   ),
-});
-
-const pairAnnotated = (observed: Observed, change: Readonly<Record<string, undefined>>): Observed => ({
-  ...observed,
-  pair: observed.pair === null ? null : withAnnotations(observed.pair, change),
 });
 
 const readiness = (node: Node) => node.status?.conditions?.find(({ type }) => type === 'Ready');
@@ -158,7 +153,8 @@ export const operatorVariants: readonly OperatorVariant[] = [
     // With the second alone the disk is elsewhere only when somebody has said that the node is off; that is rarer still.
     clause: 'the old mount stays named until the new pod is there, and nothing says which node had the disks',
     caughtAs: /takes the mount/,
-    seedsMax: 1500,
+    from: 1000,
+    seedsMax: 300,
     hurries: () => KUBELETS_LAST,
     hears: withoutDisksNode,
     wants: (actions, { leases }) =>
@@ -293,38 +289,44 @@ export const operatorVariants: readonly OperatorVariant[] = [
     wants: (actions) => actions.filter(({ kind }) => kind !== 'confirmNodeGone'),
   },
   {
-    name: 'RequestMatchedByKind',
-    clause: 'a request that was answered before is taken for what is asked for now',
-    caughtAs: /an answer to an earlier wish/,
-    from: 120,
-    seedsMax: 150,
+    name: 'EndedOperationActsAgain',
+    clause: 'an operation that has ended is taken for one that has not',
+    caughtAs: /acts again/,
+    seedsMax: 50,
     whole: true,
     wishes: true,
-    hears: (observed) => pairAnnotated(observed, { 'filerpair.dev/answered': undefined }),
+    hears: (observed) => ({
+      ...observed,
+      filerPairOperations: observed.filerPairOperations.map(({ status: _, ...one }) => one),
+    }),
   },
   {
     name: 'ForceDropped',
-    clause: 'an administrator’s force is lost behind a request that is pending already',
+    clause: 'an administrator’s force is lost on the way to the servers',
     caughtAs: /force is dropped/,
     seedsMax: 50,
     whole: true,
     wishes: true,
-    hears: (observed) =>
-      observed.leases.some(({ metadata }) => metadata.annotations?.['filerpair.dev/request'] !== undefined)
-        ? pairAnnotated(observed, { 'filerpair.dev/force': undefined, 'filerpair.dev/reason': undefined })
-        : observed,
+    hears: (observed) => ({
+      ...observed,
+      filerPairOperations: observed.filerPairOperations.map((one) => ({
+        ...one,
+        spec: {
+          ...one.spec,
+          ...(one.spec.takeover && { takeover: { ...one.spec.takeover, force: undefined } }),
+          ...(one.spec.giveback && { giveback: { ...one.spec.giveback, force: undefined } }),
+        },
+      })),
+    }),
   },
   {
     name: 'DoneNotCheckedAgainstHolder',
-    clause: 'a request is Done by the server’s answer, whoever owns the disk set by now',
-    caughtAs: /is Done, but/,
+    clause: 'an operation is Complete by the server’s answer, whoever owns the disk set by now',
+    caughtAs: /is Complete, but/,
     seedsMax: 50,
     whole: true,
     wishes: true,
-    tells: (status) =>
-      status.lastRequest?.message.startsWith('It was done')
-        ? { ...status, lastRequest: { ...status.lastRequest, result: 'Done' } }
-        : status,
+    wants: (actions) => actions.map(completeByAnswer),
   },
   {
     name: 'PodsFoundByLabelAlone',
@@ -376,6 +378,17 @@ export const operatorVariants: readonly OperatorVariant[] = [
     stopsAtRefusal: true,
   },
 ];
+
+function completeByAnswer(action: Action): Action {
+  if (action.kind !== 'applyStatus' || action.resource !== 'filerPairOperations') return action;
+  const { status } = action.object as FilerPairOperationObject;
+  const conditions = status?.conditions?.map((one) =>
+    one.message.startsWith('It was done')
+      ? { ...one, status: one.type === 'Complete' ? ('True' as const) : ('False' as const) }
+      : one,
+  );
+  return { ...action, object: { ...action.object, status: { ...status, conditions } } as KubernetesObject };
+}
 
 function isUnmark(action: Action): boolean {
   return action.resource === 'nodes' && annotationsIn(action)['filerpair.dev/out-of-service'] === null;

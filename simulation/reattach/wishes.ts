@@ -1,17 +1,15 @@
 /**
- * What people ask for by annotations on the FilerPair, how the servers answer, and what the operator may not make of it: an
- * answer to an earlier wish is none to this one, and an administrator's confirmation that a server is dead is not dropped on the way.
+ * What people ask for by FilerPairOperations, how the servers answer, and what the operator may not make of it: an operation never
+ * acts again after its end, and an administrator's confirmation that a server is dead is not dropped on the way.
  */
 
 import {
   leaseAnnotations,
   type RequestAnnotation,
   type RequestResultAnnotation,
-  requestAnnotations,
 } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
-import { ANSWERED_ANNOTATION } from '../../operator/model/names.ts';
-import type { FilerPairObject } from '../../operator/model/objects.ts';
+import type { FilerPairOperationObject } from '../../operator/model/objects.ts';
 import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { SimulatedApi } from './api.ts';
 import { type Home, homes, type Move, type SimulatedCluster } from './cluster.ts';
@@ -23,14 +21,11 @@ export class Wishes {
   readonly #api: SimulatedApi;
   readonly #random: SeededRandom;
   readonly #cluster: SimulatedCluster;
-  /** Whether each request that was ever on a Lease had an administrator's force, by its id. */
-  readonly #forced = new Map<string, boolean>();
-  /** Ids of requests whose answers were told to somebody. */
-  readonly #answered = new Set<string>();
+  #made = 0;
   /** What somebody has asked for last. */
   #asked: { readonly kind: (typeof kinds)[number]; readonly home: Home } = {
     kind: 'takeover',
-    home: 'filer-a',
+    home: 'a',
   };
 
   constructor(api: SimulatedApi, random: SeededRandom, cluster: SimulatedCluster) {
@@ -46,64 +41,65 @@ export class Wishes {
     ];
   }
 
-  /** Wishes to which nobody has said anything; for the end, when everything is well. */
+  /** Operations to which nobody has said anything; for the end, when everything is well. */
   unanswered(): string[] {
-    return kinds.flatMap((kind) => {
-      const home = this.#annotations()[requestAnnotations[kind]];
-      return home === undefined ? [] : [`at the end nobody has answered to the ${kind} of ${home}`];
-    });
+    return this.#operations()
+      .filter((one) => !hasEnded(one))
+      .map(({ metadata, spec }) => `at the end nobody has answered to the ${spec.type} ${metadata.name}`);
   }
 
   /** A write of an operator, right before it is carried out. */
   judge({ verb, resource, name, body }: Request): void {
-    if (verb !== 'mergePatch' || body === undefined) return;
+    if (verb !== 'mergePatch' || body === undefined || resource.plural !== 'leases') return;
     const stored = this.#api.find(resource.plural, name);
     const { resourceVersion, annotations } = body.metadata;
     if (resourceVersion !== undefined && resourceVersion !== stored?.metadata.resourceVersion) return;
-    if (resource.plural === 'leases') this.#passedOn(annotations);
-    if (
-      resource.plural === 'filerpairs' &&
-      kinds.some((kind) => annotations?.[requestAnnotations[kind]] === null)
-    )
-      this.#takenOff(annotations?.[ANSWERED_ANNOTATION]?.split(',') ?? []);
-  }
-
-  #passedOn(annotations: KubernetesObject['metadata']['annotations']): void {
     const request = parsed<RequestAnnotation>(annotations?.[leaseAnnotations.request]);
-    if (request !== null) this.#forced.set(request.id, request.force === true);
-  }
-
-  #takenOff(ids: readonly string[]): void {
-    const forced = this.#annotations()[requestAnnotations.force] === 'true';
-    for (const id of ids) {
-      if (this.#answered.has(id))
-        this.#cluster.violations.push(`an answer to an earlier wish is taken for one to this: ${id}`);
-      if (forced && this.#forced.get(id) === false)
-        this.#cluster.violations.push(`an administrator's force is dropped: ${id} was passed on without it`);
-      this.#answered.add(id);
-    }
+    const uid = request?.id.startsWith('operation-') ? request.id.slice('operation-'.length) : null;
+    const operation = this.#operations().find(({ metadata }) => metadata.uid === uid);
+    if (request === null || operation === undefined) return;
+    const { name: asked = '' } = operation.metadata;
+    if (hasEnded(operation)) this.#cluster.violations.push(`operation ${asked} has ended, and acts again`);
+    const { force } = operation.spec.takeover ?? operation.spec.giveback ?? {};
+    if (force !== undefined && request.force !== true)
+      this.#cluster.violations.push(`an administrator's force is dropped: ${asked} was passed on without it`);
   }
 
   #people(): Move[] {
-    const annotations = this.#annotations();
-    const asked = kinds.some((kind) => annotations[requestAnnotations[kind]] !== undefined);
-    const dead = { [requestAnnotations.force]: 'true', [requestAnnotations.reason]: 'it has burnt' };
-    if (!this.#random.chance(asked ? 0.1 : 0.7)) return [];
-    if (asked)
-      return annotations[requestAnnotations.force] === 'true'
-        ? []
-        : [['somebody adds that the owner is dead', () => this.#annotate(dead)]];
+    const open = this.#operations().filter((one) => !hasEnded(one));
+    if (!this.#random.chance(open.length > 0 ? 0.1 : 0.7)) return [];
     // Often the same again: who was refused asks once more.
     if (this.#random.chance(0.4))
       this.#asked = { kind: this.#random.pick(kinds), home: this.#random.pick(homes) };
     const { kind, home } = this.#asked;
-    const force = this.#random.chance(0.2) ? dead : {};
+    const forced = this.#random.chance(0.2);
     return [
       [
-        `somebody asks for the ${kind} of ${home}${force === dead ? ' by force' : ''}`,
-        () => this.#annotate({ [requestAnnotations[kind]]: home, ...force }),
+        `somebody asks for the ${kind} of ${home}${forced ? ' by force' : ''}`,
+        () => this.#ask(kind, home, forced),
       ],
     ];
+  }
+
+  #ask(kind: (typeof kinds)[number], home: Home, forced: boolean): void {
+    const { holderIdentity: deadIncarnation = '', leaseTransitions: ifEpoch = 0 } =
+      this.#cluster.lease(home).spec ?? {};
+    const force = forced
+      ? { ifEpoch, force: deadIncarnation === '' ? {} : { deadIncarnation } }
+      : this.#random.chance(0.3)
+        ? { ifEpoch }
+        : {};
+    const operation = {
+      metadata: { name: `wish-${++this.#made}`, namespace: 'storage', generation: 1 },
+      spec: {
+        pairRef: { name: 'home' },
+        type: kind === 'takeover' ? 'Takeover' : 'Giveback',
+        [kind]: { server: home, ...force },
+        // Nothing in the model renews certificates, which a week would end.
+        ttlSecondsAfterFinished: 600,
+      },
+    };
+    this.#api.add('filerpairoperations', operation as KubernetesObject);
   }
 
   #servers(home: Home): Move[] {
@@ -115,7 +111,7 @@ export class Wishes {
     const target = request.kind === 'takeover' ? partner : home;
     const answer = (what: 'done' | 'refused'): void => {
       const text = JSON.stringify({ id: request.id, result: what, message: `${target}: ${what}` });
-      this.#api.change<Lease>('leases', `home-${home}`, (old) =>
+      this.#api.change<Lease>('leases', `home.${home}`, (old) =>
         withAnnotations(old, {
           [leaseAnnotations.requestResult]: text,
         }),
@@ -135,14 +131,15 @@ export class Wishes {
     ]);
   }
 
-  #annotations(): Readonly<Record<string, string>> {
-    return this.#api.find<FilerPairObject>('filerpairs', 'home')?.metadata.annotations ?? {};
-  }
-
-  #annotate(annotations: Readonly<Record<string, string>>): void {
-    this.#api.change<FilerPairObject>('filerpairs', 'home', (old) => withAnnotations(old, annotations));
+  #operations(): readonly FilerPairOperationObject[] {
+    return this.#api
+      .snapshot<FilerPairOperationObject>('filerpairoperations')
+      .filter(({ spec }) => spec.type === 'Takeover' || spec.type === 'Giveback');
   }
 }
+
+const hasEnded = ({ status }: FilerPairOperationObject): boolean =>
+  status?.conditions?.some((one) => one.status === 'True') === true;
 
 const withAnnotations = <T extends KubernetesObject>(
   object: T,

@@ -1,15 +1,41 @@
 /** The pairs of a cluster, for the commands that an administrator gives: which one is meant, and how to ask something of it. */
-import type { FilerPairStatus } from '../../../crds/filerpair-status.ts';
+import type { z } from 'zod';
+import type { filerDiskSet } from '../../../crds/filer-disk-set.ts';
+import type { filerPairOperation } from '../../../crds/filer-pair-operation.ts';
+import type { filerShare } from '../../../crds/filer-share.ts';
+import type { filerPair } from '../../../crds/pair/filer-pair.ts';
 import { ApiError, isNotFound } from '../../../kubernetes/api-error.ts';
 import { KubernetesClient } from '../../../kubernetes/client.ts';
 import { Connection, defaultKubeconfig, fromKubeconfig } from '../../../kubernetes/connection.ts';
-import type { KubernetesObject } from '../../../kubernetes/objects.ts';
-import { resources } from '../../../kubernetes/resource.ts';
+import type { KubernetesObject, MergePatch } from '../../../kubernetes/objects.ts';
+import { Reflector } from '../../../kubernetes/reflector.ts';
+import { type Resource, resources } from '../../../kubernetes/resource.ts';
 import { CommandError, type Flags } from '../command.ts';
 
+type Member<T extends z.ZodType, K extends keyof z.output<T>> = z.output<T>[K];
+
 export interface PairObject extends KubernetesObject {
-  readonly spec: { readonly servers?: readonly { readonly name: string }[] };
-  readonly status?: FilerPairStatus;
+  readonly spec: Member<typeof filerPair, 'spec'>;
+  readonly status?: Member<typeof filerPair, 'status'>;
+}
+export interface ShareObject extends KubernetesObject {
+  readonly spec: Member<typeof filerShare, 'spec'>;
+  readonly status?: Member<typeof filerShare, 'status'>;
+}
+export interface OperationObject extends KubernetesObject {
+  readonly spec: Member<typeof filerPairOperation, 'spec'>;
+  readonly status?: Member<typeof filerPairOperation, 'status'>;
+}
+export interface DiskSetObject extends KubernetesObject {
+  readonly spec: Member<typeof filerDiskSet, 'spec'>;
+  readonly status?: Member<typeof filerDiskSet, 'status'>;
+}
+
+/** What belongs to a pair by its pairRef. */
+export interface Belongings {
+  readonly shares: readonly ShareObject[];
+  readonly operations: readonly OperationObject[];
+  readonly diskSets: readonly DiskSetObject[];
 }
 
 export const CLUSTER_FLAGS = {
@@ -82,14 +108,107 @@ export async function pairMeant(cluster: Cluster, name: string | undefined): Pro
   return only;
 }
 
-/** The pair that has this server. */
-export async function pairOfServer(cluster: Cluster, server: string): Promise<PairObject> {
+/** A server by its name in the pair, or by that of its Service. */
+export interface ServerMeant {
+  readonly pair: PairObject;
+  readonly server: string;
+}
+
+export async function serverMeant(
+  cluster: Cluster,
+  name: string,
+  pairName: string | undefined,
+): Promise<ServerMeant> {
   const { namespace, client } = cluster;
-  const { items } = await client.list<PairObject>(resources.filerPairs, { namespace });
-  const found = items.find(({ spec }) => spec.servers?.some(({ name }) => name === server));
-  if (found !== undefined) return found;
-  const known = items.flatMap(({ spec }) => spec.servers?.map(({ name }) => name) ?? []);
-  throw new CommandError(
-    `no FilerPair in namespace ${namespace} has a server ${server}${known.length === 0 ? '' : `; there are ${known.join(', ')}`}`,
+  const pairs =
+    pairName === undefined
+      ? (await client.list<PairObject>(resources.filerPairs, { namespace })).items
+      : [await pairNamed(cluster, pairName)];
+  const servers = pairs.flatMap((pair) =>
+    pair.spec.servers.map((server) => ({
+      pair,
+      server: server.name,
+      service: server.serviceName ?? `${pair.metadata.name}-${server.name}`,
+    })),
   );
+  const found = servers.filter(({ server, service }) => server === name || service === name);
+  if (found.length === 1) return found[0]!;
+  const listed = (some: typeof servers): string =>
+    some.map(({ pair, server, service }) => `${server} of ${pair.metadata.name} (${service})`).join(', ');
+  if (found.length > 1)
+    throw new CommandError(`several FilerPairs have a server ${name}, name the pair: ${listed(found)}`);
+  throw new CommandError(
+    `no FilerPair in namespace ${namespace} has a server ${name}${servers.length === 0 ? '' : `; there are ${listed(servers)}`}`,
+  );
+}
+
+export const partnerOf = ({ pair, server }: ServerMeant): string =>
+  pair.spec.servers.find(({ name }) => name !== server)!.name;
+
+export async function ofPair<T extends KubernetesObject & { readonly spec: { pairRef: { name: string } } }>(
+  { client, namespace }: Cluster,
+  resource: Resource,
+  pair: PairObject,
+): Promise<readonly T[]> {
+  const { items } = await client.list<T>(resource, { namespace });
+  return items.filter(({ spec }) => spec.pairRef.name === pair.metadata.name);
+}
+
+export async function belongingsOf(cluster: Cluster, pair: PairObject): Promise<Belongings> {
+  const [shares, operations, diskSets] = await Promise.all([
+    ofPair<ShareObject>(cluster, resources.filerShares, pair),
+    ofPair<OperationObject>(cluster, resources.filerPairOperations, pair),
+    ofPair<DiskSetObject>(cluster, resources.filerDiskSets, pair),
+  ]);
+  return { shares, operations, diskSets };
+}
+
+export async function patchPair(
+  { client }: Cluster,
+  { namespace, name = '' }: PairObject['metadata'],
+  patch: MergePatch,
+): Promise<void> {
+  await client.mergePatch(resources.filerPairs, { namespace, name }, patch);
+}
+
+/**
+ * Waits until the object is as it should be. Rejects with `late()` after the time, and when the object is gone.
+ *
+ * @param timeoutMs longest wait, ms
+ */
+export async function whenObject<T extends KubernetesObject>(
+  { client, namespace }: Cluster,
+  resource: Resource,
+  name: string,
+  {
+    is,
+    timeoutMs,
+    late,
+  }: {
+    readonly is: (object: T) => boolean;
+    readonly timeoutMs: number;
+    readonly late: (latest: T | undefined) => string;
+  },
+): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  let latest: T | undefined;
+  const reflector = new Reflector<T>({
+    client,
+    resource,
+    namespace,
+    fieldSelector: `metadata.name=${name}`,
+    onChange: (change) => {
+      if (change.kind === 'deleted') return reject(new CommandError(`${resource.kind} ${name} is gone`));
+      latest = change.object;
+      if (is(latest)) resolve(latest);
+    },
+  });
+  const timer = setTimeout(() => reject(new CommandError(late(latest))), timeoutMs);
+  reflector.start();
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    await reflector.stop();
+  }
 }

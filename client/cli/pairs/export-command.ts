@@ -1,24 +1,37 @@
-/** kubectl filerpair export: takes a pair out of a cluster without moving its data. */
+/**
+ * kubectl filerpair export: takes a pair out of a cluster without moving its data.
+ *
+ * Two clusters have two witnesses, and each would confirm an owner. So what is printed while the pair still runs is for reading.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isNotFound } from '../../../kubernetes/api-error.ts';
 import { handleKeysName, labels } from '../../../kubernetes/labels-and-annotations.ts';
 import { resources } from '../../../kubernetes/resource.ts';
 import { type Command, CommandError, type Surroundings, UsageError } from '../command.ts';
-import { CLUSTER_DETAILS, CLUSTER_FLAGS, type Cluster, inCluster, pairMeant } from './cluster.ts';
 import {
+  belongingsOf,
+  CLUSTER_DETAILS,
+  CLUSTER_FLAGS,
+  type Cluster,
+  type DiskSetObject,
+  inCluster,
+  type PairObject,
+  pairMeant,
+  type ShareObject,
+} from './cluster.ts';
+import {
+  type Belongings,
   type ClaimToExport,
-  type Disks,
   exportedPair,
   manifests,
-  type PairToExport,
+  neededBesides,
   type PersistentVolume,
   type SecretToExport,
   volumesThatGo,
 } from './export.ts';
 
-// Two clusters have two witnesses, and each would confirm an owner. So what is printed while the pair still runs is for reading.
-// Only --end gives manifests that may be applied elsewhere, because then all servers have ended, and the claims say how far the
-// epochs have come. The volumes refuse a server with a lower one (R6).
+// Only --end gives manifests that may be applied elsewhere, because then all servers have ended, and claims and records say how far
+// the epochs have come. The volumes refuse a server with a lower one (R6).
 
 /** Between two looks whether the pair is gone. ms */
 const LOOK_EVERY_MS = 500;
@@ -26,7 +39,7 @@ const LOOK_EVERY_MS = 500;
 export const exportPair: Command = {
   name: 'export',
   form: 'export [PAIR] [--end] [--to-namespace NAME]',
-  summary: 'print a pair with its claims and volumes, to go on with elsewhere on the same disks',
+  summary: 'print a pair with its shares, claims and volumes, to go on with elsewhere on the same disks',
   details: [
     '--end                  end the pair first: needed before what is printed may be applied',
     '--to-namespace NAME    where it is to go on (default: a namespace of the same name)',
@@ -40,20 +53,23 @@ export const exportPair: Command = {
     const target = flags['to-namespace'];
     if (target === '') throw new UsageError('--to-namespace needs a name');
     return inCluster(flags, async (cluster) => {
-      const pair = (await pairMeant(cluster, which)) as PairToExport;
+      const pair = await pairMeant(cluster, which);
       const namespace = typeof target === 'string' ? target : cluster.namespace;
       // Told before anything is ended, if it cannot be done.
-      const disks = await disksOf(cluster, pair);
-      const running = manifests(exportedPair(pair, { ...disks, handleKeys: null }, namespace));
+      const { shares, diskSets } = await belongingsOf(cluster, pair);
+      const before = await belongings(cluster, pair, diskSets, shares);
+      const running = manifests(exportedPair(pair, { ...before, handleKeys: null }, namespace));
+      const needs = neededBesides(pair).map((one) => `# It needs there: ${one}\n`);
       if (flags['end'] !== true) {
         world.stdout.write(
-          `# The pair runs. Do not apply this elsewhere: export it with --end, which ends its servers first.\n${running}`,
+          `# The pair runs. Do not apply this elsewhere: export it with --end, which ends its servers first.\n${needs.join('')}${running}`,
         );
         return;
       }
-      await end(cluster, pair, disks.volumes, common.timeoutMs ?? 120_000, world);
-      // The claims know their last epochs only now.
-      world.stdout.write(manifests(exportedPair(pair, await disksOf(cluster, pair), namespace)));
+      await end(cluster, pair, before.volumes, common.timeoutMs ?? 120_000, world);
+      // The claims know their last epochs only now. The records may have gone with the pair.
+      const after = await belongings(cluster, pair, diskSets, shares);
+      world.stdout.write(`${needs.join('')}${manifests(exportedPair(pair, after, namespace))}`);
       world.stderr.line(
         `${pair.metadata.name} has ended. To go on in this cluster, delete its old claims first: kubectl -n ${cluster.namespace} delete pvc -l ${labels.pair}=${pair.metadata.name}`,
       );
@@ -61,26 +77,31 @@ export const exportPair: Command = {
   },
 };
 
-async function disksOf({ client, namespace }: Cluster, { metadata }: PairToExport): Promise<Disks> {
-  const labelSelector = `${labels.pair}=${metadata.name}`;
-  const { items: claims } = await client.list<ClaimToExport>(resources.persistentVolumeClaims, {
-    namespace,
-    labelSelector,
-  });
-  const names = claims.flatMap(({ spec }) => spec?.volumeName ?? []);
-  const volumes = names.map((name) => client.get<PersistentVolume>(resources.persistentVolumes, { name }));
+async function belongings(
+  { client, namespace }: Cluster,
+  { metadata }: PairObject,
+  diskSets: readonly DiskSetObject[],
+  shares: readonly ShareObject[],
+): Promise<Belongings> {
+  const names = diskSets.flatMap(({ spec }) => (spec.claims ?? []).map(({ name }) => name));
+  const claims = await Promise.all(
+    names.map((name) => client.get<ClaimToExport>(resources.persistentVolumeClaims, { namespace, name })),
+  );
+  const volumes = claims
+    .flatMap(({ spec }) => spec?.volumeName ?? [])
+    .map((name) => client.get<PersistentVolume>(resources.persistentVolumes, { name }));
   const handleKeys = client
     .get<SecretToExport>(resources.secrets, { namespace, name: handleKeysName(metadata.name ?? '') })
     .catch((error: unknown) => {
       if (isNotFound(error)) return null;
       throw error;
     });
-  return { claims, volumes: await Promise.all(volumes), handleKeys: await handleKeys };
+  return { claims, volumes: await Promise.all(volumes), diskSets, shares, handleKeys: await handleKeys };
 }
 
 async function end(
   cluster: Cluster,
-  pair: PairToExport,
+  pair: PairObject,
   volumes: readonly PersistentVolume[],
   timeoutMs: number,
   world: Surroundings,
@@ -88,7 +109,7 @@ async function end(
   const going = volumesThatGo(pair);
   if (going.length > 0)
     throw new CommandError(
-      `the claims of ${going.join(', ')} say reclaim: Delete and would go with the pair; set it to Retain first`,
+      `the claims of ${going.join(', ')} say whenDeleted: Delete and would go with the pair; set it to Retain first`,
     );
   const { client, namespace } = cluster;
   const { name = '', uid } = pair.metadata;

@@ -4,17 +4,7 @@ import { handleKeysName, labels } from '../../../kubernetes/labels-and-annotatio
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { apiVersionOf, resources } from '../../../kubernetes/resource.ts';
 import { CommandError } from '../command.ts';
-
-type Volume = { readonly name: string; readonly claim?: { readonly reclaim?: string } } & Readonly<
-  Record<string, unknown>
->;
-type Server = { readonly name: string; readonly volumes?: readonly Volume[] } & Readonly<
-  Record<string, unknown>
->;
-
-export interface PairToExport extends KubernetesObject {
-  readonly spec: { readonly servers?: readonly Server[] } & Readonly<Record<string, unknown>>;
-}
+import type { DiskSetObject, PairObject, ShareObject } from './cluster.ts';
 
 export interface ClaimToExport extends KubernetesObject {
   readonly spec?: { readonly volumeName?: string } & Readonly<Record<string, unknown>>;
@@ -31,62 +21,139 @@ export interface SecretToExport extends KubernetesObject {
 /** Tells which driver made the volume; everything else among the annotations is about this cluster. */
 const PROVISIONED_BY = 'pv.kubernetes.io/provisioned-by';
 
-/** What a pair keeps its data on. */
-export interface Disks {
+/** What a pair keeps its data on, and what belongs to it. */
+export interface Belongings {
   readonly claims: readonly ClaimToExport[];
   readonly volumes: readonly PersistentVolume[];
+  readonly diskSets: readonly DiskSetObject[];
+  readonly shares: readonly ShareObject[];
   /** The Secret with which the handles of volumes are signed that are no whole file system; null: there is none. */
   readonly handleKeys: SecretToExport | null;
 }
 
 /** Volumes whose claims would go with the pair, and with them what is known of the disk set: `server/volume`. */
-export const volumesThatGo = ({ spec }: PairToExport): string[] =>
-  (spec.servers ?? []).flatMap((server) =>
-    (server.volumes ?? [])
-      .filter(({ claim }) => claim?.reclaim === 'Delete')
-      .map((volume) => `${server.name}/${volume.name}`),
+export const volumesThatGo = ({ spec }: PairObject): string[] =>
+  spec.servers.flatMap((server) =>
+    [
+      ...(spec.volumes ?? []).filter(({ name }) => !server.volumes?.some((one) => one.name === name)),
+      ...(server.volumes ?? []),
+    ]
+      .filter(({ whenDeleted }) => whenDeleted === 'Delete')
+      .map(({ name }) => `${server.name}/${name}`),
   );
 
+/** Objects of the cluster that the pair needs besides those that are exported. */
+export function neededBesides({ spec, status }: PairObject): string[] {
+  const className = spec.className ?? status?.effective?.className;
+  const secrets = [
+    spec.monitoring.tokenSecretRef,
+    ...spec.servers.map(({ interconnectCertificateRef }) => interconnectCertificateRef),
+  ].flatMap((one) => one?.name ?? []);
+  const { issuerRef } = spec.interconnect.tls;
+  return [
+    ...(className === undefined ? [] : [`FilerPairClass ${className}`]),
+    ...secrets.map((name) => `Secret ${name}`),
+    ...(issuerRef === undefined ? [] : [`${issuerRef.kind} ${issuerRef.name}`]),
+  ];
+}
+
 /**
- * Volumes, claims, keys, FilerPair, in the order in which they are to be applied. Claims keep the labels from which the next
- * pair on them takes its epochs; the FilerPair adopts them.
+ * Volumes, claims, keys, records, FilerPair, shares, in the order in which they are to be applied. The FilerPair adopts the claims;
+ * the records say where the epochs go on.
  *
  * @throws CommandError if a claim or its volume is not there
  */
 export function exportedPair(
-  pair: PairToExport,
-  { claims, volumes, handleKeys }: Disks,
+  pair: PairObject,
+  belongings: Belongings,
   namespace: string,
 ): KubernetesObject[] {
-  const found = (pair.spec.servers ?? []).flatMap((server) =>
-    (server.volumes ?? []).map((volume) => claimOf(claims, server.name, volume.name)),
-  );
+  const { claims, volumes, handleKeys, diskSets, shares } = belongings;
+  const name = pair.metadata.name ?? '';
+  const kept = pair.spec.servers.flatMap((server) => claimsOf(pair, server.name, belongings));
   return [
-    ...found.map((claim) => exportedVolume(volumeOf(volumes, claim), claim, namespace)),
-    ...found.map((claim) => exportedClaim(claim, namespace)),
-    ...(handleKeys === null ? [] : [exportedKeys(pair.metadata.name ?? '', handleKeys, namespace)]),
-    {
-      apiVersion: apiVersionOf(resources.filerPairs),
-      kind: resources.filerPairs.kind,
-      metadata: { name: pair.metadata.name ?? '', namespace },
-      spec: { ...pair.spec, servers: (pair.spec.servers ?? []).map((server) => adopting(server, claims)) },
-    } as KubernetesObject,
+    ...kept.map(({ claim }) => exportedVolume(volumeOf(volumes, claim), claim, namespace)),
+    ...kept.map(({ claim }) => exportedClaim(name, claim, namespace)),
+    ...(handleKeys === null ? [] : [exportedKeys(name, handleKeys, namespace)]),
+    ...diskSets.map((record) => exportedRecord(record, claims, namespace)),
+    exported('filerPairs', { name, namespace }, specOnClaims(pair, belongings)),
+    ...shares.map(({ metadata, spec }) =>
+      exported('filerShares', { name: metadata.name ?? '', namespace, ...labelsOf(metadata.labels) }, spec),
+    ),
   ];
+}
+
+const exported = (
+  kind: 'filerPairs' | 'filerShares' | 'filerDiskSets',
+  metadata: KubernetesObject['metadata'],
+  spec: object,
+): KubernetesObject =>
+  ({
+    apiVersion: apiVersionOf(resources[kind]),
+    kind: resources[kind].kind,
+    metadata,
+    spec,
+  }) as KubernetesObject;
+
+const labelsOf = (found: Readonly<Record<string, string>> | undefined) =>
+  found === undefined ? {} : { labels: found };
+
+interface KeptClaim {
+  readonly volume: string;
+  readonly claim: ClaimToExport;
+}
+
+/** The claims that the record of a disk set names, one for each volume of the spec. */
+function claimsOf(
+  { spec }: PairObject,
+  server: string,
+  { claims, diskSets }: Pick<Belongings, 'claims' | 'diskSets'>,
+): KeptClaim[] {
+  const record = diskSets.find((one) => one.spec.server === server)?.spec.claims ?? [];
+  const its = spec.servers.find(({ name }) => name === server)?.volumes ?? [];
+  const volumes = new Set([...(spec.volumes ?? []), ...its].map(({ name }) => name));
+  return [...volumes].toSorted().map((volume) => {
+    const name = record.find((one) => one.volume === volume)?.name;
+    const claim = claims.find(({ metadata }) => metadata.name === name);
+    if (name === undefined || claim === undefined)
+      throw new CommandError(`volume ${volume} of ${server} has no claim: there is nothing to take along`);
+    return { volume, claim };
+  });
+}
+
+/** With the class that it has now: there is another default elsewhere. */
+function specOnClaims(pair: PairObject, belongings: Belongings): object {
+  const { volumes: _, className = pair.status?.effective?.className, servers, ...spec } = pair.spec;
+  return {
+    ...(className === undefined ? {} : { className }),
+    ...spec,
+    servers: servers.map((server) => ({
+      ...server,
+      volumes: claimsOf(pair, server.name, belongings).map(({ volume, claim }) => ({
+        name: volume,
+        claimRef: { name: claim.metadata.name },
+      })),
+    })),
+  };
+}
+
+/** Without its claims: under a new UID they would pass as exchanged. The next pair records them when it binds them. */
+function exportedRecord(
+  { metadata, spec: { claims: recorded = [], ...spec }, status }: DiskSetObject,
+  claims: readonly ClaimToExport[],
+  namespace: string,
+): KubernetesObject {
+  const known = claims
+    .filter((claim) => recorded.some(({ name }) => name === claim.metadata.name))
+    .map((claim) => Number(claim.metadata.labels?.[labels.epoch] ?? 0));
+  const epochFloor = Math.max(spec.epochFloor, status?.epoch ?? 0, ...known);
+  return exported('filerDiskSets', { name: metadata.name ?? '', namespace }, { ...spec, epochFloor });
 }
 
 /** As `kubectl apply -f -` takes it. */
 export const manifests = (objects: readonly KubernetesObject[]): string =>
   // YAML 1.1, as kubectl reads it: there a bare `on` is no text.
   objects.map((object) => stringify(object, { version: '1.1', lineWidth: 0 })).join('---\n');
-
-function claimOf(claims: readonly ClaimToExport[], server: string, volume: string): ClaimToExport {
-  const claim = claims.find(
-    ({ metadata }) => metadata.labels?.[labels.home] === server && metadata.labels[labels.volume] === volume,
-  );
-  if (claim === undefined)
-    throw new CommandError(`volume ${volume} of ${server} has no claim: there is nothing to take along`);
-  return claim;
-}
 
 function volumeOf(volumes: readonly PersistentVolume[], claim: ClaimToExport): PersistentVolume {
   const volume = volumes.find(({ metadata }) => metadata.name === claim.spec?.volumeName);
@@ -135,24 +202,19 @@ function exportedKeys(pair: string, { data = {} }: SecretToExport, namespace: st
   } as KubernetesObject;
 }
 
-function exportedClaim({ metadata, spec }: ClaimToExport, namespace: string): KubernetesObject {
+/** Offered to the pair, which adopts it. */
+function exportedClaim(pair: string, { metadata, spec }: ClaimToExport, namespace: string): KubernetesObject {
   const ours = Object.entries(metadata.labels ?? {}).filter(([name]) => name.startsWith(OUR_LABELS));
   return {
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',
-    metadata: { name: metadata.name ?? '', namespace, labels: Object.fromEntries(ours) },
+    metadata: {
+      name: metadata.name ?? '',
+      namespace,
+      labels: { ...Object.fromEntries(ours), [labels.offeredTo]: pair },
+    },
     spec,
   } as KubernetesObject;
 }
 
 const OUR_LABELS = 'filerpair.dev/';
-
-function adopting(server: Server, claims: readonly ClaimToExport[]): Server {
-  return {
-    ...server,
-    volumes: (server.volumes ?? []).map(({ claim: _, ...volume }) => ({
-      ...volume,
-      existingClaim: claimOf(claims, server.name, volume.name).metadata.name,
-    })),
-  };
-}

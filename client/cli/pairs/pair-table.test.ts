@@ -1,70 +1,145 @@
 /** What an administrator sees of a pair. */
 import { expect, test } from 'vitest';
-import type { PairObject } from './cluster.ts';
-import { age, pairList, pairTable } from './pair-table.ts';
+import type { Condition } from '../../../crds/condition.ts';
+import { filerPairSpec } from '../../../crds/pair/spec.ts';
+import type { DiskSetObject, OperationObject, PairObject, ShareObject } from './cluster.ts';
+import { age, pairList, pairTable, shareTable } from './pair-table.ts';
 
 const now = Date.parse('2026-11-23T12:05:00Z');
 const at = (seconds: number) => new Date(now - seconds * 1000).toISOString();
-const condition = (type: string, status: 'True' | 'False' | 'Unknown', reason: string, message: string) => ({
-  type,
-  status,
-  reason,
-  message,
-  lastTransitionTime: at(60),
+const condition = (
+  type: string,
+  status: Condition['status'],
+  reason: string,
+  message = '',
+  seconds = 60,
+): Condition => ({ type, status, reason, message, lastTransitionTime: at(seconds) });
+const spec = filerPairSpec.parse({
+  storage: { type: 'Reattach' },
+  volumes: [{ name: 'data', claimTemplate: { spec: { resources: { requests: { storage: '1Gi' } } } } }],
 });
-const transition = {
-  home: 'filer-a',
-  kind: 'Takeover',
-  cause: 'PartnerSaidSo',
-  to: 'filer-b',
-  epoch: 7,
-  at: at(60),
-  took: '143ms',
-  phases: [
-    { name: 'claim', at: '0ms', took: '12ms' },
-    { name: 'verify', at: '12ms', took: '131ms' },
-  ],
-};
 
-/** filer-a has just died; filer-b serves both. */
+/** a has just died; b serves both. */
 const pair: PairObject = {
-  metadata: { name: 'home', namespace: 'storage' },
-  spec: {},
+  metadata: { name: 'nas', namespace: 'storage' },
+  spec: { ...spec, maintenance: { reason: 'new disk', drain: ['a'], automaticMoves: 'Allowed' } },
   status: {
-    owners: 'filer-a>filer-b filer-b',
+    observedGeneration: 3,
+    summary: 'a>b b',
     conditions: [
-      condition('Ready', 'True', 'Serving', 'filer-b serves both.'),
+      condition('Accepted', 'True', 'Accepted'),
+      condition('Ready', 'True', 'Serving', 'b serves both.'),
       condition(
         'TakeoverPossible',
         'False',
         'PartnerNotRunning',
-        'filer-a could not take over: it is started again.',
+        'a could not take over: it is started again.',
       ),
-      condition('Degraded', 'True', 'ServerDown', 'filer-a does not run.'),
+      condition('AtHome', 'False', 'Away', 'b serves the disk set of a.'),
+      condition('Degraded', 'True', 'ServerDown', 'a does not run.'),
       condition('Progressing', 'False', 'Settled', 'Everything is as the spec wants it.'),
     ],
     servers: [
-      { name: 'filer-a', state: 'Restarting', pod: 'home-filer-a-x7k2p', node: 'node-1', since: at(61) },
-      { name: 'filer-b', state: 'Running', pod: 'home-filer-b-0c1d2', node: 'node-2', since: at(9000) },
+      {
+        name: 'a',
+        pod: 'nas-a-x7k2p',
+        node: 'node-1',
+        conditions: [condition('Running', 'False', 'Restarting', '', 61)],
+      },
+      {
+        name: 'b',
+        pod: 'nas-b-0c1d2',
+        node: 'node-2',
+        conditions: [condition('Running', 'True', 'Running', '', 9000)],
+      },
     ],
     diskSets: [
-      { home: 'filer-a', owner: 'filer-b', epoch: 7, phase: 'Serving', since: at(60) },
-      { home: 'filer-b', owner: 'filer-b', epoch: 3, phase: 'Serving', since: at(9000) },
+      { name: 'a', owner: 'b', epoch: 7, conditions: [condition('Served', 'True', 'Serving')] },
+      { name: 'b', owner: 'b', epoch: 3, conditions: [condition('Served', 'True', 'Serving', '', 9000)] },
     ],
-    history: [transition],
-    lastTransition: transition,
-    rollout: { state: 'Waiting', message: 'No server is touched now.', since: at(30) },
+    lastTransition: {
+      diskSet: 'a',
+      kind: 'Takeover',
+      cause: 'PartnerSaidSo',
+      time: at(60),
+      durationMilliseconds: 143,
+    },
+    rollout: { step: 'Waiting', message: 'No server is touched now.', sinceTime: at(30) },
   },
 };
+const transition = (epoch: number, seconds: number) => ({
+  kind: 'Takeover',
+  cause: 'PartnerSaidSo',
+  to: 'b',
+  epoch,
+  time: at(seconds),
+  durationMilliseconds: 143,
+  phases: [
+    { name: 'claim', offsetMilliseconds: 0, durationMilliseconds: 12 },
+    { name: 'verify', offsetMilliseconds: 12, durationMilliseconds: 131 },
+  ],
+});
+const record = (server: string, history: ReturnType<typeof transition>[]): DiskSetObject => ({
+  metadata: { name: `nas.${server}` },
+  spec: { pairRef: { name: 'nas' }, server, epochFloor: 1 },
+  status: { conditions: [], history },
+});
+const operation = (name: string, status: OperationObject['status']): OperationObject => ({
+  metadata: { name, creationTimestamp: at(20) },
+  spec: { pairRef: { name: 'nas' }, type: 'Giveback', giveback: { server: 'a', ifEpoch: 7 } },
+  status,
+});
+const ended = (seconds: number, ...conditions: Condition[]) => ({ conditions, completionTime: at(seconds) });
+const belongings = {
+  diskSets: [record('a', [transition(7, 60), transition(5, 9000)]), record('b', [transition(3, 100)])],
+  operations: [
+    operation('older', ended(500, condition('Complete', 'True', 'Done', 'b serves it.'))),
+    operation('refused', ended(10, condition('Failed', 'True', 'EpochMismatch', 'Epoch 7, not 6.'))),
+    operation('waiting', { conditions: [condition('Complete', 'Unknown', 'Pending', 'a is not back.')] }),
+  ],
+};
 
-test('a pair during an outage: the answers first, then who is where, then what happened', async () => {
-  await expect(pairTable(pair, now)).toMatchFileSnapshot('golden/outage.txt');
+test('a pair during an outage: the answers first, then which server serves what, then what happened', async () => {
+  await expect(pairTable(pair, belongings, now)).toMatchFileSnapshot('golden/outage.txt');
 });
 
-test('all pairs, a line each, also one that the operator has not looked at', async () => {
-  const fresh: PairObject = { metadata: { name: 'new', namespace: 'storage' }, spec: {} };
+test('all pairs, a line each, also one that the operator has not seen', async () => {
+  const fresh: PairObject = {
+    metadata: { name: 'new', namespace: 'storage' },
+    spec,
+    // As the API server makes it.
+    status: { conditions: [condition('Ready', 'Unknown', 'Pending', 'Waiting for the operator.')] },
+  };
   await expect(pairList([pair, fresh], now)).toMatchFileSnapshot('golden/list.txt');
-  expect(pairTable(fresh, now)).toContain('has not looked at it yet');
+  expect(pairTable(fresh, { diskSets: [], operations: [] }, now)).toContain('has not seen it yet');
+});
+
+test('shares, a line each', async () => {
+  const share = (name: string, status: ShareObject['status']): ShareObject => ({
+    metadata: { name },
+    spec: {
+      pairRef: { name: 'nas' },
+      server: 'a',
+      volume: 'data',
+      clients: ['10.8.0.0/24', '10.9.1.7'],
+      clientPorts: 'Any',
+      access: 'ReadWrite',
+      squash: { mode: 'Root' },
+      deletionPolicy: 'Retain',
+    },
+    status,
+  });
+  const ready = {
+    path: '/home',
+    server: 'nas-a',
+    conditions: [condition('Ready', 'True', 'Served', 'Served.')],
+  };
+  const absent = {
+    conditions: [condition('Ready', 'False', 'DirectoryMissing', 'shares/x does not exist.')],
+  };
+  await expect(shareTable([share('home', ready), share('x', absent)])).toMatchFileSnapshot(
+    'golden/shares.txt',
+  );
 });
 
 test.each([

@@ -4,19 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { failure, type HttpApi, json, startHttpApi } from '../../../kubernetes/http-api.fixture.ts';
+import { writeForOwner } from './bundle-command.ts';
 import type { PairObject } from './cluster.ts';
-import { writeForOwner } from './commands.ts';
 import { aboutPair, supportBundle } from './support-bundle.ts';
 
 const pair = {
-  apiVersion: 'filerpair.dev/v1alpha1',
+  apiVersion: 'filerpair.dev/v1beta1',
   kind: 'FilerPair',
   metadata: {
-    name: 'home',
+    name: 'nas',
     namespace: 'storage',
     annotations: { 'kubectl.kubernetes.io/last-applied-configuration': 'password-of-yesterday' },
   },
-  spec: { servers: [{ name: 'filer-a' }, { name: 'filer-b' }] },
+  spec: { className: 'ceph', servers: [{ name: 'a' }, { name: 'b' }] },
 } as unknown as PairObject;
 
 const node = (name: string) => ({
@@ -27,19 +27,30 @@ const node = (name: string) => ({
   status: { conditions: [{ type: 'Ready' }], images: [{ names: ['image-of-others'] }] },
 });
 const event = (name: string) => ({ metadata: { name: `event-${name}` }, regarding: { name } });
-const lists: Readonly<Record<string, readonly object[]>> = {
+const lists = (): Readonly<Record<string, readonly object[]>> => ({
   pods: [
     {
-      metadata: { name: 'home-filer-a-00000', namespace: 'storage', managedFields: [{ manager: 'kubelet' }] },
+      metadata: { name: 'nas-a-00000', namespace: 'storage', managedFields: [{ manager: 'kubelet' }] },
       spec: { nodeName: 'node-1', containers: [{ name: 'server' }] },
     },
   ],
   nodes: [node('node-1'), node('node-2')],
-  events: [event('home'), event('home-filer-a-00000'), event('home-office'), event('database-0')],
-};
+  filershares: [belonging('photos', 'nas'), belonging('of-another', 'other')],
+  filerdisksets: [belonging('nas.a', 'nas')],
+  events: [
+    event('nas'),
+    event('nas-a-00000'),
+    event('nas-archive'),
+    event('nas-a-office'),
+    event('photos'),
+    event('of-another'),
+    event('database-0'),
+  ],
+});
+const belonging = (name: string, pair: string) => ({ metadata: { name }, spec: { pairRef: { name: pair } } });
 const operatorLog = [
   '{"message":"leading"}',
-  '{"message":"ours","pair":"storage/home"}',
+  '{"message":"ours","pair":"storage/nas"}',
   '{"message":"theirs","pair":"other/database"}',
   'panic',
 ];
@@ -57,18 +68,30 @@ test('has what is about the pair and its nodes, and nothing of others', async ()
     }
     kinds.add(kind);
     const operators = query.get('labelSelector')?.includes('filerpair-operator') === true;
-    const items = operators ? [{ metadata: { name: 'operator-1', namespace: 'system' } }] : lists[kind];
-    if (kind === 'secrets') json(response, 403, failure(403, 'Forbidden'));
+    const items = operators ? [{ metadata: { name: 'operator-1', namespace: 'system' } }] : lists()[kind];
+    if (kind === 'ceph') json(response, 200, { metadata: { name: 'ceph' }, of: 'class-of-it' });
+    else if (kind === 'secrets') json(response, 403, failure(403, 'Forbidden'));
     else json(response, 200, { metadata: { resourceVersion: '1' }, items: items ?? [] });
   });
   const files = await supportBundle({ client: api.client, namespace: 'storage', close: () => {} }, pair, 0);
   const all = files.map(({ content }) => String(content)).join('\n');
-  for (const foreign of ['of-others', 'node-2', 'database', 'home-office', 'password', 'managedFields'])
+  for (const foreign of [
+    'of-others',
+    'node-2',
+    'database',
+    'nas-archive',
+    'nas-a-office',
+    'of-another',
+    'password',
+    'managedFields',
+  ])
     expect(all, foreign).not.toContain(foreign);
   for (const ours of [
     'node-1',
-    'event-home-filer-a-00000',
-    '"event-home"',
+    'event-nas-a-00000',
+    '"event-nas"',
+    '"event-photos"',
+    'class-of-it',
     'line of a server',
     'leading',
     'panic',
@@ -78,7 +101,7 @@ test('has what is about the pair and its nodes, and nothing of others', async ()
 });
 
 test('of the operator’s log those lines are left that are about the pair or about none', () => {
-  expect(aboutPair(operatorLog.join('\n'), 'storage/home').split('\n')).toEqual([
+  expect(aboutPair(operatorLog.join('\n'), 'storage/nas').split('\n')).toEqual([
     operatorLog[0],
     operatorLog[1],
     operatorLog[3],

@@ -6,7 +6,7 @@ import { ApiError } from '../../../kubernetes/api-error.ts';
 import { labels } from '../../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { type Resource, resources } from '../../../kubernetes/resource.ts';
-import type { Cluster, PairObject } from './cluster.ts';
+import { type Belongings, belongingsOf, type Cluster, type PairObject } from './cluster.ts';
 import { pairTable } from './pair-table.ts';
 import type { ArchivedFile } from './tar.ts';
 
@@ -19,6 +19,12 @@ const kinds: readonly Resource[] = [
   resources.persistentVolumeClaims,
   resources.podDisruptionBudgets,
 ];
+
+const belonging: Readonly<Record<keyof Belongings, Resource>> = {
+  shares: resources.filerShares,
+  operations: resources.filerPairOperations,
+  diskSets: resources.filerDiskSets,
+};
 
 interface PodObject extends KubernetesObject {
   readonly spec?: { readonly nodeName?: string; readonly containers?: readonly { readonly name: string }[] };
@@ -43,10 +49,7 @@ export async function supportBundle(
   const { client, namespace } = cluster;
   const { name = '' } = pair.metadata;
   const labelSelector = `${labels.pair}=${name}`;
-  const files: ArchivedFile[] = [
-    { path: 'status.txt', content: pairTable(pair, now) },
-    { path: 'filerpair.json', content: json(pair) },
-  ];
+  const files: ArchivedFile[] = [{ path: 'filerpair.json', content: json(pair) }];
   // What cannot be had is told in its place: a bundle is made when things are broken.
   const add = async (path: string, read: () => Promise<string>): Promise<void> => {
     const content = await read().catch((error: unknown) => {
@@ -55,9 +58,26 @@ export async function supportBundle(
     });
     files.push({ path, content });
   };
+  const names = new Set([name]);
+  const addNamed = (path: string, read: () => Promise<readonly KubernetesObject[]>) =>
+    add(path, async () => {
+      const items = await read();
+      for (const { metadata } of items) names.add(metadata.name ?? '');
+      return json(items);
+    });
+  const its = belongingsOf(cluster, pair);
+  await add('status.txt', async () => pairTable(pair, await its, now));
+  for (const [member, { plural }] of Object.entries(belonging))
+    await addNamed(`${plural}.json`, async () => (await its)[member as keyof Belongings]);
+  const className = pair.spec.className ?? pair.status?.effective?.className;
+  if (className !== undefined)
+    await add('filerpairclass.json', async () =>
+      json(await client.get(resources.filerPairClasses, { name: className })),
+    );
   for (const kind of kinds)
-    await add(`${kind.plural}.json`, async () =>
-      json((await client.list(kind, { namespace, labelSelector })).items),
+    await addNamed(
+      `${kind.plural}.json`,
+      async () => (await client.list(kind, { namespace, labelSelector })).items,
     );
   const pods = await client.list<PodObject>(resources.pods, { namespace, labelSelector }).catch(() => null);
   const onNodes = new Set((pods?.items ?? []).map(({ spec }) => spec?.nodeName));
@@ -67,7 +87,7 @@ export async function supportBundle(
   });
   await add('events.json', async () => {
     const { items } = await client.list<EventObject>(resources.events, { namespace });
-    return json(items.filter(({ regarding }) => isOf(pair, regarding?.name)));
+    return json(items.filter(({ regarding }) => isOf(pair, names, regarding?.name)));
   });
   for (const { metadata, spec } of pods?.items ?? [])
     for (const { name: container } of spec?.containers ?? []) {
@@ -89,10 +109,14 @@ export async function supportBundle(
   return files;
 }
 
-/** Objects of a pair are named after it and its servers, or are it. */
-const isOf = ({ metadata, spec }: PairObject, name = ''): boolean =>
-  name === metadata.name ||
-  (spec.servers ?? []).some((server) => name.startsWith(`${metadata.name}-${server.name}`));
+/** Its objects by name, and pods that it had: `<pair>-<server>-` and five characters. */
+const isOf = ({ metadata, spec }: PairObject, names: ReadonlySet<string>, name = ''): boolean =>
+  names.has(name) ||
+  spec.servers.some(
+    (server) =>
+      name.startsWith(`${metadata.name}-${server.name}-`) &&
+      /^[a-z0-9]{5}$/.test(name.slice(`${metadata.name}-${server.name}-`.length)),
+  );
 
 /** Without what runs there besides: names of everybody's images and volumes, and annotations of others. */
 function essenceOfNode({ metadata, spec, status }: NodeObject): object {

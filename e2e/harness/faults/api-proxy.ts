@@ -9,14 +9,16 @@ import { eventually } from '../../../testing/eventually.ts';
 export class ApiProxy {
   readonly #server: http.Server;
   readonly #upstream: https.RequestOptions & { readonly host: string };
+  readonly #token: string;
   readonly #sockets = new Set<Socket>();
   #lastWriteAt = performance.now();
   /** Writes that still pass; undefined: all. */
   #left: number | undefined;
   #stopped: (() => void) | undefined;
 
-  private constructor(upstream: https.RequestOptions & { readonly host: string }) {
+  private constructor(upstream: https.RequestOptions & { readonly host: string }, token: string) {
     this.#upstream = upstream;
+    this.#token = token;
     this.#server = http.createServer((request, response) => this.#pass(request, response));
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
@@ -24,16 +26,15 @@ export class ApiProxy {
     });
   }
 
-  /** @param through file to be written: a kubeconfig that leads through the proxy, with the rights of `kubeconfig` */
-  static async start(kubeconfig: string, through: string): Promise<ApiProxy> {
+  /** @param through file to be written: a kubeconfig that leads through the proxy, with the rights of `token` */
+  static async start(kubeconfig: string, through: string, token: string): Promise<ApiProxy> {
     const config = new KubeConfig();
     config.loadFromFile(kubeconfig);
     const { hostname, port } = new URL(config.getCurrentCluster()!.server);
     const options: https.RequestOptions = {};
     await config.applyToHTTPSOptions(options);
-    const { ca, cert, key } = options;
-    const agent = new https.Agent({ keepAlive: true, ca, cert, key });
-    const proxy = new ApiProxy({ host: hostname, port, agent });
+    const agent = new https.Agent({ keepAlive: true, ca: options.ca });
+    const proxy = new ApiProxy({ host: hostname, port, agent }, token);
     await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve));
     const server = `http://127.0.0.1:${(proxy.#server.address() as AddressInfo).port}`;
     const name = 'proxy';
@@ -92,7 +93,7 @@ export class ApiProxy {
       ...this.#upstream,
       method: request.method,
       path: request.url,
-      headers,
+      headers: { ...headers, authorization: `Bearer ${this.#token}` },
     });
     up.on('response', (answer) => {
       if (!last) {

@@ -3,8 +3,8 @@
  * files. One per port.
  */
 import { constants } from 'node:os';
-import { faultOfExports } from '../../exports/export-check.ts';
-import type { ExportSpec } from '../../settings/export-spec.ts';
+import { faultOfExport, faultOfExports } from '../../exports/export-check.ts';
+import type { ExportChanges, ExportSpec } from '../../settings/export-spec.ts';
 import { close, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../../system/file-calls.ts';
 import { foldsNames } from '../../system/name-folding.ts';
 import type { StatBuffer } from '../../system/statx.ts';
@@ -24,12 +24,14 @@ import type { Volume } from '../volume/volume.ts';
 import { Containment } from './containment.ts';
 import { DirectoryWalk } from './directory-walk.ts';
 import { Export, ExportTable, RecordedExports } from './export.ts';
-import type { ExportRoot } from './export-root.ts';
+import { type ExportRoot, placeOf } from './export-root.ts';
 import { ExportedDirectories } from './exported-directories.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
 import { INSIDE, OUTSIDE } from './inside-files.ts';
 import type { OpenFile } from './open-file.ts';
 
+/** Exported directories that are looked for in one tick, so that it stays below some milliseconds. */
+const ROOTS_PER_TICK = 500;
 const DOT = new TextEncoder().encode('.');
 const { ESTALE } = constants.errno;
 
@@ -62,46 +64,85 @@ export class DiskSet {
     return this.table.exports;
   }
 
+  /** The exported directories of this disk set. */
+  get directories(): ExportedDirectories {
+    return this.#directories;
+  }
+
   /**
    * Takes effect at once, for calls in progress too: rights are looked up where they are used. Throws VolumeOpenError
    * (InvalidExport) and leaves the old ones. An export whose directory is not there is not served; see roots.
    */
   replaceExports(specs: readonly ExportSpec[]): void {
-    const volumes = [...this.volumes.values()];
-    const fault = faultOfExports(
-      specs,
-      volumes.map(({ spec: { name } }) => name),
-    );
+    const fault = faultOfExports(specs, this.#volumeNames);
     if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
-    const exports = specs.map(
-      (spec) => new Export(spec, volumes.find(({ spec: { name } }) => name === spec.volume)!),
-    );
-    this.#directories.find(exports);
+    const exports = this.#made(specs);
+    this.#directories.replace(this.exports.all, exports);
     this.table.replaceExports(new ExportTable(exports));
+  }
+
+  /** The same for some of them. */
+  changeExports({ set, removed }: ExportChanges): void {
+    const names = this.#volumeNames;
+    const fault = set.map((one) => faultOfExport(one, names)).find((one) => one !== null);
+    if (fault !== undefined) throw new VolumeOpenError('InvalidExport', fault);
+    const { exports } = this;
+    const paths = [...removed, ...set.map(({ path }) => path)];
+    const gone = [...new Set(paths)].flatMap((path) => exports.atPath(path) ?? []);
+    const made = this.#made(set);
+    this.#directories.replace(gone, made);
+    const changed = exports.changed(made, gone);
+    if (gone.length === 0) this.table.addExports(changed);
+    else this.table.replaceExports(changed);
+  }
+
+  get #volumeNames(): string[] {
+    return [...this.volumes.values()].map(({ spec: { name } }) => name);
+  }
+
+  #made(specs: readonly ExportSpec[]): Export[] {
+    const byName = new Map([...this.volumes.values()].map((volume) => [volume.spec.name, volume]));
+    return specs.map((spec) => new Export(spec, byName.get(spec.volume)!));
   }
 
   /** Where the exported directories are, as far as this thread knows. */
   get roots(): ExportRoot[] {
-    return this.#directories.of(this.exports.all);
+    return this.#directories.roots;
   }
 
-  /** Looks for the exported directories again. true: one of them has gone, come back, or is another. May wait for the disk. */
-  lookForRoots(): boolean {
-    const before = this.roots;
-    this.#directories.find(this.exports.all);
-    const changed = this.roots.some(({ key, problem }, index) => {
-      const last = before[index];
-      return key !== last?.key || problem !== last.problem;
-    });
-    if (changed) this.table.replaceExports(this.exports);
+  /** Of these exports. */
+  rootsOf(exports: readonly ExportSpec[]): ExportRoot[] {
+    return exports.flatMap((one) => this.#directories.of(placeOf(one)) ?? []);
+  }
+
+  /** Looks for some of the exported directories again: those that have gone, have come back, or are others. May wait for the disk. */
+  lookForRoots(): readonly ExportRoot[] {
+    return this.#look(this.#directories.some(ROOTS_PER_TICK));
+  }
+
+  /** Looks for the directories of these exports, such as have just been made. May wait for the disk. */
+  lookForRootsAt(paths: readonly string[]): readonly ExportRoot[] {
+    return this.#look(paths.flatMap((path) => this.exports.atPath(path) ?? []));
+  }
+
+  #look(exports: readonly Export[]): readonly ExportRoot[] {
+    const { changed, isAnother } = this.#directories.look(exports);
+    if (isAnother) this.table.replaceExports(this.exports);
     return changed;
   }
 
   /** What another thread has found. */
   learnRoots(roots: readonly ExportRoot[]): void {
-    this.#directories.learn(roots);
-    this.#directories.find(this.exports.all);
-    this.table.replaceExports(this.exports);
+    if (this.#directories.learn(roots)) this.table.replaceExports(this.exports);
+  }
+
+  /** Path of an export that is this directory or lies in it, on this volume. key: of the directory. */
+  exportIn(volume: Volume, names: readonly Uint8Array[], key: string): string | null {
+    const isIn = (one: Export): boolean =>
+      one.volume === volume &&
+      one.directory.length >= names.length &&
+      names.every((name, index) => Buffer.compare(name, one.directory[index]!) === 0);
+    return this.exports.all.find(isIn)?.path ?? this.#directories.exportBehind(volume, key);
   }
 
   /** An exported directory, or one above it: like a mount point it is neither renamed nor removed by clients. */

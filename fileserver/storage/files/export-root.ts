@@ -11,7 +11,15 @@ export interface ExportRoot {
   readonly key: string;
   /** Why not, as a sentence; empty if it is there. */
   readonly problem: string;
+  readonly cause?: RootProblem | undefined;
 }
+
+/** Why an exported directory is not there, as one word. DirectoryNotMadeYet: nobody has tried to make it, which is to be done. */
+export type RootProblem =
+  | 'DirectoryAbsent'
+  | 'DirectoryUnreadable'
+  | 'DirectoryNotMade'
+  | 'DirectoryNotMadeYet';
 
 /** The same for exports of the same directory. */
 export function placeOf({ volume, directory = '' }: ExportSpec): string {

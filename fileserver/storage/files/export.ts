@@ -1,6 +1,6 @@
 /** A directory of a volume that clients may mount, and on what terms. Immutable: a change makes new ones. */
 
-import { ClientNetworks } from '../../exports/client-networks.ts';
+import { type ClientNetworks, clientNetworksOf } from '../../exports/client-networks.ts';
 import { parseExportDirectory } from '../../exports/export-directory.ts';
 import type { ExportSpec } from '../../settings/export-spec.ts';
 import type { Identity } from '../../system/thread-identity.ts';
@@ -57,7 +57,7 @@ export class Export {
     this.readOnly = spec.access === 'ReadOnly';
     this.squash = spec.squash;
     this.anonymous = { uid: spec.anonymousUid, gid: spec.anonymousGid, groups: [] };
-    this.#clients = new ClientNetworks(spec.clients);
+    this.#clients = clientNetworksOf(spec.clients);
     this.#reservedPorts = spec.ports === 'Reserved';
     this.spec = spec;
     this.rootKey = '';
@@ -77,18 +77,37 @@ export class Export {
   }
 }
 
-/** Exports of a disk set by the number in handles and by path. */
+/** Exports of a disk set by the number in handles and by path. No look-up depends on how many there are. */
 export class ExportTable {
-  protected exports: readonly Export[];
-  readonly #byId: ReadonlyMap<number, Export>;
+  readonly #byId: Map<number, Export>;
+  /** By wirePath. */
+  readonly #byPath: Map<string, Export>;
 
-  constructor(exports: readonly Export[]) {
-    this.exports = exports;
-    this.#byId = new Map(exports.map((one) => [one.id, one]));
+  constructor(exports: readonly Export[] | ExportTable) {
+    const shared = exports instanceof ExportTable;
+    this.#byId = shared ? exports.#byId : new Map(exports.map((one) => [one.id, one]));
+    this.#byPath = shared ? exports.#byPath : new Map(exports.map((one) => [one.wirePath, one]));
+  }
+
+  /** The table after some exports were replaced: another object, so that a call that remembers the table looks again. This one is used no more. */
+  changed(set: readonly Export[], removed: readonly Export[]): ExportTable {
+    for (const { id, wirePath } of removed) {
+      this.#byId.delete(id);
+      this.#byPath.delete(wirePath);
+    }
+    for (const one of set) {
+      this.#byId.set(one.id, one);
+      this.#byPath.set(one.wirePath, one);
+    }
+    return new ExportTable(this);
   }
 
   get all(): readonly Export[] {
-    return this.exports;
+    return [...this.#byPath.values()];
+  }
+
+  atPath(path: string): Export | undefined {
+    return this.#byPath.get(Buffer.from(path).toString('latin1'));
   }
 
   /** The one with this number in handles of this volume, if it is served. */
@@ -99,14 +118,12 @@ export class ExportTable {
 
   /** The export that a mount path (one character a byte) lies in, and what follows; null if it lies in none. */
   find(path: string): { readonly found: Export; readonly below: string } | null {
-    let best: Export | null = null;
-    for (const one of this.all) {
-      const { wirePath } = one;
-      const prefix = wirePath === '/' ? '/' : `${wirePath}/`;
-      const inside = path === wirePath || path.startsWith(prefix);
-      if (inside && (best === null || wirePath.length > best.wirePath.length)) best = one;
+    for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const found = this.#byPath.get(path.slice(0, end));
+      if (found !== undefined) return { found, below: path.slice(end) };
     }
-    return best === null ? null : { found: best, below: path.slice(best.wirePath.length) };
+    const root = path.startsWith('/') ? this.#byPath.get('/') : undefined;
+    return root === undefined ? null : { found: root, below: path.slice(1) };
   }
 }
 
@@ -124,15 +141,17 @@ const ANYTHING: Omit<ExportSpec, 'volume'> = {
  * directory is, says nothing about that.
  */
 export class RecordedExports extends ExportTable {
+  #recorded: readonly Export[] = [];
+
   constructor() {
     super([]);
   }
 
   override of(volume: Volume, id: number): Export {
-    const known = this.exports.find((one) => one.id === id && one.volume === volume);
+    const known = this.#recorded.find((one) => one.id === id && one.volume === volume);
     if (known !== undefined) return known;
     const one = new Export({ ...ANYTHING, volume: volume.spec.name }, volume, 'recorded', id);
-    this.exports = [...this.exports, one];
+    this.#recorded = [...this.#recorded, one];
     return one;
   }
 }

@@ -101,6 +101,11 @@ export class FileTable {
     }
   }
 
+  /** The same where no export that was there has changed: files stay as they are. */
+  addExports(exports: ExportTable): void {
+    this.#trees = exports;
+  }
+
   #present({ tree, volume }: OpenFile): Export | undefined {
     return this.#trees.of(volume, tree.id);
   }

@@ -24,24 +24,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.image.fileserver | default (printf "filerpair/fileserver:%s" .Chart.AppVersion) }}
 {{- end }}
 
-{{/*
-What FilerPairs may ask for, as JSON: read by the operator (crds/grants.ts) and, since JSON is CEL, by the admission policy.
-Every member is there, and is a list of strings: CEL wants values of one type.
-*/}}
-{{- define "filerpair.grants" -}}
-{{- $grants := list -}}
-{{- range .Values.allowed -}}
-{{- $grant := dict "lostNodesSilentMin" (list (.lostNodesSilentMin | default "60s")) -}}
-{{- $given := . -}}
-{{- range list "namespaces" "features" "images" "nodeSelectors" "tolerations" "priorityClasses" "serviceAnnotations" "dnsDomains" "lostNodes" -}}
-{{- $_ := set $grant . (get $given . | default list) -}}
+{{/* Images of file servers that may run privileged, as a CEL list: JSON is CEL. */}}
+{{- define "filerpair.privilegedImages" -}}
+{{- $images := list (include "filerpair.fileserverImage" .) -}}
+{{- if .Values.defaultClass.enabled -}}
+{{- with .Values.defaultClass.images }}{{ with .server }}{{ $images = append $images . }}{{ end }}{{ end -}}
 {{- end -}}
-{{- $grants = append $grants $grant -}}
-{{- end -}}
-{{- toJson $grants -}}
+{{- toJson (concat $images .Values.image.otherFileservers) -}}
 {{- end }}
 
 {{/* Not empty: some FilerPair may have nodes marked as out of service. */}}
 {{- define "filerpair.marksNodes" -}}
-{{- range .Values.allowed }}{{ with .lostNodes }}yes{{ end }}{{ end -}}
+{{- if .Values.nodes.mayMarkOutOfService }}yes{{ end -}}
+{{- with .Values.defaultClass.limits }}{{ with .lostNodes }}yes{{ end }}{{ end -}}
 {{- end }}

@@ -1,0 +1,222 @@
+/**
+ * kubectl filerpair takeover, giveback, snapshot, recreate-claim: each makes a FilerPairOperation and waits for its end. What it
+ * says is about one epoch of a disk set, so that an object that is made again later does nothing.
+ */
+import { isNotFound } from '../../../kubernetes/api-error.ts';
+import { apiVersionOf, resources } from '../../../kubernetes/resource.ts';
+import { type Command, CommandError, type Flags, UsageError } from '../command.ts';
+import {
+  CLUSTER_DETAILS,
+  CLUSTER_FLAGS,
+  type Cluster,
+  type DiskSetObject,
+  inCluster,
+  type OperationObject,
+  pairMeant,
+  type ServerMeant,
+  serverMeant,
+  whenObject,
+} from './cluster.ts';
+
+const TIMEOUT_MS = 60_000;
+/** With --force: where the disk set has no owner. */
+const NO_OWNER = 'none';
+
+const OPERATION_FLAGS = {
+  ...CLUSTER_FLAGS,
+  reason: { type: 'string' },
+  'no-wait': { type: 'boolean' },
+} as const;
+const OPERATION_DETAILS = [
+  '--reason TEXT          why, for the record',
+  '--no-wait              print the name of the FilerPairOperation and do not wait for its end',
+  ...CLUSTER_DETAILS,
+];
+
+/** A value that is given, and not empty. */
+const given = (flags: Flags, name: string): string | undefined => {
+  const value = flags[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+};
+
+const conditionOf = ({ status }: OperationObject, type: 'Complete' | 'Failed') =>
+  status?.conditions?.find((one) => one.type === type && one.status === 'True');
+
+/** @returns what the operator says at its end; null: it is not waited for */
+async function operate(
+  cluster: Cluster,
+  metadata: { readonly name: string } | { readonly generateName: string },
+  spec: Pick<OperationObject['spec'], 'pairRef' | 'type'> & Partial<OperationObject['spec']>,
+  flags: Flags,
+  timeoutMs: number,
+): Promise<string> {
+  const { client, namespace } = cluster;
+  const reason = given(flags, 'reason');
+  const made = await client.create(resources.filerPairOperations, {
+    apiVersion: apiVersionOf(resources.filerPairOperations),
+    kind: resources.filerPairOperations.kind,
+    metadata: { ...metadata, namespace },
+    spec: { ...spec, ...(reason === undefined ? {} : { reason }) },
+  } as OperationObject);
+  const name = made.metadata.name ?? '';
+  if (flags['no-wait'] === true) return `FilerPairOperation ${name} is created`;
+  const ended = await whenObject<OperationObject>(cluster, resources.filerPairOperations, name, {
+    is: (one) => conditionOf(one, 'Complete') !== undefined || conditionOf(one, 'Failed') !== undefined,
+    timeoutMs,
+    late: (latest) => {
+      const { message } = latest?.status?.conditions?.find(({ type }) => type === 'Complete') ?? {};
+      return `FilerPairOperation ${name} has not ended within ${timeoutMs / 1000} s and goes on${message === undefined ? '' : `: ${message}`} (kubectl -n ${namespace} wait filerpairoperation/${name} --for condition=Complete; delete it to take it back)`;
+    },
+  });
+  const failed = conditionOf(ended, 'Failed');
+  if (failed !== undefined) throw new CommandError(failed.message);
+  return conditionOf(ended, 'Complete')!.message;
+}
+
+const move = (type: 'Takeover' | 'Giveback', summary: string, details: readonly string[]): Command => {
+  const name = type.toLowerCase() as 'takeover' | 'giveback';
+  return {
+    name,
+    form: `${name} SERVER [PAIR] [--reason TEXT] [--force INCARNATION] [--no-wait]`,
+    summary,
+    details: [
+      ...details,
+      'SERVER is the name in the pair, or that of its Service.',
+      '--force INCARNATION    without proof that the owner is dead: this incarnation, as the FilerDiskSet names it (none: it has no',
+      '                       owner). Switch its machine off first: if it is alive, two servers write. Needs --reason, and the',
+      '                       permission for the verb force on filerpairs',
+      ...OPERATION_DETAILS,
+    ],
+    flags: { ...OPERATION_FLAGS, force: { type: 'string' } },
+    count: [1, 2],
+    run: ([server = '', which], flags, common, world) =>
+      inCluster(flags, async (cluster) => {
+        const meant = await serverMeant(cluster, server, which);
+        const { epoch, holder } = (await recordOf(cluster, meant)).status!;
+        const { force } = flags;
+        if (force !== undefined && force !== (holder ?? NO_OWNER))
+          throw notTheOwner(meant, holder ?? NO_OWNER);
+        if (force !== undefined && given(flags, 'reason') === undefined)
+          throw new UsageError('--force needs --reason: the record says who declared a server dead, and why');
+        const pair = meant.pair.metadata.name ?? '';
+        const asked = {
+          server: meant.server,
+          ifEpoch: epoch,
+          ...(force === undefined ? {} : { force: holder === undefined ? {} : { deadIncarnation: holder } }),
+        };
+        const said = await operate(
+          cluster,
+          { generateName: `${pair}-${name}-${meant.server}-` },
+          { pairRef: { name: pair }, type, [name]: asked },
+          flags,
+          common.timeoutMs ?? TIMEOUT_MS,
+        );
+        world.stdout.line(said);
+      }),
+  };
+};
+
+/** What the record says now of a disk set. */
+async function recordOf(
+  { client, namespace }: Cluster,
+  { pair, server }: ServerMeant,
+): Promise<DiskSetObject> {
+  const name = `${pair.metadata.name}.${server}`;
+  const record = await client
+    .get<DiskSetObject>(resources.filerDiskSets, { namespace, name })
+    .catch((error: unknown) => {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    });
+  if (record?.status?.epoch === undefined)
+    throw new CommandError(
+      `the epoch of the disk set of ${server} is not known: does the operator run? kubectl filerpair status shows what it said last`,
+    );
+  return record;
+}
+
+const notTheOwner = ({ pair, server }: ServerMeant, owner: string): CommandError =>
+  new CommandError(
+    owner === NO_OWNER
+      ? `nobody owns the disk set of ${server} of ${pair.metadata.name}: no incarnation has to be declared dead, say --force ${NO_OWNER}`
+      : `the disk set of ${server} of ${pair.metadata.name} is owned by ${owner}: switch its machine off, then declare that one dead with --force ${owner}`,
+  );
+
+export const takeover = move('Takeover', 'have the disk set of a server served by its partner', [
+  'The server finishes what runs, its partner takes over, clients follow. The disk set goes back as spec.giveback says; to',
+  'take a server out of service for longer: kubectl filerpair drain.',
+]);
+
+export const giveback = move('Giveback', 'give the disk set of a server back to it', [
+  'Asked when the server runs again.',
+]);
+
+export const snapshot: Command = {
+  name: 'snapshot',
+  form: 'snapshot NAME [PAIR] [--class NAME] [--reason TEXT] [--no-wait]',
+  summary: 'VolumeSnapshots of all volumes of both disk sets at one point in time',
+  details: [
+    'Clients wait for a moment, 10 s at most; nothing is stopped. NAME is that of the FilerPairOperation.',
+    '--class NAME           VolumeSnapshotClass (default: the default one of the volumes’ driver)',
+    ...OPERATION_DETAILS,
+  ],
+  flags: { ...OPERATION_FLAGS, class: { type: 'string' } },
+  count: [1, 2],
+  run: ([name = '', which], flags, common, world) =>
+    inCluster(flags, async (cluster) => {
+      const pair = await pairMeant(cluster, which);
+      const volumeSnapshotClassName = given(flags, 'class');
+      const said = await operate(
+        cluster,
+        { name },
+        {
+          pairRef: { name: pair.metadata.name ?? '' },
+          type: 'Snapshot',
+          ...(volumeSnapshotClassName === undefined ? {} : { snapshot: { volumeSnapshotClassName } }),
+        },
+        flags,
+        common.timeoutMs ?? TIMEOUT_MS,
+      );
+      world.stdout.line(said);
+    }),
+};
+
+export const recreateClaim: Command = {
+  name: 'recreate-claim',
+  form: 'recreate-claim SERVER VOLUME [PAIR] --lost UID [--reason TEXT] [--no-wait]',
+  summary: 'an empty claim in the place of one that is lost: its data are given up',
+  details: [
+    'A claim that was bound once is never made anew by itself. To restore the data instead, create the claim from the backup.',
+    '--lost UID             of the claim that is lost, as the FilerDiskSet names it: the consent holds for this one loss',
+    ...OPERATION_DETAILS,
+  ],
+  flags: { ...OPERATION_FLAGS, lost: { type: 'string' } },
+  count: [2, 3],
+  run: ([server = '', volume = '', which], flags, common, world) =>
+    inCluster(flags, async (cluster) => {
+      const meant = await serverMeant(cluster, server, which);
+      const pair = meant.pair.metadata.name ?? '';
+      const record = await recordOf(cluster, meant);
+      const claim = record.spec.claims?.find((one) => one.volume === volume);
+      if (claim === undefined)
+        throw new CommandError(
+          `the disk set of ${meant.server} of ${pair} never had a claim for a volume ${volume}`,
+        );
+      if (flags['lost'] !== claim.uid)
+        throw new CommandError(
+          `claim ${claim.name} had the data of volume ${volume} of ${meant.server}. To give them up: --lost ${claim.uid}`,
+        );
+      const said = await operate(
+        cluster,
+        { generateName: `${pair}-recreate-${meant.server}-${volume}-` },
+        {
+          pairRef: { name: pair },
+          type: 'RecreateClaim',
+          recreateClaim: { server: meant.server, volume, lostClaimUID: claim.uid },
+        },
+        flags,
+        common.timeoutMs ?? TIMEOUT_MS,
+      );
+      world.stdout.line(said);
+    }),
+};

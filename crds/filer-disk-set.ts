@@ -1,0 +1,105 @@
+// The FilerDiskSet resource: what must not be forgotten of one disk set. The operator writes it, nobody else; its
+// `spec` is a record, not a wish, so that a restored or reapplied FilerPair without its status finds it all the same.
+
+import { z } from 'zod';
+import { conditions } from './condition.ts';
+import { keyed, reference, text, time } from './fields.ts';
+import { apiVersion } from './group.ts';
+import { serverName } from './pair/servers.ts';
+import { storageType } from './pair/storage.ts';
+import { withRules } from './rule.ts';
+
+const transition = z.object({
+  epoch: z.int().meta({ description: 'The epoch that began.', format: 'int64' }),
+  kind: z.string().meta({ description: 'Takeover, Giveback or Start.' }),
+  cause: z.string().meta({
+    description: 'PartnerSaidSo, Silent, OperatorProof, Restarted, Requested or Unowned.',
+  }),
+  reason: z.string().optional().meta({
+    description: 'What was found; of a forced takeover also what the administrator said.',
+  }),
+  to: z.string().meta({ description: 'The server that owns the disk set since then.' }),
+  time: time('When, by the owner’s clock.'),
+  durationMilliseconds: z
+    .int()
+    .meta({ description: 'From the begin of the first phase to the end of the last.', format: 'int64' }),
+  phases: z
+    .array(
+      z.object({
+        name: z.string(),
+        offsetMilliseconds: z.int().meta({ description: 'Since the first phase began.', format: 'int64' }),
+        durationMilliseconds: z.int().meta({ format: 'int64' }),
+      }),
+    )
+    .max(32)
+    .meta({ description: 'In order.', 'x-kubernetes-list-type': 'atomic' }),
+});
+
+export const filerDiskSetSpec = withRules(
+  z.object({
+    pairRef: reference('FilerPair to which it belongs.'),
+    server: serverName('Its server.'),
+    storageType: storageType.optional(),
+    epochFloor: z.int().min(0).default(0).meta({
+      description:
+        'No Lease of this disk set ever begins below this epoch. It only grows: the volumes know epochs, and refuse older ones.',
+      format: 'int64',
+    }),
+    claims: keyed(
+      z.object({
+        volume: text('Name of the volume.', 63),
+        name: text('Name of the PersistentVolumeClaim.', 253),
+        uid: text('UID of the claim that was bound first, or that an operation put in its place.', 64),
+      }),
+      'volume',
+      0,
+      16,
+      'Claims that were bound once: they are not made anew, empty, when they vanish.',
+    ).optional(),
+  }),
+  [],
+  [
+    {
+      cel: 'self.pairRef.name == oldSelf.pairRef.name && self.server == oldSelf.server',
+      message: 'pairRef and server cannot be changed',
+      holds: (self, before) => self.pairRef.name === before.pairRef.name && self.server === before.server,
+    },
+    {
+      cel: 'self.epochFloor >= oldSelf.epochFloor',
+      message: 'epochFloor cannot go back: the volumes know later epochs',
+      holds: (self, before) => self.epochFloor >= before.epochFloor,
+    },
+    {
+      cel: '!has(oldSelf.storageType) || (has(self.storageType) && self.storageType == oldSelf.storageType)',
+      message: 'storageType cannot be changed',
+      holds: (self, before) => before.storageType === undefined || self.storageType === before.storageType,
+    },
+  ],
+);
+
+const filerDiskSetStatus = z.object({
+  conditions: conditions('Served, AtHome.'),
+  owner: z.string().optional().meta({ description: 'The server that owns it; absent: none.' }),
+  holder: z.string().optional().meta({ description: 'The incarnation that owns it.' }),
+  epoch: z.int().optional().meta({ format: 'int64' }),
+  history: z
+    .array(transition)
+    .max(10)
+    .optional()
+    .meta({ description: 'Changes of the owner, the latest first.', 'x-kubernetes-list-type': 'atomic' }),
+});
+
+export const filerDiskSet = z.object({
+  apiVersion: z.literal(apiVersion),
+  kind: z.literal('FilerDiskSet'),
+  metadata: z.looseObject({ name: z.string() }),
+  spec: filerDiskSetSpec,
+  status: filerDiskSetStatus.optional(),
+});
+
+/** Name of the FilerDiskSet, and of the Lease, of a server. With a dot, which no pair's name has: no two pairs share one. */
+export const diskSetName = (pair: string, server: string): string => `${pair}.${server}`;
+
+export type FilerDiskSetSpec = z.output<typeof filerDiskSetSpec>;
+export type FilerDiskSetStatus = z.output<typeof filerDiskSetStatus>;
+export type DiskSetTransition = z.output<typeof transition>;

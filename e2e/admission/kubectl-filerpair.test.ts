@@ -1,0 +1,269 @@
+// The plug-in for kubectl on a real API server, where the test is the operator: schemas and policies
+// accept what its commands make, and it says what was meant.
+import { spawn } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { apiVersion } from '../../crds/group.ts';
+import type { KubernetesClient } from '../../kubernetes/client.ts';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { type Resource, resources } from '../../kubernetes/resource.ts';
+import { eventually } from '../../testing/eventually.ts';
+import { program } from '../../testing/program.ts';
+import { ApiServer } from './api-server.ts';
+import { install, KNOWN_MS_MAX, makeNamespace, refusal } from './installed-chart.ts';
+
+const MAIN = program(new URL('../../client/cli/main.ts', import.meta.url));
+const NAMESPACE = 'storage';
+/** A start of the program, and what it asks. */
+const ANSWER_MS_MAX = 60_000;
+
+let server: ApiServer;
+let operator: KubernetesClient;
+let admin: KubernetesClient;
+let kubeconfig: string;
+
+interface Operation extends KubernetesObject {
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+const named = (name: string) => ({ namespace: NAMESPACE, name });
+const object = (kind: string, name: string, spec: object) =>
+  ({ apiVersion, kind, metadata: named(name), spec }) as unknown as KubernetesObject;
+const condition = (type: string, status: string, message: string) => ({
+  type,
+  status,
+  message,
+  reason: type,
+  lastTransitionTime: '2026-11-23T12:00:00Z',
+});
+const says = (resource: Resource, name: string, status: object): Promise<unknown> =>
+  operator.mergePatch(resource, named(name), { status }, { subresource: 'status' });
+const specOf = async (name: string) =>
+  (await admin.get<Operation>(resources.filerPairs, named(name))).spec as {
+    maintenance?: object;
+    rollout: object;
+  };
+
+interface Answer {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function filerpair(...args: string[]): Promise<Answer> {
+  const child = spawn(process.execPath, [
+    MAIN,
+    'pairs',
+    ...args,
+    '-n',
+    NAMESPACE,
+    '--kubeconfig',
+    kubeconfig,
+  ]);
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (part) => (out += String(part)));
+  child.stderr.on('data', (part) => (err += String(part)));
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, out, err })));
+}
+
+const operations = async (): Promise<readonly Operation[]> =>
+  (await admin.list<Operation>(resources.filerPairOperations, { namespace: NAMESPACE })).items;
+
+/** Ends the one operation that there is, and tells what it was. */
+async function ends(type: 'Complete' | 'Failed', message: string): Promise<Operation> {
+  const one = await eventually('an operation is made', ANSWER_MS_MAX, async () => (await operations())[0]);
+  await says(resources.filerPairOperations, one.metadata.name!, {
+    conditions: [condition(type, 'True', message)],
+    completionTime: '2026-11-23T12:00:00Z',
+  });
+  return one;
+}
+const clear = async (): Promise<void> => {
+  for (const { metadata } of await operations())
+    await admin.delete(resources.filerPairOperations, named(metadata.name!));
+};
+
+beforeAll(async () => {
+  server = await ApiServer.start();
+  admin = server.client('admin');
+  operator = server.client('operator');
+  kubeconfig = server.kubeconfig;
+  await makeNamespace(admin, NAMESPACE);
+  await install(server, {});
+  const size = { resources: { requests: { storage: '1Gi' } } };
+  const volumes = [{ name: 'data', claimTemplate: { spec: size } }];
+  for (const name of ['nas', 'other'])
+    await admin.create(
+      resources.filerPairs,
+      object('FilerPair', name, { storage: { type: 'SharedCoherent' }, volumes }),
+    );
+  await admin.create(
+    resources.filerShares,
+    object('FilerShare', 'home', { pairRef: { name: 'nas' }, server: 'a', clients: ['10.8.0.0/24'] }),
+  );
+  await eventually('the operator has its rights', KNOWN_MS_MAX, async () =>
+    refusal(operator.list(resources.filerPairs)).then((said) => said === null),
+  );
+  const claims = [{ volume: 'data', name: 'nas.a.data', uid: 'uid-of-a' }];
+  for (const [server, status] of [
+    ['a', { owner: 'a', holder: 'a/9f3c/2', epoch: 7 }],
+    ['b', { epoch: 4 }],
+  ] as const) {
+    const spec = { pairRef: { name: 'nas' }, server, ...(server === 'a' && { claims }) };
+    await operator.create(resources.filerDiskSets, object('FilerDiskSet', `nas.${server}`, spec));
+    await says(resources.filerDiskSets, `nas.${server}`, status);
+  }
+  await says(resources.filerPairs, 'nas', {
+    observedGeneration: 1,
+    conditions: [condition('Ready', 'True', 'Served.'), condition('TakeoverPossible', 'False', 'b is down.')],
+    diskSets: [
+      { name: 'a', owner: 'a', epoch: 7 },
+      { name: 'b', owner: 'b', epoch: 4 },
+    ],
+  });
+}, 400_000);
+
+afterAll(() => server?.stop());
+
+describe('an operation', { timeout: 240_000 }, () => {
+  test('is made for the ownership that there is, and waited for', async () => {
+    const answer = filerpair('takeover', 'a', 'nas', '--reason', 'new disk');
+    const { metadata, spec } = await ends('Complete', 'b serves it since epoch 8.');
+    expect(spec).toEqual({
+      pairRef: { name: 'nas' },
+      type: 'Takeover',
+      reason: 'new disk',
+      takeover: { server: 'a', ifEpoch: 7 },
+    });
+    expect(metadata.name).toMatch(/^nas-takeover-a-/);
+    expect(await answer).toEqual({ code: 0, out: 'b serves it since epoch 8.\n', err: '' });
+    await clear();
+  });
+
+  test('that fails ends with its sentence', async () => {
+    const answer = filerpair('giveback', 'nas-b');
+    const { spec } = await ends('Failed', 'b owns it already.');
+    expect(spec).toMatchObject({ type: 'Giveback', giveback: { server: 'b', ifEpoch: 4 } });
+    expect(await answer).toMatchObject({ code: 1, err: expect.stringContaining('b owns it already.') });
+    await clear();
+  });
+
+  test('that does not end goes on, and can be waited for otherwise', async () => {
+    const answer = await filerpair('giveback', 'b', 'nas', '--timeout', '1');
+    expect(answer).toMatchObject({ code: 1, err: expect.stringContaining('has not ended within 1 s') });
+    expect(answer.err).toMatch(/wait filerpairoperation\/nas-giveback-b-\w+ --for condition=Complete/);
+    await clear();
+  });
+
+  test('by force names the incarnation that is dead: the owner, and with a reason', async () => {
+    expect(await filerpair('takeover', 'a', 'nas', '--force', 'a/0000/1', '--reason', 'x')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('declare that one dead with --force a/9f3c/2'),
+    });
+    expect(await filerpair('takeover', 'a', 'nas', '--force', 'a/9f3c/2')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('--force needs --reason'),
+    });
+    expect(await operations()).toEqual([]);
+    const said = await filerpair(
+      'takeover',
+      'a',
+      'nas',
+      '--force',
+      'a/9f3c/2',
+      '--reason',
+      'off',
+      '--no-wait',
+    );
+    expect(said.code).toBe(0);
+    const [one] = await operations();
+    expect(one!.spec).toMatchObject({ takeover: { ifEpoch: 7, force: { deadIncarnation: 'a/9f3c/2' } } });
+    await clear();
+    await filerpair('takeover', 'b', 'nas', '--force', 'none', '--reason', 'off', '--no-wait');
+    expect((await operations())[0]!.spec).toMatchObject({ takeover: { server: 'b', ifEpoch: 4, force: {} } });
+    await clear();
+  });
+
+  test('of a server that several pairs have needs the pair; of one that none has names those that are there', async () => {
+    expect((await filerpair('takeover', 'a')).err).toContain(
+      'several FilerPairs have a server a, name the pair',
+    );
+    expect((await filerpair('takeover', 'c')).err).toContain('a of nas (nas-a)');
+    expect((await filerpair('takeover', 'other-a')).err).toContain(
+      'the epoch of the disk set of a is not known',
+    );
+  });
+
+  test('snapshot has the name that was given', async () => {
+    const answer = filerpair('snapshot', 'nightly', 'nas', '--class', 'fast');
+    const { metadata, spec } = await ends('Complete', '2 VolumeSnapshots.');
+    expect(metadata.name).toBe('nightly');
+    expect(spec).toMatchObject({ type: 'Snapshot', snapshot: { volumeSnapshotClassName: 'fast' } });
+    expect((await answer).out).toBe('2 VolumeSnapshots.\n');
+    await clear();
+  });
+
+  test('recreate-claim names the claim that is given up', async () => {
+    const refused = await filerpair('recreate-claim', 'a', 'data', 'nas');
+    expect(refused).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('To give them up: --lost uid-of-a'),
+    });
+    expect((await filerpair('recreate-claim', 'a', 'other', 'nas')).err).toContain('never had a claim');
+    const answer = filerpair('recreate-claim', 'a', 'data', 'nas', '--lost', 'uid-of-a');
+    const { spec } = await ends('Complete', 'An empty claim.');
+    expect(spec).toMatchObject({ recreateClaim: { server: 'a', volume: 'data', lostClaimUID: 'uid-of-a' } });
+    expect((await answer).code).toBe(0);
+    await clear();
+  });
+});
+
+describe('planned work is in the spec', { timeout: 240_000 }, () => {
+  test('drain until the partner serves; undrain leaves what else stands there', async () => {
+    await filerpair('pause', 'nas', '--reason', 'new switches');
+    expect((await specOf('nas')).maintenance).toEqual({
+      reason: 'new switches',
+      drain: [],
+      automaticMoves: 'Paused',
+    });
+    const late = await filerpair('drain', 'a', 'nas', '--timeout', '1');
+    expect(late).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('b does not serve the disk set of a yet'),
+    });
+    const answer = filerpair('drain', 'a', 'nas');
+    await says(resources.filerPairs, 'nas', {
+      diskSets: [
+        { name: 'a', owner: 'b', epoch: 8 },
+        { name: 'b', owner: 'b', epoch: 4 },
+      ],
+    });
+    expect(await answer).toMatchObject({ code: 0, out: 'a of nas is drained: b serves its disk set\n' });
+    expect((await specOf('nas')).maintenance).toMatchObject({ reason: 'new switches', drain: ['a'] });
+    await filerpair('resume', 'nas');
+    expect((await specOf('nas')).maintenance).toMatchObject({ drain: ['a'], automaticMoves: 'Allowed' });
+    expect(await filerpair('undrain', 'nas-a')).toMatchObject({ code: 0 });
+    expect((await specOf('nas')).maintenance).toBeUndefined();
+  });
+
+  test('a rollout pauses and goes on', async () => {
+    await filerpair('rollout', 'pause', 'nas');
+    expect((await specOf('nas')).rollout).toEqual({ paused: true });
+    await filerpair('rollout', 'resume', 'nas');
+    expect((await specOf('nas')).rollout).toEqual({ paused: false });
+  });
+});
+
+test('status, check and shares say what there is', { timeout: 240_000 }, async () => {
+  const status = await filerpair('status', 'nas');
+  expect(status.out).toContain('Are clients served? Yes.');
+  expect(await filerpair('check', 'nas')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('b is down.'),
+  });
+  expect((await filerpair('shares', 'nas')).out).toMatch(
+    /home +- +a\/data +ReadWrite +10\.8\.0\.0\/24 +Unknown/,
+  );
+  expect((await filerpair('status', '-A')).out).toMatch(/storage +other +\? +Pending/);
+  expect((await filerpair('status', 'other')).out).toContain('the operator has not seen it yet');
+  expect((await filerpair('status')).err).toContain('has several FilerPairs, name one: nas, other');
+});

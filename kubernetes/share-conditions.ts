@@ -1,0 +1,34 @@
+// What servers say of a FilerShare in its conditions: closed lists of reasons. The operator says those of shares that no server has.
+
+export const SHARE_FINALIZER = 'filerpair.dev/share-directory';
+
+export const shareFieldManagers = { server: 'filerpair-server', operator: 'filerpair-operator' } as const;
+
+/** Accepted=False, by the operator: no server has such a share. */
+export const unplacedShareReasons = ['PairNotFound', 'ServerNotFound', 'VolumeNotFound'] as const;
+
+/** By the owner of the disk set. */
+export const shareReasons = {
+  Accepted: [
+    'Accepted',
+    /** An older FilerShare has the path. */
+    'PathTaken',
+    /** An older FilerShare has a path with the same checksum, which is in file handles. */
+    'PathCollides',
+    /** The servers do not have the volume (yet). */
+    'VolumeNotServed',
+    /** FilerPair's own directory. */
+    'DirectoryReserved',
+    'ClientsInvalid',
+    /** anonymousUID or anonymousGID does not exist in the server's user namespace. */
+    'AnonymousIDUnknown',
+  ],
+  /** False, besides those of Accepted. */
+  Ready: ['Served', 'DirectoryAbsent', 'DirectoryUnreadable', 'DirectoryNotMade', 'Deleting'],
+  /** Of a share that is being deleted, with deletionPolicy Delete. */
+  DirectoryDeleted: ['Deleted', 'DirectoryAbsent', 'InProgress', 'InUse', 'CannotBeDeleted'],
+} as const;
+
+export type AcceptedReason = (typeof shareReasons.Accepted)[number];
+export type ReadyReason = (typeof shareReasons.Ready)[number] | Exclude<AcceptedReason, 'Accepted'>;
+export type DirectoryDeletedReason = (typeof shareReasons.DirectoryDeleted)[number];

@@ -1,0 +1,157 @@
+// Takeovers and givebacks that somebody asks for with a FilerPairOperation. Each becomes a request on the disk set's Lease; a server
+// acts on it and answers on the Lease, and the answer ends the operation.
+//
+//   FilerPairOperation ──> request on the Lease ──> result on the Lease ──> status of the operation, then the request goes
+
+import type { FilerPairOperationSpec } from '../../../crds/filer-pair-operation.ts';
+import type {
+  RequestAnnotation,
+  RequestResultAnnotation,
+} from '../../../kubernetes/labels-and-annotations.ts';
+import type { FilerPairOperationObject } from '../../model/objects.ts';
+import { type ServerView, serverNamed } from '../../model/view.ts';
+import { type Assessment, question } from '../assessment.ts';
+import { disksHeld } from '../disks-held.ts';
+import { isDrained } from '../drain.ts';
+import {
+  complete,
+  failed,
+  type OperationFinding,
+  type OperationVerdict,
+  queuedBehind,
+  unfinished,
+  waits,
+} from './unfinished.ts';
+
+export interface MoveFinding extends OperationFinding {
+  /** To be put on the Lease of this disk set now; null: nothing is. */
+  readonly passOn: { readonly home: ServerView; readonly request: RequestAnnotation } | null;
+}
+
+const PREFIX = 'operation-';
+
+export const moveFindings = question((view: Assessment): MoveFinding[] => {
+  const inForce = new Map<string, FilerPairOperationObject>();
+  return unfinished(view.observed, 'Takeover', 'Giveback').map((operation): MoveFinding => {
+    const { server } = moveOf(operation);
+    const first = inForce.get(server);
+    if (first !== undefined) return { operation, verdict: queuedBehind(first), passOn: null };
+    inForce.set(server, operation);
+    const found = findingFor(view, operation);
+    return 'verdict' in found
+      ? { operation, verdict: found.verdict, passOn: null }
+      : {
+          operation,
+          verdict: waits('Requested', `${found.home.partner} and ${found.home.name} are asked to do it.`),
+          passOn: found,
+        };
+  });
+});
+
+/** A move that somebody waits for; null: nobody does. */
+export const pendingMove = question(
+  (view: Assessment): FilerPairOperationObject | null =>
+    moveFindings(view).find(({ verdict }) => verdict.kind === 'waits')?.operation ?? null,
+);
+
+/** What it is about, as people are told it. */
+export const moveText = (operation: FilerPairOperationObject): string =>
+  `${kindOf(operation)} of the disk set of ${moveOf(operation).server} (FilerPairOperation ${operation.metadata.name})`;
+
+/** Disk sets whose Lease has a request of an operation that has ended or is gone, or an answered one of the operator itself. */
+export const answeredMoves = question((view: Assessment): ServerView[] => {
+  const open = new Set(unfinished(view.observed, 'Takeover', 'Giveback').map(requestId));
+  return view.servers.filter(({ lease }) => {
+    const id = lease?.request?.id;
+    if (id === undefined) return false;
+    if (id.startsWith(PREFIX)) return !open.has(id);
+    return /^(rollout|drain)-/.test(id) && lease?.requestResult?.id === id;
+  });
+});
+
+type Found =
+  | { readonly verdict: OperationVerdict }
+  | { readonly home: ServerView; readonly request: RequestAnnotation };
+
+function findingFor(view: Assessment, operation: FilerPairOperationObject): Found {
+  const { server, ifEpoch, force } = moveOf(operation);
+  const kind = kindOf(operation);
+  const fails = (...about: Parameters<typeof failed>): Found => ({ verdict: failed(...about) });
+  const home = serverNamed(view, server);
+  if (home === null) {
+    const names = view.servers.map(({ name }) => name).join(' and ');
+    return fails(
+      'ServerNotFound',
+      `FilerPair ${view.observed.name} has no server ${server}; its servers are ${names}.`,
+    );
+  }
+  const { lease } = home;
+  if (lease === null)
+    return fails('NotStarted', `The disk set of ${server} has no Lease yet: there is nothing to move.`);
+  const { request, requestResult, epoch, holder, acknowledger } = lease;
+  const id = requestId(operation);
+  if (requestResult?.id === id) return { verdict: verdictOf(home, kind, requestResult) };
+  if (request?.id === id) return { verdict: waits('Requested', 'The servers have been asked.') };
+  if (ifEpoch !== undefined && ifEpoch !== epoch)
+    return fails(
+      'EpochMismatch',
+      `It is meant for epoch ${ifEpoch}, and the disk set of ${server} is at epoch ${epoch}: it has changed its owner since.`,
+    );
+  const target = kind === 'takeover' ? home.partner : home.name;
+  if (lease.holderServer === target)
+    return {
+      verdict: complete(
+        'NothingToDo',
+        `${target} owned the disk set of ${server} already (epoch ${epoch}).`,
+        { epoch },
+      ),
+    };
+  if (kind === 'giveback' && isDrained(view, server))
+    return fails(
+      'ServerDrained',
+      `spec.maintenance.drain lists ${server}, so its disk set stays with ${home.partner}. Take it off the list: then it is given back by itself, or by another operation.`,
+    );
+  const held = disksHeld(view, home);
+  if (held !== null)
+    return fails(
+      'DisksHeld',
+      `The disk set of ${server} cannot be moved: ${held.why}${held.reason === 'ClaimBeingDeleted' ? ', and would go with the pod that has to end for it. See Degraded' : ', so its disks stay where they are. See Ready'}.`,
+    );
+  if (force !== undefined && (force.deadIncarnation ?? null) !== holder)
+    return fails(
+      'NotTheOwner',
+      `It declares ${force.deadIncarnation ?? 'nobody'} dead, and ${holder ?? 'nobody'} owns the disk set of ${server}.`,
+    );
+  const reason = operation.spec.reason ?? `FilerPairOperation ${operation.metadata.name}`;
+  const word = force === undefined ? {} : { force: true, about: { holder, epoch, acknowledger } };
+  return { home, request: { id, kind, reason, ...word } };
+}
+
+/**
+ * The server's answer, and whether it still holds: a disk set that was moved may have gone back meanwhile, and a reader of Complete
+ * may be about to switch the old owner off.
+ */
+function verdictOf(
+  { name, partner, lease }: ServerView,
+  kind: RequestAnnotation['kind'],
+  { result, message }: RequestResultAnnotation,
+): OperationVerdict {
+  const { holderServer = null, epoch = 0 } = lease ?? {};
+  const target = kind === 'takeover' ? partner : name;
+  if (result !== 'done') return failed('Refused', message);
+  if (holderServer === target)
+    return complete(kind === 'takeover' ? 'TakenOver' : 'GivenBack', message, { epoch });
+  return failed(
+    'UndoneSince',
+    `It was done (${message}), and since then ${holderServer ?? 'nobody'} owns the disk set of ${name} (epoch ${epoch}).`,
+  );
+}
+
+const moveOf = ({ spec }: FilerPairOperationObject) =>
+  (spec.takeover ?? spec.giveback) as NonNullable<FilerPairOperationSpec['takeover']>;
+
+const kindOf = ({ spec }: FilerPairOperationObject): RequestAnnotation['kind'] =>
+  spec.type === 'Takeover' ? 'takeover' : 'giveback';
+
+/** An object that is created again has another UID, and asks anew. */
+const requestId = ({ metadata }: FilerPairOperationObject): string => `${PREFIX}${metadata.uid}`;

@@ -1,0 +1,169 @@
+// FilerPairOperations as actions: what each asks of Leases and records, its status, and its end by age.
+
+import type { Condition } from '../../crds/condition.ts';
+import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
+import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
+import type { Assessment } from '../assess/assessment.ts';
+import { answeredMoves, moveFindings } from '../assess/operations/moves.ts';
+import { recreateFindings } from '../assess/operations/recreate-claim.ts';
+import {
+  hasEnded,
+  type OperationFinding,
+  type OperationVerdict,
+  queuedBehind,
+  unfinished,
+  waits,
+} from '../assess/operations/unfinished.ts';
+import { snapshotStep } from '../assess/snapshot.ts';
+import { type Action, annotated, deletion, inSequence, type PairEvent } from '../model/action.ts';
+import { matches } from '../model/matches.ts';
+import type { FilerPairOperationObject } from '../model/objects.ts';
+import type { Observed } from '../model/observed.ts';
+import { claimForgotten } from './disk-set-records.ts';
+import { requested } from './lease-upkeep.ts';
+import { snapshotActions, snapshotVerdict } from './snapshot-actions.ts';
+import { timeText } from './told-conditions.ts';
+
+/** After its end, s. */
+const TTL_DEFAULT = 7 * 24 * 3600;
+
+export function operationActions(view: Assessment): Action[] {
+  const moves = moveFindings(view);
+  const recreations = recreateFindings(view);
+  return [
+    // Clients wait while it is under way.
+    ...inSequence('snapshot', [
+      ...snapshotActions(view),
+      ...snapshotFindings(view).flatMap((one) => statusTold(one, view.now)),
+    ]),
+    ...moves.flatMap(({ passOn }) => {
+      if (passOn === null || passOn.home.lease === null) return [];
+      const { kind, reason } = passOn.request;
+      return [requested(passOn.home.lease, passOn.request, `a ${kind} was asked for (${reason})`)];
+    }),
+    ...recreations.flatMap(({ forget }) => (forget === null ? [] : claimForgotten(view, forget))),
+    ...[...moves, ...recreations].flatMap((one) => statusTold(one, view.now)),
+    ...answeredMoves(view).flatMap(({ lease }) =>
+      lease === null
+        ? []
+        : [
+            annotated(
+              'leases',
+              lease.object,
+              { [leaseAnnotations.request]: null },
+              'its request is answered',
+            ),
+          ],
+    ),
+    ...pastTheirTime(view.observed, view.now),
+  ];
+}
+
+function snapshotFindings(view: Assessment): OperationFinding[] {
+  const [first, ...others] = unfinished(view.observed, 'Snapshot');
+  const step = snapshotStep(view);
+  if (first === undefined || step === null) return [];
+  return [
+    { operation: first, verdict: snapshotVerdict(step) },
+    ...others.map((operation) => ({ operation, verdict: queuedBehind(first) })),
+  ];
+}
+
+/** Of a pair that is not there, or not yet. */
+export function operationsWithoutPair(observed: Observed, now: number): Action[] {
+  const verdict = waits(
+    'PairNotFound',
+    `There is no FilerPair ${observed.name} in namespace ${observed.namespace}.`,
+  );
+  return [
+    ...unfinished(observed, 'Takeover', 'Giveback', 'Snapshot', 'RecreateClaim').flatMap((operation) =>
+      statusTold({ operation, verdict }, now),
+    ),
+    ...pastTheirTime(observed, now),
+  ];
+}
+
+/** When the next one is deleted for its age, ms since the epoch; null: none waits for it. */
+export const operationsDueAt = ({ filerPairOperations }: Observed): number | null =>
+  filerPairOperations.reduce<number | null>((first, one) => {
+    const due = goneAt(one);
+    return due !== null && (first === null || due < first) ? due : first;
+  }, null);
+
+const pastTheirTime = ({ filerPairOperations }: Observed, now: number): Action[] =>
+  filerPairOperations
+    .filter((one) => (goneAt(one) ?? Number.POSITIVE_INFINITY) <= now)
+    .map((one) => deletion('filerPairOperations', one, 'its time after its end is over'));
+
+function goneAt(operation: FilerPairOperationObject): number | null {
+  const { metadata, spec, status } = operation;
+  const ended = Date.parse(status?.completionTime ?? '');
+  if (!hasEnded(operation) || metadata.deletionTimestamp !== undefined || Number.isNaN(ended)) return null;
+  return ended + (spec.ttlSecondsAfterFinished ?? TTL_DEFAULT) * 1000;
+}
+
+function statusTold({ operation, verdict }: OperationFinding, now: number): Action[] {
+  const { metadata, status: before } = operation;
+  const ended = verdict.kind !== 'waits';
+  const status = {
+    conditions: conditionsOf(operation, verdict, now),
+    startTime: before?.startTime ?? timeText(now),
+    ...(ended ? { completionTime: timeText(now) } : {}),
+    ...(verdict.kind === 'complete' && verdict.epoch !== undefined ? { epoch: verdict.epoch } : {}),
+    ...(verdict.kind === 'complete' && verdict.snapshots !== undefined
+      ? { snapshots: verdict.snapshots }
+      : {}),
+  };
+  if (before !== undefined && matches(status, before) && matches(before, status)) return [];
+  const { name, namespace } = metadata;
+  const object = {
+    apiVersion: apiVersionOf(resources.filerPairOperations),
+    kind: resources.filerPairOperations.kind,
+    metadata: { name, namespace },
+    status,
+  } as KubernetesObject;
+  const why = `${verdict.reason}: ${verdict.message}`;
+  return [
+    {
+      kind: 'applyStatus',
+      resource: 'filerPairOperations',
+      object,
+      why,
+      ...(ended ? { event: endedEvent(operation, verdict) } : {}),
+    },
+  ];
+}
+
+function endedEvent(
+  { metadata, spec }: FilerPairOperationObject,
+  { kind, reason, message }: OperationVerdict,
+): PairEvent {
+  const failed = kind === 'failed';
+  return {
+    key: metadata.uid ?? '',
+    type: failed ? 'Warning' : 'Normal',
+    reason: failed ? 'OperationFailed' : 'OperationComplete',
+    note: `FilerPairOperation ${metadata.name} (${spec.type}) ${failed ? 'has failed' : 'is complete'}: ${reason}: ${message}`,
+  };
+}
+
+function conditionsOf(
+  { metadata, status }: FilerPairOperationObject,
+  { kind, reason, message }: OperationVerdict,
+  now: number,
+): Condition[] {
+  const made = (type: 'Complete' | 'Failed', holds: boolean): Condition => {
+    const before = status?.conditions?.find((one) => one.type === type);
+    const value = holds ? 'True' : 'False';
+    return {
+      type,
+      status: value,
+      observedGeneration: metadata.generation ?? 1,
+      lastTransitionTime: before?.status === value ? before.lastTransitionTime : timeText(now),
+      reason,
+      message,
+    };
+  };
+  return [made('Complete', kind === 'complete'), made('Failed', kind === 'failed')];
+}
