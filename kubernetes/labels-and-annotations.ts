@@ -50,12 +50,12 @@ export const leaseAnnotations = {
   /** By a server that serves its partner's disk set: the epoch for which its secondary port is open. */
   secondaryPortOpen: 'filerpair.dev/secondary-port-open',
   /**
-   * By the operator, with transfer Reattach: UID of the attachment pod whose mounts are the disks now. A mount of any other
+   * By the operator, with storage type Reattach: UID of the attachment pod whose mounts are the disks now. A mount of any other
    * one has been left behind on its node.
    */
   disks: 'filerpair.dev/disks',
   /**
-   * By the operator, with transfer Reattach: name of the node that has the disks, or has to let go of them. Absent when the
+   * By the operator, with storage type Reattach: name of the node that has the disks, or has to let go of them. Absent when the
    * storage has let go while that node was ready, or the node is gone or said to be out of service.
    */
   disksNode: 'filerpair.dev/disks-node',

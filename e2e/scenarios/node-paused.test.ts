@@ -26,7 +26,7 @@ failoverScenario({
     await unpause();
     await pair.takeoverPossible(NODE_BACK_MS_MAX);
   },
-  // The pause is shorter than failover.replaceAfter: the same pod goes on.
+  // The pause is shorter than podReplacement.nodeNotReadyTimeout: the same pod goes on.
   replacesPod: false,
   cleanUp: unpause,
 });

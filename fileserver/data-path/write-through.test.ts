@@ -1,4 +1,4 @@
-/** lateWrites: WriteThrough (docs/design.md R9): what a client need not have on the disk yet is on the disk all the same. */
+/** Storage type SharedWriteThrough (docs/design.md R9): what a client need not have on the disk yet is on the disk all the same. */
 import { afterAll, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';

@@ -81,7 +81,7 @@ describe('a node that is not ready', () => {
     expect(finding).toMatchObject({ state: 'Running', wakeAt: now + 1000 });
   });
 
-  test('is lost after replaceAfter', () => {
+  test('is lost after nodeNotReadyTimeout', () => {
     expect(find(running, node('Unknown', 30))).toMatchObject({
       state: 'NodeLost',
       because: 'its node node-1 has not been ready since 2026-11-23T11:59:30.000Z',

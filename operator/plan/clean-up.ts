@@ -48,7 +48,13 @@ function podsDeleted({ pair, pods }: Observed): Action[] {
 
 const claimDeleted = (claim: Claim): Action[] =>
   claim.metadata.deletionTimestamp === undefined
-    ? [deletion('persistentVolumeClaims', claim, 'the pair is deleted, and its spec says reclaim: Delete')]
+    ? [
+        deletion(
+          'persistentVolumeClaims',
+          claim,
+          'the pair is deleted, and its spec says whenDeleted: Delete',
+        ),
+      ]
     : [];
 
 function pairLetGo(pair: FilerPairObject): Action[] {

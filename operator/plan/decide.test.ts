@@ -473,7 +473,7 @@ describe('a deleted pair', () => {
     expect(lines(world.plan().actions).filter((line) => line.includes('Claims'))).toEqual([]);
     const done = gone(world);
     expect(done.filter((line) => line.startsWith('delete'))).toEqual([
-      'delete persistentVolumeClaims home.a.data: the pair is deleted, and its spec says reclaim: Delete',
+      'delete persistentVolumeClaims home.a.data: the pair is deleted, and its spec says whenDeleted: Delete',
     ]);
     // The claim is being deleted, which takes time; the FilerPair waits, and says for what.
     expect(world.observed.pair!.metadata.finalizers).toEqual(['filerpair.dev/clean-up']);

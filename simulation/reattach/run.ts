@@ -1,5 +1,5 @@
 /**
- * One seed of the model of moving disks (transfer Reattach): two operators, an old leader and a new one, and a cluster in which
+ * One seed of the model of moving disks (storage type Reattach): two operators, an old leader and a new one, and a cluster in which
  * everything strikes that its file names. Then everything heals, and each disk set must be served again.
  */
 

@@ -87,6 +87,6 @@ async function mustBeFresh({ name, path }: VolumeSpec): Promise<void> {
   if (found === undefined) return;
   throw new VolumeOpenError(
     OpenFailure.NotAVolume,
-    `volume ${name}: the disk at ${path} is no FilerPair volume and not empty (it holds "${found}"); check which claim it is. To serve files that were there before, let the FilerPair adopt the claim (existingClaim)`,
+    `volume ${name}: the disk at ${path} is no FilerPair volume and not empty (it holds "${found}"); check which claim it is. To serve files that were there before, let the FilerPair adopt the claim (claimRef)`,
   );
 }
