@@ -92,6 +92,10 @@ export class RpcClient {
   /** Sends bytes as they are, for which a reply with this XID is expected. */
   exchange(xid: number, data: Uint8Array): Promise<RawReply> {
     return new Promise((resolve, reject) => {
+      if (this.socket.destroyed) {
+        reject(new Error('connection closed'));
+        return;
+      }
       this.#waiting.set(xid, { resolve, reject });
       this.socket.write(data);
     });

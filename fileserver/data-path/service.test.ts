@@ -242,8 +242,9 @@ describe('the ownership record (R6)', () => {
         const owner = { owner: 'filer-b', ownerIncarnation: 'filer-b/test/1', epoch: 2 };
         const writeVerifier = '0123456789abcdef';
         const record = (await readOwnership(directory.path))!;
-        await writeOwnership(OPEN, directory.path, { ...record, ...owner, writeVerifier });
+        // Answers are recorded a moment after they were given: that may look at the record before the call does.
         const fault = other.of('fault');
+        await writeOwnership(OPEN, directory.path, { ...record, ...owner, writeVerifier });
         const call = {
           CREATE: () => client.call('CREATE', { where: { dir: root, name: bytes('late') }, how }),
           WRITE: () => write(nfs.DATA_SYNC),
