@@ -8,8 +8,6 @@ export const FIELD_MANAGER = 'filerpair-operator';
 export const LEASE_FINALIZER = 'filerpair.dev/in-use';
 /** Keeps a FilerPair until its servers have ended and its claims know the last epoch. */
 export const PAIR_FINALIZER = 'filerpair.dev/clean-up';
-/** Keeps a FilerShare that is deleted until its directory is. */
-export const SHARE_FINALIZER = 'filerpair.dev/share-directory';
 /** On every applied object: fingerprint of what was applied, so that a changed wish is seen without asking. */
 export const APPLIED_ANNOTATION = 'filerpair.dev/applied';
 /** On pods: fingerprint of what the pod was made from. */

@@ -5,9 +5,9 @@
 import type { Condition } from '../../crds/condition.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
+import { SHARE_FINALIZER } from '../../kubernetes/share-conditions.ts';
 import { type Action, patchOf } from '../model/action.ts';
 import { namedVolumes } from '../model/effective-pair.ts';
-import { SHARE_FINALIZER } from '../model/names.ts';
 import type { FilerShareObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { timeText } from './told-conditions.ts';
