@@ -5,7 +5,7 @@
 import type { FilerPairStatus } from '../../crds/pair/status.ts';
 import type { LastTransitionAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, MergePatch } from '../../kubernetes/objects.ts';
-import type { resources } from '../../kubernetes/resource.ts';
+import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
 import type { DnsLookup } from './observed.ts';
 
 export type ResourceName = keyof typeof resources;
@@ -162,6 +162,34 @@ export const annotated = (
 ): Action => {
   const { resourceVersion } = object.metadata;
   return patchOf(resource, object, { metadata: { resourceVersion, annotations } }, why);
+};
+
+/** Compare-and-swap: a merge patch replaces the list, and others have finalizers too. */
+export const finalizersSet = (
+  resource: ResourceName,
+  object: KubernetesObject,
+  finalizers: readonly string[],
+  why: string,
+): Action => {
+  const { resourceVersion } = object.metadata;
+  return patchOf(resource, object, { metadata: { resourceVersion, finalizers } }, why);
+};
+
+/** The whole status that this operator has to tell of an object. */
+export const statusApplied = (
+  resource: ResourceName,
+  { metadata: { name, namespace } }: KubernetesObject,
+  status: object,
+  why: string,
+): Action => {
+  const { kind } = resources[resource];
+  const object = {
+    apiVersion: apiVersionOf(resources[resource]),
+    kind,
+    metadata: { name, namespace },
+    status,
+  };
+  return { kind: 'applyStatus', resource, object: object as KubernetesObject, why };
 };
 
 /** Steps of one piece of work: each needs all those before it. */

@@ -5,7 +5,7 @@
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { claimsToDelete } from '../assess/claims-to-delete.ts';
-import { type Action, deletion, inSequence, patchOf } from '../model/action.ts';
+import { type Action, deletion, finalizersSet, inSequence, patchOf } from '../model/action.ts';
 import { type LeaseView, viewLease } from '../model/lease-view.ts';
 import { LEASE_FINALIZER, PAIR_FINALIZER } from '../model/names.ts';
 import type { Claim, FilerPairObject } from '../model/objects.ts';
@@ -61,20 +61,16 @@ function pairLetGo(pair: FilerPairObject): Action[] {
   const { finalizers } = pair.metadata;
   if (!finalizers?.includes(PAIR_FINALIZER)) return [];
   const left = finalizers.filter((one) => one !== PAIR_FINALIZER);
-  return [finalizersPatch(pair, left, 'its servers have ended')];
+  return [finalizersSet('filerPairs', pair, left, 'its servers have ended')];
 }
 
 /** A FilerPair that does not wait for its clean-up yet. */
 export function pairHeld(pair: FilerPairObject): Action[] {
   const { finalizers = [] } = pair.metadata;
   if (finalizers.includes(PAIR_FINALIZER)) return [];
-  return [finalizersPatch(pair, [...finalizers, PAIR_FINALIZER], 'it shall be cleaned up in order')];
-}
-
-/** Compare-and-swap: a merge patch replaces the list, and others have finalizers too. */
-function finalizersPatch(pair: FilerPairObject, finalizers: readonly string[], why: string): Action {
-  const { resourceVersion } = pair.metadata;
-  return patchOf('filerPairs', pair, { metadata: { resourceVersion, finalizers } }, why);
+  return [
+    finalizersSet('filerPairs', pair, [...finalizers, PAIR_FINALIZER], 'it shall be cleaned up in order'),
+  ];
 }
 
 function epochRemembered(observed: Observed, lease: LeaseView): Action[] {

@@ -58,7 +58,7 @@ export function decide(observed: Observed, settings: OperatorSettings, now: numb
         ...operationsWithoutPair(observed, now),
         ...shareActions(observed, now),
       ],
-      wakeAt: operationsDueAt(observed),
+      wakeAt: earliest(operationsDueAt(observed)),
     };
   const parsed = filerPairSpec.safeParse(pair.spec);
   const known = parsed.success ? viewPair({ ...observed, pair }, parsed.data, settings, now) : null;
@@ -126,7 +126,7 @@ function decideFor(view: Assessment): Plan {
       refutedPowerOffsDueAt(view),
       mountsDueAt(view),
       snapshotDueAt(view),
-      operationsDueAt(view.observed),
+      ...operationsDueAt(view.observed),
       ...drains(view).map(({ wakeAt }) => wakeAt),
       namesDueAt(view),
       reconcileCredentials(view).wakeAt,

@@ -20,7 +20,15 @@ import { isClaimOffered } from '../assess/offered.ts';
 import type { RecreateFinding } from '../assess/operations/recreate-claim.ts';
 import { knownEpoch } from '../desired/lease.ts';
 import { pairLabels } from '../desired/owned.ts';
-import { type Action, annotated, deletion, inSequence, patchOf } from '../model/action.ts';
+import {
+  type Action,
+  annotated,
+  deletion,
+  finalizersSet,
+  inSequence,
+  patchOf,
+  statusApplied,
+} from '../model/action.ts';
 import { DISK_SET_FINALIZER, recordOf } from '../model/disk-set-record.ts';
 import { matches } from '../model/matches.ts';
 import type { FilerDiskSetObject } from '../model/objects.ts';
@@ -139,25 +147,18 @@ export const recordsLetGo = ({ filerDiskSets }: Observed): Action[] =>
   filerDiskSets.flatMap((record) => {
     const { metadata } = record;
     const finalizers = (metadata.finalizers ?? []).filter((one) => one !== DISK_SET_FINALIZER);
-    const patch = { metadata: { resourceVersion: metadata.resourceVersion, finalizers } };
     const why = 'the pair is gone, and its claims know the epoch';
     return [
-      ...(held(record) ? [patchOf('filerDiskSets', record, patch, why)] : []),
+      ...(held(record) ? [finalizersSet('filerDiskSets', record, finalizers, why)] : []),
       ...(metadata.deletionTimestamp === undefined ? [deletion('filerDiskSets', record, why)] : []),
     ];
   });
 
 function statusTold(view: Assessment, home: ServerView, record: FilerDiskSetObject): Action[] {
-  const { status: before, metadata } = record;
+  const { status: before } = record;
   const status = statusOf(view, home, before ?? { conditions: [] });
   if (before !== undefined && matches(status, before) && matches(before, status)) return [];
-  const object = {
-    apiVersion: apiVersionOf(resources.filerDiskSets),
-    kind: resources.filerDiskSets.kind,
-    metadata: { name: metadata.name, namespace: metadata.namespace },
-    status,
-  } as KubernetesObject;
-  return [{ kind: 'applyStatus', resource: 'filerDiskSets', object, why: 'its disk set has changed' }];
+  return [statusApplied('filerDiskSets', record, status, 'its disk set has changed')];
 }
 
 function statusOf(view: Assessment, home: ServerView, before: FilerDiskSetStatus): FilerDiskSetStatus {

@@ -5,7 +5,7 @@ import { leaseAnnotations, type RequestAnnotation } from '../../kubernetes/label
 import type { Assessment } from '../assess/assessment.ts';
 import { disksHeld, isDisksHeld } from '../assess/disks-held.ts';
 import { drains } from '../assess/drain.ts';
-import { type Action, annotated, patchOf } from '../model/action.ts';
+import { type Action, annotated, finalizersSet } from '../model/action.ts';
 import { deathProof } from '../model/death-proof.ts';
 import type { LeaseView } from '../model/lease-view.ts';
 import { LEASE_FINALIZER } from '../model/names.ts';
@@ -92,6 +92,5 @@ export const requested = ({ object }: LeaseView, request: RequestAnnotation, why
 /** Takes the finalizer off a Lease that is to go. */
 export function letLeaseGo(lease: LeaseView, why: string): Action {
   const finalizers = (lease.object.metadata.finalizers ?? []).filter((one) => one !== LEASE_FINALIZER);
-  const patch = { metadata: { resourceVersion: lease.object.metadata.resourceVersion, finalizers } };
-  return patchOf('leases', lease.object, patch, why);
+  return finalizersSet('leases', lease.object, finalizers, why);
 }

@@ -2,8 +2,6 @@
 
 import type { Condition } from '../../crds/condition.ts';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
-import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
 import type { Assessment } from '../assess/assessment.ts';
 import { answeredMoves, moveFindings } from '../assess/operations/moves.ts';
 import { recreateFindings } from '../assess/operations/recreate-claim.ts';
@@ -16,14 +14,21 @@ import {
   waits,
 } from '../assess/operations/unfinished.ts';
 import { snapshotStep } from '../assess/snapshot.ts';
-import { type Action, annotated, deletion, inSequence, type PairEvent } from '../model/action.ts';
+import {
+  type Action,
+  annotated,
+  deletion,
+  inSequence,
+  type PairEvent,
+  statusApplied,
+} from '../model/action.ts';
 import { matches } from '../model/matches.ts';
 import type { FilerPairOperationObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { claimForgotten } from './disk-set-records.ts';
 import { requested } from './lease-upkeep.ts';
 import { snapshotActions, snapshotVerdict } from './snapshot-actions.ts';
-import { timeText } from './told-conditions.ts';
+import { condition, timeText } from './told-conditions.ts';
 
 /** After its end, s. */
 const TTL_DEFAULT = 7 * 24 * 3600;
@@ -84,12 +89,9 @@ export function operationsWithoutPair(observed: Observed, now: number): Action[]
   ];
 }
 
-/** When the next one is deleted for its age, ms since the epoch; null: none waits for it. */
-export const operationsDueAt = ({ filerPairOperations }: Observed): number | null =>
-  filerPairOperations.reduce<number | null>((first, one) => {
-    const due = goneAt(one);
-    return due !== null && (first === null || due < first) ? due : first;
-  }, null);
+/** When each that has ended is deleted for its age, ms since the epoch; null: it has not ended. */
+export const operationsDueAt = ({ filerPairOperations }: Observed): (number | null)[] =>
+  filerPairOperations.map(goneAt);
 
 const pastTheirTime = ({ filerPairOperations }: Observed, now: number): Action[] =>
   filerPairOperations
@@ -104,7 +106,7 @@ function goneAt(operation: FilerPairOperationObject): number | null {
 }
 
 function statusTold({ operation, verdict }: OperationFinding, now: number): Action[] {
-  const { metadata, status: before } = operation;
+  const { status: before } = operation;
   const ended = verdict.kind !== 'waits';
   const status = {
     conditions: conditionsOf(operation, verdict, now),
@@ -116,23 +118,13 @@ function statusTold({ operation, verdict }: OperationFinding, now: number): Acti
       : {}),
   };
   if (before !== undefined && matches(status, before) && matches(before, status)) return [];
-  const { name, namespace } = metadata;
-  const object = {
-    apiVersion: apiVersionOf(resources.filerPairOperations),
-    kind: resources.filerPairOperations.kind,
-    metadata: { name, namespace },
+  const told = statusApplied(
+    'filerPairOperations',
+    operation,
     status,
-  } as KubernetesObject;
-  const why = `${verdict.reason}: ${verdict.message}`;
-  return [
-    {
-      kind: 'applyStatus',
-      resource: 'filerPairOperations',
-      object,
-      why,
-      ...(ended ? { event: endedEvent(operation, verdict) } : {}),
-    },
-  ];
+    `${verdict.reason}: ${verdict.message}`,
+  );
+  return [ended ? { ...told, event: endedEvent(operation, verdict) } : told];
 }
 
 function endedEvent(
@@ -153,17 +145,8 @@ function conditionsOf(
   { kind, reason, message }: OperationVerdict,
   now: number,
 ): Condition[] {
-  const made = (type: 'Complete' | 'Failed', holds: boolean): Condition => {
-    const before = status?.conditions?.find((one) => one.type === type);
-    const value = holds ? 'True' : 'False';
-    return {
-      type,
-      status: value,
-      observedGeneration: metadata.generation ?? 1,
-      lastTransitionTime: before?.status === value ? before.lastTransitionTime : timeText(now),
-      reason,
-      message,
-    };
-  };
-  return [made('Complete', kind === 'complete'), made('Failed', kind === 'failed')];
+  const at = { generation: metadata.generation ?? 1, now };
+  const told = (type: 'Complete' | 'Failed', holds: boolean): Condition =>
+    condition(status?.conditions, type, { status: holds ? 'True' : 'False', reason, message }, at);
+  return [told('Complete', kind === 'complete'), told('Failed', kind === 'failed')];
 }

@@ -3,10 +3,8 @@
 // is written.
 
 import type { Condition } from '../../crds/condition.ts';
-import type { KubernetesObject } from '../../kubernetes/objects.ts';
-import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
 import { SHARE_FINALIZER } from '../../kubernetes/share-conditions.ts';
-import { type Action, patchOf } from '../model/action.ts';
+import { type Action, finalizersSet, statusApplied } from '../model/action.ts';
 import { namedVolumes } from '../model/effective-pair.ts';
 import type { FilerShareObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
@@ -56,7 +54,7 @@ function misplaced(
 
 /** As a field manager of its own: what is taken back leaves what the servers say. */
 function told(share: FilerShareObject, found: Misplaced | null, now: number): Action[] {
-  const { name, namespace, generation = 0 } = share.metadata;
+  const { generation = 0 } = share.metadata;
   const before = share.status?.conditions?.find(({ type }) => type === 'Accepted');
   const ours = before?.status === 'False' && reasons.has(before.reason);
   const told = found === null ? !ours : ours && before.reason === found.reason;
@@ -69,24 +67,18 @@ function told(share: FilerShareObject, found: Misplaced | null, now: number): Ac
     reason: found!.reason,
     message: found!.message,
   });
-  const object = {
-    apiVersion: apiVersionOf(resources.filerShares),
-    kind: resources.filerShares.kind,
-    metadata: { name, namespace },
-    status: found === null ? {} : { conditions: [condition('Accepted'), condition('Ready')] },
-  } as KubernetesObject;
+  const status = found === null ? {} : { conditions: [condition('Accepted'), condition('Ready')] };
   const why = found === null ? 'its pair has such a volume now' : found.message;
-  return [{ kind: 'applyStatus', resource: 'filerShares', object, why }];
+  return [statusApplied('filerShares', share, status, why)];
 }
 
-/** Compare-and-swap: others have finalizers too. */
 function held(share: FilerShareObject, found: Misplaced | null): Action[] {
   const { metadata, spec, status } = share;
-  const { finalizers = [], resourceVersion, deletionTimestamp } = metadata;
+  const { finalizers = [], deletionTimestamp } = metadata;
   const isHeld = finalizers.includes(SHARE_FINALIZER);
   const goes = spec.deletionPolicy === 'Delete';
   const finalizersAre = (left: readonly string[], why: string): Action =>
-    patchOf('filerShares', share, { metadata: { resourceVersion, finalizers: left } }, why);
+    finalizersSet('filerShares', share, left, why);
   if (deletionTimestamp === undefined) {
     if (isHeld === goes || (goes && found !== null)) return [];
     return [
