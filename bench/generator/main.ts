@@ -1,6 +1,6 @@
 /**
  * A generator process: runs one workload against one server and reports what it measured. Started by the comparison with an IPC
- * channel, so that its CPU time is its own and its event loop nobody else's.
+ * channel, so that it shares neither CPU time nor event loop with others.
  */
 
 import { setTimeout as elapsed } from 'node:timers/promises';

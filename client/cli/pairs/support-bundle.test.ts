@@ -1,4 +1,4 @@
-/** A bundle goes to somebody far away: what is in it is about one pair, and nobody else may read the file. */
+/** A bundle leaves the cluster: it tells of one pair only, and only its owner may read the file. */
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 /**
- * Everything that somebody far away needs to understand what a pair is doing: its objects, events and logs. No Secrets, nothing
+ * Everything that is needed outside the cluster to understand what a pair is doing: its objects, events and logs. No Secrets, nothing
  * of what is on the volumes, and nothing of other pairs: a bundle leaves the cluster.
  */
 import { ApiError } from '../../../kubernetes/api-error.ts';
