@@ -285,6 +285,11 @@ export class FailoverConnection {
     return parts.join('; ');
   }
 
+  /** Somebody else's calls to the adopted port are unanswered: the server is asked whether it is there, and the search begins. */
+  doubt(): void {
+    if (this.#adopted !== null) this.#input({ kind: 'Silent' });
+  }
+
   /** Back-pressure from the receiver of replies. Silence while paused is our own doing and starts no doubt. */
   pause(): void {
     this.#paused = true;
