@@ -140,6 +140,7 @@ export const AREAS: readonly Area[] = [
     ],
     tests: [
       'fileserver/nfs3/journaled-procedure.test.ts',
+      'fileserver/nfs3/interrupted-operations.test.ts',
       'fileserver/nfs3/containment.test.ts',
       'fileserver/nfs3/recovery.test.ts',
       'fileserver/data-path/exactly-once.test.ts',
@@ -148,6 +149,7 @@ export const AREAS: readonly Area[] = [
     ],
     unitTests: [
       'fileserver/nfs3/journaled-procedure.test.ts',
+      'fileserver/nfs3/interrupted-operations.test.ts',
       'fileserver/nfs3/recovery.test.ts',
       'fileserver/nfs3/containment.test.ts',
       'fileserver/data-path/folded-names.test.ts',

@@ -1,6 +1,6 @@
-// Crashes, as many as wanted. It kills the process that owns a volume. It runs every pair of operations and so many triples of
-// them, and stops the owner at every step. For crashes of the machine it records a load on each file system and replays the disk
-// up to random points.
+// Crashes, as many as wanted. It kills the process that owns a volume, and some of its successors as they take over. It runs every
+// pair of operations and so many triples of them, stops the owner at every step, and half of its successors too. For crashes of the
+// machine it records a load on each file system and replays the disk up to random points.
 //
 //   node e2e/disk/main.ts [--kills 3000] [--triples 1000] [--states 500] [--seed 1] [--only ext4] [--intents flush|unwritten]
 //
@@ -40,12 +40,13 @@ const KILLS_PER_VOLUME = 100;
 
 async function killProcesses(kills: number): Promise<void> {
   const begun = performance.now();
-  const sum = { kills: 0, answered: 0, resent: 0 };
+  const sum = { kills: 0, killsAgain: 0, answered: 0, resent: 0 };
   let failure: string | null = null;
   while (sum.kills < kills && failure === null) {
     const directory = workDirectory();
     const run = await crashAgainAndAgain(directory, {}, Math.min(KILLS_PER_VOLUME, kills - sum.kills));
     sum.kills += run.kills;
+    sum.killsAgain += run.killsAgain;
     sum.answered += run.answered;
     sum.resent += run.resent;
     failure = run.failure;
@@ -54,7 +55,7 @@ async function killProcesses(kills: number): Promise<void> {
   }
   const seconds = Math.round((performance.now() - begun) / 1000);
   console.log(
-    `process killed ${sum.kills} times: ${sum.answered} calls answered, ${sum.resent} sent again, ` +
+    `process killed ${sum.kills} times, its successor ${sum.killsAgain} times while it took over: ${sum.answered} calls answered, ${sum.resent} sent again, ` +
       `${failure === null ? 'all succeeded' : `one failed with ${failure}`}; ${seconds} s`,
   );
   if (failure !== null) process.exitCode = 1;
@@ -84,7 +85,7 @@ async function stopAmongNeighbours(triples: number, seed: number): Promise<void>
   const seconds = Math.round((performance.now() - begun) / 1000);
   console.log(
     `${PARTS.length ** 2} pairs and ${triples} triples of operations, the owner stopped ${neighbours.kills} times: ` +
-      `${wrong.length} with something wrong; ${seconds} s`,
+      `its successor ${neighbours.killsOfSuccessors} times, ${wrong.length} with something wrong; ${seconds} s`,
   );
   for (const failure of wrong.slice(0, FAILURES_SHOWN)) console.log(`  ${failure}`);
   if (wrong.length > 0) process.exitCode = 1;

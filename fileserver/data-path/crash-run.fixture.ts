@@ -1,10 +1,11 @@
 /**
- * Kills a volume's owner at random moments under load, again and again. Every call that was not answered is sent again to
- * the next owner with the same XID. Each chain of calls is such that any call executed twice, or lost after it was
+ * Kills a volume's owner at random moments under load, again and again, and every third time its successor too, while that takes
+ * over. Every call that was not answered is sent again to the next owner with the same XID. Each chain of calls is such that any call executed twice, or lost after it was
  * answered, makes it or a later one fail: so "all succeed" is the whole check.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import * as nfs from '../../protocol/nfs3.ts';
 import type { Failpoints } from '../system/failpoints.ts';
 import type { FromDataThread } from '../threads/messages.ts';
@@ -32,6 +33,18 @@ class Owner {
       });
       this.#child.send({ message: openMessage(path, { epoch, server }), testing });
     });
+  }
+
+  /** Begins to take over, and is killed so many ms later. */
+  async dieOpening(path: string, epoch: number, testing: Failpoints, afterMs: number): Promise<void> {
+    let failure: Error | null = null;
+    this.open(path, epoch, testing).catch((error: Error) => {
+      failure = error;
+    });
+    await delay(afterMs);
+    this.kill();
+    await this.exited;
+    if (failure !== null) throw failure;
   }
 
   kill(): void {
@@ -74,11 +87,15 @@ function chain(root: Uint8Array, name: string): Call[] {
 const CHAINS = 24;
 /** Between two kills at least so many calls are answered, so that every owner gets to work. */
 const ANSWERED_MIN = 150;
+/** Each so many-th successor is killed while it takes over. */
+const KILLED_AGAIN = 3;
 
 export interface CrashRun {
   /** The status of a call that did not succeed; null if all did. */
   readonly failure: string | null;
   readonly kills: number;
+  /** Of successors, while they took over. */
+  readonly killsAgain: number;
   readonly answered: number;
   /** Calls that a killed owner had left without an answer. */
   readonly resent: number;
@@ -94,6 +111,9 @@ export async function crashAgainAndAgain(
   let epoch = 0;
   let owner = new Owner();
   let spare = new Owner();
+  /** How long the last opening by a process that had been started before took. */
+  let openingMs = 0;
+  let killsAgain = 0;
   let client!: RpcClient;
   let root!: Uint8Array;
   let answered = 0;
@@ -144,19 +164,30 @@ export async function crashAgainAndAgain(
       }
     }
   }
-  async function killAndTakeOver(): Promise<void> {
-    owner.kill();
-    await Promise.all([owner.exited, client.closed]);
+  function next(): void {
     owner = spare;
     spare = new Owner();
+  }
+  async function killAndTakeOver(successorToo: boolean): Promise<void> {
+    owner.kill();
+    await Promise.all([owner.exited, client.closed]);
+    next();
+    if (successorToo) {
+      epoch += 1;
+      await owner.dieOpening(directory, epoch, testing, Math.random() * openingMs);
+      killsAgain += 1;
+      next();
+    }
+    const begun = performance.now();
     await start();
+    if (!successorToo) openingMs = performance.now() - begun;
   }
   const chains = Promise.all(Array.from({ length: CHAINS }, (_, i) => runChain(i)));
   let killed = 0;
   for (; killed < kills && !over && performance.now() < untilMs; killed++) {
     await answers(ANSWERED_MIN);
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 10));
-    serving = killAndTakeOver();
+    await delay(Math.random() * 10);
+    serving = killAndTakeOver(killed % KILLED_AGAIN === KILLED_AGAIN - 1);
     await serving;
   }
   over = true;
@@ -164,5 +195,5 @@ export async function crashAgainAndAgain(
   client.close();
   owner.kill();
   spare.kill();
-  return { failure, kills: killed, answered, resent };
+  return { failure, kills: killed, killsAgain, answered, resent };
 }

@@ -15,7 +15,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
-import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { XdrReader } from '../../protocol/xdr.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import * as setAttributes from '../storage/files/set-attributes.ts';
 import { FlushSet } from '../storage/flush/flush-set.ts';
@@ -48,21 +48,8 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function file(name: string): OpenFile {
-  const { diskSet } = served;
-  let found = diskSet.rootOf(diskSet.exports.all[0]!);
-  for (const part of name.split('/')) {
-    if (typeof found !== 'string' && part !== '') found = diskSet.lookup(found, bytes(part), SERVER_IDENTITY);
-  }
-  if (typeof found === 'string') throw new Error(found);
-  return found;
-}
-
-function operation<Name extends nfs.Nfs3Name>(name: Name, args: nfs.Nfs3Calls[Name]['args']): Request {
-  const w = new XdrWriter();
-  nfs.nfs3Procedures[name].args.encode(w, args);
-  return served.make(nfs.nfsproc3[name], w.written().slice(), 'k'.padEnd(16, '.'), SERVER_IDENTITY);
-}
+const file = (name: string): OpenFile => served.file(name);
+const operation: ServedVolume['operation'] = (...call) => served.operation(...call);
 
 const where = (path: string): nfs.diropargs3 => {
   const at = path.lastIndexOf('/');

@@ -1,7 +1,7 @@
 /**
  * Operations that come together and are about the same small tree, for tests. The owner is killed after any step of any of them,
  * the next one settles what it finds, and every call is sent again. Whatever was settled how, the answers and the tree have to be
- * those of one order in which the operations could have been executed one after the other.
+ * those of one order in which the operations could have been executed one after the other. So also if the next one is killed too.
  */
 import {
   chmodSync,
@@ -22,9 +22,9 @@ import { XdrWriter } from '../../protocol/xdr.ts';
 import type { SeededRandom } from '../../testing/seeded-random.ts';
 import { GroupPacing } from '../storage/duplicate-requests/group-pacing.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
-import type { OpenFile } from '../storage/files/open-file.ts';
 import { journalFiles } from '../storage/journal/journal-files.ts';
 import { become, type Identity, identityCanChange, SERVER_IDENTITY } from '../system/thread-identity.ts';
+import type { WriteGate } from '../system/write-gate.ts';
 import { type Answer, changed, ServedVolume, statusOf } from './served-volume.fixture.ts';
 
 // An answer that was given before the kill has to be given again.
@@ -213,11 +213,43 @@ class AlwaysOverlapping extends GroupPacing {
 
 class Killed extends Error {}
 
+/** Of an owner that is killed when it has changed the volume so many times. */
+class MortalGate implements WriteGate {
+  readonly #changesMax: number;
+  /** So far. */
+  changes = 0;
+
+  constructor(changesMax = Number.POSITIVE_INFINITY) {
+    this.#changesMax = changesMax;
+  }
+
+  begin(): boolean {
+    this.changes += 1;
+    return this.changes <= this.#changesMax;
+  }
+
+  end(): void {}
+
+  get hasDied(): boolean {
+    return this.changes > this.#changesMax;
+  }
+}
+
 /** together: with the same packets. later: each when the one before is being executed. */
 export type Arrival = 'together' | 'later';
 
 /** Between others nothing is written but the journal, and nothing answered. */
 const STEPS_BEHIND_A_CHANGE: readonly OperationStep[] = ['duringExecution', 'afterExecution', 'beforeAnswer'];
+
+export interface NeighboursOptions {
+  /** false: operations rely on nothing, to show that the checks can fail. */
+  readonly carefully?: boolean;
+  /** How often the next owner is killed as well, at some change of its opening: a third one settles what both have left. */
+  readonly killedAgain?: number;
+}
+
+/** Changes of an opening that has more to settle than the last one. */
+const CHANGES_MORE = 3;
 
 /** Of a journal segment's file, what these tests need; the rest is zeros, and reading them takes most of an opening's time. */
 const SEGMENT_USED = 256 * 1024;
@@ -231,22 +263,29 @@ export class Neighbours {
   #stages: number;
   readonly #inOrder: Map<string, string>;
   readonly #carefully: boolean;
-  /** Owners that were killed. */
+  readonly #killedAgain: number;
+  /** Of the last opening. */
+  #openingChanges: number;
+  /** Owners that were killed while they served. */
   kills: number;
+  /** Those that were killed while they took over. */
+  killsOfSuccessors: number;
 
-  private constructor(parent: string, carefully: boolean) {
+  private constructor(parent: string, { carefully = true, killedAgain = 0.5 }: NeighboursOptions) {
     this.#parent = parent;
     this.#path = '';
     this.#epoch = 0;
     this.#stages = 0;
     this.#inOrder = new Map();
     this.#carefully = carefully;
+    this.#killedAgain = killedAgain;
+    this.#openingChanges = 0;
     this.kills = 0;
+    this.killsOfSuccessors = 0;
   }
 
-  /** carefully: false: operations rely on nothing, to show that the checks can fail. */
-  static async on(parent: string, carefully = true): Promise<Neighbours> {
-    const neighbours = new Neighbours(parent, carefully);
+  static async on(parent: string, options: NeighboursOptions = {}): Promise<Neighbours> {
+    const neighbours = new Neighbours(parent, options);
     await neighbours.#begin();
     return neighbours;
   }
@@ -267,34 +306,46 @@ export class Neighbours {
   }
 
   async #open(): Promise<void> {
-    this.#epoch += 1;
-    this.#served = await ServedVolume.open(this.#path, this.#epoch, undefined, new AlwaysOverlapping());
+    const gate = new MortalGate();
+    this.#served = await this.#opened(gate);
+    this.#openingChanges = gate.changes;
   }
 
-  async #takeOver(): Promise<void> {
+  #opened(gate: WriteGate): Promise<ServedVolume> {
+    this.#epoch += 1;
+    return ServedVolume.open(this.#path, this.#epoch, undefined, new AlwaysOverlapping(), gate);
+  }
+
+  /** `at`: how many changes the next owner makes before it is killed; null: it is not. */
+  async #takeOver(at: number | null): Promise<void> {
     await this.#served.close();
-    become(SERVER_IDENTITY);
-    for (const file of journalFiles(join(this.#path, '.filerpair'))) truncateSync(file, SEGMENT_USED);
+    this.#shortenJournal();
+    if (at !== null) {
+      this.killsOfSuccessors += 1;
+      await this.#openAndDie(new MortalGate(at));
+      this.#shortenJournal();
+    }
     await this.#open();
   }
 
-  /** Of a path below the volume's root. */
-  #fileOf(path: string): OpenFile {
-    const { diskSet } = this.#served;
-    let file = diskSet.rootOf(diskSet.exports.all[0]!);
-    for (const name of path.split('/')) {
-      if (typeof file === 'string') break;
-      if (name !== '') file = diskSet.lookup(file, bytes(name), SERVER_IDENTITY);
+  async #openAndDie(gate: MortalGate): Promise<void> {
+    try {
+      await (await this.#opened(gate)).close();
+    } catch (error) {
+      if (!gate.hasDied) throw error;
     }
-    if (typeof file === 'string') throw new Error(`${path}: ${file}`);
-    return file;
+  }
+
+  #shortenJournal(): void {
+    become(SERVER_IDENTITY);
+    for (const file of journalFiles(join(this.#path, '.filerpair'))) truncateSync(file, SEGMENT_USED);
   }
 
   /** A new stage, and the calls of the parts on it. */
   #prepare(parts: readonly Part[]): { stage: string; calls: Call[] } {
     const stage = `s${this.#stages++}`;
     makeStage(join(this.#path, stage));
-    const handles: Handles = (path) => this.#fileOf(join(stage, path)).handle;
+    const handles: Handles = (path) => this.#served.file(join(stage, path)).handle;
     const calls = parts.map(({ procedure, user, args }, index) => ({
       procedure: nfs.nfsproc3[procedure],
       user,
@@ -352,8 +403,12 @@ export class Neighbours {
     const wrong: string[] = [];
     for (let moment = 0; ; moment++) {
       const resent = random.pick(orders);
-      const { killedAt, outcome, contradicted } = await this.#run(parts, arrival, moment, resent);
-      const when = `${parts.map(({ title }) => title).join(' | ')}; ${arrival}; killed ${killedAt ?? 'never'}; sent again ${resent}`;
+      const again = random.chance(this.#killedAgain)
+        ? random.below(this.#openingChanges + CHANGES_MORE)
+        : null;
+      const { killedAt, outcome, contradicted } = await this.#run(parts, arrival, moment, again, resent);
+      const next = again === null ? '' : `, its successor after ${again} changes`;
+      const when = `${parts.map(({ title }) => title).join(' | ')}; ${arrival}; killed ${killedAt ?? 'never'}${next}; sent again ${resent}`;
       if (contradicted !== null) wrong.push(`${when}: ${contradicted}`);
       if (!allowed.includes(outcome))
         wrong.push(`${when}:\n    ${outcome}\n  is not one of\n    ${[...new Set(allowed)].join('\n    ')}`);
@@ -366,6 +421,7 @@ export class Neighbours {
     parts: readonly Part[],
     arrival: Arrival,
     moment: number,
+    successorAt: number | null,
     resent: readonly number[],
   ): Promise<Run> {
     const { stage, calls } = this.#prepare(parts);
@@ -407,7 +463,7 @@ export class Neighbours {
     if (arrival === 'together') for (let i = 1; i < calls.length; i++) submitNext();
     await over;
     served.onStep = () => {};
-    if (killedAt !== null) await this.#takeOver();
+    if (killedAt !== null) await this.#takeOver(successorAt);
     const again: Answer[] = [];
     let contradicted: string | null = null;
     for (const index of resent) {

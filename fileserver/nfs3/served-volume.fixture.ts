@@ -2,7 +2,8 @@
  * A volume with its journal and its operation log in this thread. Tests submit operations of their own making, stop the owner at
  * any step, and look at what the next one finds.
  */
-import { XdrReader } from '../../protocol/xdr.ts';
+import * as nfs from '../../protocol/nfs3.ts';
+import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import { openMessage } from '../data-path/data-thread.fixture.ts';
 import { DuplicateRequestCache } from '../storage/duplicate-requests/duplicate-request-cache.ts';
 import type { Pacing } from '../storage/duplicate-requests/group-pacing.ts';
@@ -11,10 +12,11 @@ import { OperationLog } from '../storage/duplicate-requests/operation-log.ts';
 import type { OperationLogHooks } from '../storage/duplicate-requests/operation-log-hooks.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
+import type { OpenFile } from '../storage/files/open-file.ts';
 import { openVolume, type PreparedVolume } from '../storage/volume/open-volume.ts';
 import type { FaultListener, Volume } from '../storage/volume/volume.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
-import type { Identity } from '../system/thread-identity.ts';
+import { type Identity, SERVER_IDENTITY } from '../system/thread-identity.ts';
 import type { WriteGate } from '../system/write-gate.ts';
 import { Request } from './journaled-procedure.ts';
 import { NfsContext } from './nfs-context.ts';
@@ -95,7 +97,12 @@ export class ServedVolume {
     const onFault: FaultListener = (_volume, reason) => faults.push(reason);
     const volume = await openVolume({ name: 'data', path }, owner, gate, onFault, prepared);
     const served = new ServedVolume(volume, faults);
-    await served.#recover(onStep, pacing);
+    try {
+      await served.#recover(onStep, pacing);
+    } catch (error) {
+      await served.diskSet.close();
+      throw error;
+    }
     return served;
   }
 
@@ -139,6 +146,30 @@ export class ServedVolume {
   async close(): Promise<void> {
     this.kill();
     await this.diskSet.close();
+  }
+
+  /** Of a path below the volume's root; '' is the root itself. */
+  file(path: string): OpenFile {
+    const { diskSet } = this;
+    let found = diskSet.rootOf(diskSet.exports.all[0]!);
+    for (const name of path.split('/')) {
+      if (typeof found === 'string') break;
+      if (name !== '') found = diskSet.lookup(found, Buffer.from(name), SERVER_IDENTITY);
+    }
+    if (typeof found === 'string') throw new Error(`${path}: ${found}`);
+    return found;
+  }
+
+  /** A call of this procedure, which is bound. */
+  operation<Name extends nfs.Nfs3Name>(
+    name: Name,
+    args: nfs.Nfs3Calls[Name]['args'],
+    key = 'k',
+    user: Identity = SERVER_IDENTITY,
+  ): Request {
+    const w = new XdrWriter();
+    nfs.nfs3Procedures[name].args.encode(w, args);
+    return this.make(nfs.nfsproc3[name], w.written().slice(), key.padEnd(16, '.'), user);
   }
 
   /** Bound; null: that was refused, and its results say why. Throws XdrError for malformed arguments. */
