@@ -1,9 +1,11 @@
 // docs/api.md: the reference of all kinds, read off their schemas.
 
 import { customResourceDefinition } from './custom-resource-definition.ts';
+import { operationReasons } from './filer-pair-operation.ts';
 import { apiVersion } from './group.ts';
 import { type Kind, kinds } from './kinds.ts';
 import { diskSetReasons, pairReasons, serverReasons } from './pair/reasons.ts';
+import { shareReasonMeanings } from './share-reasons.ts';
 import type { Schema } from './structural-schema.ts';
 
 interface Row {
@@ -29,6 +31,14 @@ const reasons: Readonly<Record<string, Readonly<Record<string, typeof pairReason
     'status.conditions': pairReasons,
     'status.servers[].conditions': serverReasons,
     'status.diskSets[].conditions': diskSetReasons,
+  },
+  FilerShare: { 'status.conditions': shareReasonMeanings },
+  FilerPairOperation: {
+    'status.conditions': {
+      'Complete, Failed: both False': operationReasons.waiting,
+      Complete: operationReasons.complete,
+      Failed: operationReasons.failed,
+    },
   },
   FilerDiskSet: { 'status.conditions': diskSetReasons },
 };

@@ -105,25 +105,38 @@ export const filerPairOperationSpec = spec;
 
 export const operationConditions = ['Complete', 'Failed'] as const;
 
-/** Reasons of these conditions. */
+/** Reasons of these conditions, and what each means; docs/api.md has them. */
 export const operationReasons = {
-  waiting: ['Pending', 'PairNotFound', 'Queued', 'Requested', 'Quiescing', 'Recreating'],
-  complete: ['TakenOver', 'GivenBack', 'NothingToDo', 'SnapshotTaken', 'Recreated'],
-  failed: [
-    'ServerNotFound',
-    'VolumeNotFound',
-    'NotStarted',
-    'EpochMismatch',
-    'ServerDrained',
-    'DisksHeld',
-    'NotTheOwner',
-    'Refused',
-    'UndoneSince',
-    'SnapshotRefused',
-    'SnapshotFailed',
-    'NotTheClaim',
-    'NotLost',
-  ],
+  waiting: {
+    Pending: 'The operator has not seen it yet.',
+    PairNotFound: 'There is no FilerPair of that name in the namespace.',
+    Queued: 'An older operation comes first.',
+    Requested: 'The servers have been asked.',
+    Quiescing: 'The servers let running calls end, for a snapshot.',
+    Recreating: 'An empty claim is being made.',
+  },
+  complete: {
+    TakenOver: 'The partner owns the disk set.',
+    GivenBack: 'The disk set’s own server owns it.',
+    NothingToDo: 'It was so already.',
+    SnapshotTaken: 'The snapshots are ready to be used.',
+    Recreated: 'An empty claim is there.',
+  },
+  failed: {
+    ServerNotFound: 'The pair has no such server.',
+    VolumeNotFound: 'The server has no such volume.',
+    NotStarted: 'The disk set has no Lease yet.',
+    EpochMismatch: 'The disk set has changed its owner since: it has another epoch than ifEpoch.',
+    ServerDrained: 'The server is drained, and would not get its disk set back.',
+    DisksHeld: 'The disks of the disk set stay where they are; the sentence says why.',
+    NotTheOwner: 'The incarnation that force declares dead does not own the disk set.',
+    Refused: 'A server has refused it, in its own words.',
+    UndoneSince: 'It was done, and the disk set has moved again since.',
+    SnapshotRefused: 'The pair is not in a state in which a snapshot can be taken.',
+    SnapshotFailed: 'The storage could not take a snapshot.',
+    NotTheClaim: 'The record of the disk set names another claim.',
+    NotLost: 'The claim exists.',
+  },
 } as const;
 
 export const filerPairOperationStatus = z

@@ -7,6 +7,14 @@ export const shareFieldManagers = { server: 'filerpair-server', operator: 'filer
 /** Accepted=False, by the operator: no server has such a share. */
 export const unplacedShareReasons = ['PairNotFound', 'ServerNotFound', 'VolumeNotFound'] as const;
 
+/** Accepted and Ready Unknown, by the operator: the servers, which would say it, do not serve. */
+export const NOT_SERVED = 'NotServed';
+
+const operatorsReasons: ReadonlySet<string> = new Set([...unplacedShareReasons, NOT_SERVED]);
+
+/** Whether the operator has said it of a share, and no server. */
+export const isToldByOperator = (reason: string): boolean => operatorsReasons.has(reason);
+
 /** By the owner of the disk set. */
 export const shareReasons = {
   Accepted: [

@@ -3,6 +3,8 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { OpenFailure } from '../../fileserver/storage/volume/open-failure.ts';
+import { NOT_SERVED, shareReasons, unplacedShareReasons } from '../../kubernetes/share-conditions.ts';
+import { shareReasonMeanings } from '../share-reasons.ts';
 import { diskSetReasons, openFailures, pairReasons, serverReasons } from './reasons.ts';
 import { pairConditions } from './status.ts';
 
@@ -39,4 +41,14 @@ test('what is listed is given somewhere', () => {
 
 test('every reason for which a server cannot open a disk set is listed', () => {
   expect(Object.keys(openFailures)).toEqual([...Object.values(OpenFailure), 'CannotOpen']);
+});
+
+test('the reasons of shares have a meaning each, and no others are listed', () => {
+  const { Accepted, Ready, DirectoryDeleted } = shareReasonMeanings;
+  const byOperator = [...unplacedShareReasons, NOT_SERVED];
+  const refused = shareReasons.Accepted.filter((one) => one !== 'Accepted');
+  const names = (meanings: object | undefined) => Object.keys(meanings ?? {}).sort();
+  expect(names(Accepted)).toEqual([...shareReasons.Accepted, ...byOperator].sort());
+  expect(names(Ready)).toEqual([...shareReasons.Ready, ...refused, ...byOperator, 'Pending'].sort());
+  expect(names(DirectoryDeleted)).toEqual([...shareReasons.DirectoryDeleted].sort());
 });

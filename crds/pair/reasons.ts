@@ -177,6 +177,7 @@ export const pairReasons: Readonly<Record<string, Meanings>> = {
   },
   ClientAddressesKept: {
     Kept: 'No node rewrites the addresses of clients.',
+    NotNeeded: 'externalTrafficPolicy is Cluster, and every FilerShare is for everybody.',
     Rewritten: 'externalTrafficPolicy is Cluster: servers see addresses of nodes.',
   },
 };

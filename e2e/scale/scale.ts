@@ -142,12 +142,15 @@ async function makePairs(client: KubernetesClient, pairs: readonly Pair[]): Prom
       { namespace, name },
       { storage: { type: 'SharedCoherent' }, volumes: [{ name: 'data', claimTemplate }] },
     );
-    for (let i = 0; i < SHARES; i++)
-      await make(
-        resources.filerShares,
-        { namespace, name: `${name}-share-${i}` },
-        { pairRef: { name }, server: SERVERS[i % 2], clients: ['10.0.0.0/8'] },
-      );
+    await Promise.all(
+      Array.from({ length: SHARES }, (_, i) =>
+        make(
+          resources.filerShares,
+          { namespace, name: `${name}-share-${i}` },
+          { pairRef: { name }, server: SERVERS[i % 2], clients: ['10.0.0.0/8'] },
+        ),
+      ),
+    );
   }
 }
 
@@ -160,7 +163,7 @@ async function allSettled(
   let ready = 0;
   let told = 0;
   await eventually(
-    `${count} pairs are Ready, and the operator has nothing to do`,
+    `${count} pairs and their shares are Ready, and the operator has nothing to do`,
     Math.max(1, count / 100) * SETTLED_MS_MAX,
     async () => {
       if (simulated.failure !== null) throw simulated.failure;
@@ -176,9 +179,10 @@ async function allSettled(
       }
       // The list of all is as much work for the API server as many changes.
       await delay(LOOK_EVERY_MS);
-      return ready === count && (await operator.queueLength()) === 0;
+      const shares = count * SHARES;
+      return ready === count && simulated.readyShares === shares && (await operator.queueLength()) === 0;
     },
-    () => `${ready} are Ready`,
+    () => `${ready} are Ready, with ${simulated.readyShares} shares`,
   );
 }
 

@@ -1,16 +1,21 @@
 // Nodes, kubelets and servers for pairs by the thousand, where only the API server is real. Pods are bound to nodes that exist as
-// objects only, and are said to run. Their servers write onto the Leases what servers write there. Nothing is served. The
-// cluster's own scheduler has to be gone: it would wait for disks.
+// objects only, and are said to run. Their servers write what servers write onto Leases and into FilerShares. Nothing is served.
+// The cluster's own scheduler has to be gone: it would wait for disks.
 
 import { diskSetName } from '../../crds/filer-disk-set.ts';
+import { apiVersion } from '../../crds/group.ts';
+import { SHARE_FIELDS, type ShareObject } from '../../fileserver/shares/share-object.ts';
+import { statusToApply } from '../../fileserver/shares/share-status.ts';
 import { microTime } from '../../fileserver/witness/lease-object.ts';
 import { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { Connection } from '../../kubernetes/connection.ts';
+import { withFields } from '../../kubernetes/kept-fields.ts';
 import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { Reflector } from '../../kubernetes/reflector.ts';
 import { pathOf, resources } from '../../kubernetes/resource.ts';
+import { shareFieldManagers } from '../../kubernetes/share-conditions.ts';
 import type { Pod } from '../../operator/model/objects.ts';
 import { whenNotThrottled } from './throttling.ts';
 
@@ -27,6 +32,8 @@ export class SimulatedCluster {
   readonly #connection: Connection;
   readonly #nodeNames: readonly string[];
   readonly #pods: Reflector<Pod>;
+  readonly #shares: Reflector<ShareObject>;
+  readonly #readyShares = new Set<string>();
   readonly #waiting: (() => Promise<unknown>)[] = [];
   readonly #owners = new Set<string>();
   #running = 0;
@@ -48,6 +55,21 @@ export class SimulatedCluster {
         if (change.kind !== 'deleted') this.#look(change.object);
       },
     });
+    this.#shares = new Reflector<ShareObject>({
+      client,
+      resource: resources.filerShares,
+      trim: (share) => withFields(share, SHARE_FIELDS, () => false),
+      asText: true,
+      groupOf: ({ metadata, spec }) => diskSetKey(metadata.namespace ?? '', spec.pairRef.name, spec.server),
+      onChange: (change) => {
+        if (change.kind !== 'deleted') this.#lookAtShare(change.object);
+      },
+    });
+  }
+
+  /** FilerShares whose servers have said that clients can mount them. */
+  get readyShares(): number {
+    return this.#readyShares.size;
   }
 
   async start(): Promise<void> {
@@ -56,12 +78,14 @@ export class SimulatedCluster {
       for (const name of this.#nodeNames) this.#enqueue(() => this.#renewNode(name));
     }, NODE_LEASE_EVERY_MS);
     this.#pods.start();
-    await this.#pods.whenListed();
+    this.#shares.start();
+    await Promise.all([this.#pods.whenListed(), this.#shares.whenListed()]);
   }
 
   async stop(): Promise<void> {
     if (this.#heartbeat !== null) clearInterval(this.#heartbeat);
     await this.#pods.stop();
+    await this.#shares.stop();
   }
 
   /** The server's container of a pod of `pair` ends, as a kubelet would report it. */
@@ -125,12 +149,41 @@ export class SimulatedCluster {
       [b, a],
     ] as const) {
       const [mine, theirs] = [this.#podOf(namespace, pair, server), this.#podOf(namespace, pair, partner)];
-      const key = `${namespace}/${pair}/${server}`;
+      const key = diskSetKey(namespace, pair, server);
       if (mine?.status?.phase !== 'Running' || theirs?.status?.phase !== 'Running') continue;
       if (this.#owners.has(key)) continue;
       this.#owners.add(key);
       await this.#writeLease(namespace, pair, server, mine, theirs, partner);
+      for (const share of this.#shares.inGroup(key)) this.#lookAtShare(share);
     }
+  }
+
+  /** Its owner says, as a server does, what has become of it: once. */
+  #lookAtShare(share: ShareObject): void {
+    const { metadata, spec } = share;
+    const { namespace = '', name = '' } = metadata;
+    if (!this.#owners.has(diskSetKey(namespace, spec.pairRef.name, spec.server))) return;
+    const facts = {
+      verdict: { accepted: true },
+      path: `/${name}`,
+      serviceName: `${spec.pairRef.name}-${spec.server}`,
+      absent: null,
+      directory: null,
+      deleting: false,
+    } as const;
+    const status = statusToApply(share, facts, `${now().slice(0, 19)}Z`);
+    if (status === null) {
+      this.#readyShares.add(`${namespace}/${name}`);
+      return;
+    }
+    const { kind } = resources.filerShares;
+    const applied = { apiVersion, kind, metadata: nameOf(share), status } as KubernetesObject;
+    this.#enqueue(() =>
+      this.#client.apply(resources.filerShares, applied, shareFieldManagers.server, {
+        subresource: 'status',
+        timeoutMs: 60_000,
+      }),
+    );
   }
 
   async #writeLease(
@@ -212,6 +265,9 @@ export class SimulatedCluster {
       });
   }
 }
+
+const diskSetKey = (namespace: string, pair: string, server: string): string =>
+  `${namespace}/${pair}/${server}`;
 
 const incarnationOf = (server: string, pod: Pod): string => `${server}/${pod.metadata.uid}/run-1`;
 

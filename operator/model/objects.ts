@@ -27,6 +27,8 @@ export interface FilerDiskSetObject extends KubernetesObject {
 
 /** What the operator needs to know of one: whether its pair can serve it. */
 export interface FilerShareObject extends KubernetesObject {
+  /** Every address and port may mount it: it does not matter which of them a server sees. */
+  readonly forEverybody?: true;
   readonly spec: Pick<FilerShareSpec, 'pairRef' | 'server' | 'volume' | 'deletionPolicy'>;
   readonly status?: { readonly conditions?: readonly Omit<TypedCondition, 'message'>[] };
 }

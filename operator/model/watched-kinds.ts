@@ -7,6 +7,7 @@ import { type Fields, withFields } from '../../kubernetes/kept-fields.ts';
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { type Resource, resources } from '../../kubernetes/resource.ts';
+import { isToldByOperator } from '../../kubernetes/share-conditions.ts';
 import type {
   Claim,
   CSIDriver,
@@ -37,6 +38,8 @@ export interface WatchedKind<T extends KubernetesObject> {
   readonly asText?: true;
   /** What is kept of an object. A change that leaves this as it is concerns nobody. */
   readonly keep: (object: T) => T;
+  /** What of it concerns somebody; absent: everything that is kept. */
+  readonly concerning?: (kept: T) => unknown;
   /** The pairs that a change concerns. */
   readonly wakes:
     | 'its pair'
@@ -127,23 +130,42 @@ function keptOfNode(node: Node): Node {
   };
 }
 
-/** Thousands of shares may become ready at a time; what the operator says and waits for is all that concerns it. */
 function keptOfShare(share: FilerShareObject): FilerShareObject {
   const kept = withFields(
     share,
     { spec: { pairRef: true, server: true, volume: true, deletionPolicy: true } },
     () => false,
   );
-  const conditions = (share.status?.conditions ?? [])
-    .filter(({ type }) => type === 'Accepted' || type === 'DirectoryDeleted')
-    .map(({ type, status, reason, lastTransitionTime, observedGeneration }) => ({
+  const { clients = [], clientPorts } = (share.spec ?? {}) as {
+    readonly clients?: readonly string[];
+    readonly clientPorts?: string;
+  };
+  const forEverybody =
+    clientPorts !== 'Reserved' && clients.some((one) => one === '0.0.0.0/0' || one === '::/0');
+  const conditions = (share.status?.conditions ?? []).map(
+    ({ type, status, reason, lastTransitionTime, observedGeneration }) => ({
       type,
       status,
       reason,
       lastTransitionTime,
       ...(observedGeneration !== undefined && { observedGeneration }),
-    }));
-  return conditions.length === 0 ? kept : { ...kept, status: { conditions } };
+    }),
+  );
+  return {
+    ...kept,
+    ...(forEverybody && { forEverybody }),
+    ...(conditions.length > 0 && { status: { conditions } }),
+  };
+}
+
+/** Servers say of thousands of shares at a time that they are served: the operator waits for what it has said itself, and for deleted directories. */
+function concerningOfShare({ status, ...share }: FilerShareObject): unknown {
+  const { metadata, ...others } = share;
+  const { resourceVersion: _, ...identity } = metadata;
+  const conditions = status?.conditions?.filter(
+    ({ type, reason }) => type === 'DirectoryDeleted' || isToldByOperator(reason),
+  );
+  return [identity, others, conditions ?? []];
 }
 
 /** When somebody wrote an annotation, as the API server has it in managedFields. */
@@ -171,7 +193,10 @@ export const watchedKinds = {
     resources.filerPairOperations,
     keeping({ spec: true, status: true }),
   ),
-  filerShares: forPair<FilerShareObject>(resources.filerShares, keptOfShare),
+  filerShares: {
+    ...forPair<FilerShareObject>(resources.filerShares, keptOfShare),
+    concerning: concerningOfShare,
+  },
   filerDiskSets: ofPair<FilerDiskSetObject>(resources.filerDiskSets, keeping({ spec: true, status: true })),
   filerPairClasses: ofCluster<FilerPairClassObject>(
     resources.filerPairClasses,

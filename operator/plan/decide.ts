@@ -15,7 +15,7 @@ import { mountsDueAt } from '../assess/disk-location.ts';
 import { drains } from '../assess/drain.ts';
 import { lostNodesDueAt } from '../assess/lost-nodes.ts';
 import { nameLookups, namesDueAt } from '../assess/names-published.ts';
-import { handOverDueAt } from '../assess/ready.ts';
+import { handOverDueAt, served } from '../assess/ready.ts';
 import { refutedPowerOffsDueAt } from '../assess/refuted-power-off.ts';
 import { rollout } from '../assess/rollout.ts';
 import { snapshotDueAt } from '../assess/snapshot.ts';
@@ -35,7 +35,7 @@ import { nodesMarked } from './node-marks.ts';
 import { operationActions, operationsDueAt, operationsWithoutPair } from './operation-actions.ts';
 import { provision } from './provision.ts';
 import { rolledOut } from './rollout-actions.ts';
-import { shareActions } from './share-actions.ts';
+import { shareActions, unservedSharesDueAt } from './share-actions.ts';
 import { computeStatus, newTransitions, sameStatus, statusEvents, unassessedStatus } from './status.ts';
 
 export const nothing: Plan = {
@@ -66,7 +66,8 @@ export function decide(observed: Observed, settings: OperatorSettings, now: numb
   if (pair.metadata.deletionTimestamp !== undefined) return leaving(observed, view, now);
   if (view !== null) return decideFor(view);
   const why = parsed.success ? noStorageType : invalid(explain(parsed.error));
-  return { ...refused(pair, why, now), actions: shareActions(observed, now) };
+  const actions = shareActions(observed, now);
+  return { ...refused(pair, why, now), actions, wakeAt: unservedSharesDueAt(observed, now) };
 }
 
 /** A pair that is being deleted; its status says what it still waits for. */
@@ -74,7 +75,8 @@ function leaving(observed: Observed, view: Assessment | null, now: number): Plan
   const status = view === null ? null : computeStatus(view);
   const unchanged = status === null || sameStatus(view?.pair.status, status);
   const actions = [...cleanUp(observed), ...shareActions(observed, now)];
-  return { ...nothing, actions, status: unchanged ? null : status };
+  const wakeAt = unservedSharesDueAt(observed, now);
+  return { ...nothing, actions, status: unchanged ? null : status, wakeAt };
 }
 
 /** The API server checks the same rules, but a FilerPair may be older than the rules. */
@@ -109,7 +111,7 @@ function decideFor(view: Assessment): Plan {
       ...recordsKept(view),
       ...ifAccepted(() => [...provision(view), ...inSequence('rollout', rolledOut(view, rollingOut))]),
       ...leasesLetGo(view),
-      ...shareActions(view.observed, view.now),
+      ...shareActions(view.observed, view.now, (name) => isServed(view, name)),
     ],
     status: unchanged ? null : status,
     events: unchanged ? [] : statusEvents(view.pair.status, status, transitions),
@@ -126,6 +128,7 @@ function decideFor(view: Assessment): Plan {
       refutedPowerOffsDueAt(view),
       mountsDueAt(view),
       snapshotDueAt(view),
+      unservedSharesDueAt(view.observed, view.now),
       ...operationsDueAt(view.observed),
       ...drains(view).map(({ wakeAt }) => wakeAt),
       namesDueAt(view),
@@ -134,6 +137,9 @@ function decideFor(view: Assessment): Plan {
     ]),
   };
 }
+
+const isServed = (view: Assessment, server: string): boolean =>
+  view.servers.some((home) => home.name === server && served(view, home).status === 'True');
 
 /** What clients wait for. */
 export const urgentActions = (view: Assessment): Action[] =>

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Action } from '../model/action.ts';
 import type { FilerShareObject } from '../model/objects.ts';
+import { UNSERVED_MS } from './share-actions.ts';
 import { claimTemplate, World } from './world.fixture.ts';
 
 const share = (
@@ -94,6 +95,85 @@ describe('a share', () => {
     world.settle();
     expect(accepted(world)).toMatchObject({ reason: 'ServerNotFound' });
   });
+});
+
+describe('a share whose disk set is not served', () => {
+  const said = { lastTransitionTime: '2026-11-23T12:00:00Z', observedGeneration: 1 };
+  const byServer = [
+    { type: 'Accepted', status: 'True', reason: 'Accepted', ...said },
+    { type: 'Ready', status: 'True', reason: 'Served', ...said },
+  ] as const;
+  /** Both servers are gone, and the status says so. */
+  const unserved = (one: FilerShareObject): World => {
+    const world = withShare(one);
+    world.changeLease('a', { holderIdentity: '' });
+    world.settle();
+    return world;
+  };
+  const conditionsOf = ({ observed }: World) =>
+    Object.fromEntries(
+      (observed.filerShares[0]!.status?.conditions ?? []).map(({ type, status, reason }) => [
+        type,
+        `${status} ${reason}`,
+      ]),
+    );
+
+  test('is told so after a minute, not in a failover; the operator wakes for it', () => {
+    const world = unserved({ ...share(), status: { conditions: byServer } });
+    const since = world.now;
+    expect(conditionsOf(world)).toEqual({ Accepted: 'True Accepted', Ready: 'True Served' });
+    expect(world.plan().wakeAt).toBeLessThanOrEqual(since + UNSERVED_MS);
+    world.now += UNSERVED_MS - 1000;
+    expect(about(world.settle())).toEqual([]);
+    world.now += 2000;
+    world.settle();
+    expect(conditionsOf(world)).toMatchObject({ Ready: 'Unknown NotServed' });
+    const [ready] = world.observed.filerShares[0]!.status!.conditions!.filter(({ type }) => type === 'Ready');
+    expect(ready!.lastTransitionTime).toBe(new Date(world.now).toISOString().replace('.000', ''));
+    expect(about(world.plan().actions), 'once').toEqual([]);
+  });
+
+  test('that no server has seen yet says why of both', () => {
+    const world = unserved(share());
+    world.now += UNSERVED_MS + 1000;
+    world.settle();
+    expect(conditionsOf(world)).toEqual({ Accepted: 'Unknown NotServed', Ready: 'Unknown NotServed' });
+  });
+
+  test('is left to the servers as soon as they serve, whatever the status of the pair still says', () => {
+    const world = unserved(share());
+    world.now += UNSERVED_MS + 1000;
+    world.claims('a', 'a', 2);
+    expect(about(world.plan().actions)).toEqual([]);
+  });
+
+  test('one of thousands: a few are told in one plan, and all in the end', () => {
+    const world = unserved(share());
+    world.observed.filerShares = Array.from({ length: 50 }, (_, i) =>
+      share({}, { name: `share-${i}`, uid: `share-${i}` }),
+    );
+    world.now += UNSERVED_MS + 1000;
+    expect(about(world.plan().actions)).toHaveLength(20);
+    world.settle();
+    const told = world.observed.filerShares.filter(({ status }) => status !== undefined);
+    expect(told).toHaveLength(50);
+  });
+});
+
+test('a condition keeps its own time of change, whatever the other one does', () => {
+  const conditions = [
+    { type: 'Accepted', status: 'False', reason: 'PathTaken', lastTransitionTime: '2026-11-23T10:00:00Z' },
+    { type: 'Ready', status: 'True', reason: 'Served', lastTransitionTime: '2026-11-23T11:00:00Z' },
+  ] as const;
+  const world = withShare({ ...share({ volume: 'scratch' }), status: { conditions } });
+  world.settle();
+  const times = world.observed.filerShares[0]!.status!.conditions!.map(
+    ({ type, lastTransitionTime }) => `${type} ${lastTransitionTime}`,
+  );
+  expect(times).toEqual([
+    'Accepted 2026-11-23T10:00:00Z',
+    `Ready ${new Date(world.now).toISOString().replace('.000', '')}`,
+  ]);
 });
 
 describe('a share whose directory is deleted with it', () => {

@@ -14,7 +14,7 @@ export interface Moment {
 }
 
 export function condition(
-  before: readonly Condition[] | undefined,
+  before: readonly Omit<Condition, 'message'>[] | undefined,
   type: string,
   result: ConditionResult,
   { generation, now }: Moment,

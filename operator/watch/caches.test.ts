@@ -429,29 +429,44 @@ test('the class of a pair is the one that it names, else the default one, and a 
 
 test('a FilerShare wakes the pair that it names, also one that there is not, and not by what servers say of it', async () => {
   api = new Api();
-  const share = (version: number, pairName: string, reason = 'Accepted') =>
+  const lastTransitionTime = '2026-11-23T12:00:00Z';
+  const said = (type: string, status: string, reason: string) => ({
+    type,
+    status,
+    reason,
+    message: 'a sentence',
+    lastTransitionTime,
+  });
+  const share = (version: number, ...conditions: readonly object[]) =>
     ({
       metadata: { name: 'home', namespace: 'storage', uid: 'share-1', resourceVersion: String(version) },
-      spec: { pairRef: { name: pairName }, server: 'a', volume: 'data', clients: ['10.0.0.0/8'] },
-      status: { conditions: [{ type: 'Ready', status: 'True', reason, message: 'served' }] },
+      spec: { pairRef: { name: 'gone' }, server: 'a', volume: 'data', clients: ['10.0.0.0/8', '::/0'] },
+      status: { conditions },
     }) as unknown as KubernetesObject;
   api.objects['filerpairs'] = [pair as unknown as KubernetesObject];
-  api.objects['filershares'] = [share(1, 'gone')];
+  api.objects['filershares'] = [share(1, said('Ready', 'Unknown', 'Pending'))];
   const caches = await api.start();
   expect([...caches.keys()].toSorted()).toEqual(['storage/gone', 'storage/home']);
   const [seen] = (await caches.observe('storage', 'gone', [])).filerShares;
   expect(seen).toEqual({
     metadata: { name: 'home', namespace: 'storage', uid: 'share-1', resourceVersion: '1' },
     spec: { pairRef: { name: 'gone' }, server: 'a', volume: 'data' },
+    forEverybody: true,
+    status: { conditions: [{ type: 'Ready', status: 'Unknown', reason: 'Pending', lastTransitionTime }] },
   });
-  // What is kept of it is the same, so the change is nobody's.
-  const { keep } = watchedKinds.filerShares;
-  expect(JSON.stringify(keep(share(1, 'gone', 'Served') as never))).toBe(JSON.stringify(seen));
+  const { keep, concerning } = watchedKinds.filerShares;
+  const concern = (...conditions: readonly object[]) => concerning(keep(share(1, ...conditions) as never));
+  const pending = concern(said('Ready', 'Unknown', 'Pending'));
+  expect(concern(said('Ready', 'True', 'Served'))).toEqual(pending);
+  expect(concern(said('Accepted', 'True', 'Accepted'), said('Ready', 'False', 'DirectoryAbsent'))).toEqual(
+    pending,
+  );
+  for (const one of [
+    said('Accepted', 'False', 'VolumeNotFound'),
+    said('DirectoryDeleted', 'True', 'Deleted'),
+  ])
+    expect(concern(one)).not.toEqual(pending);
   api.woken.length = 0;
-  const told = { type: 'DirectoryDeleted', status: 'True', reason: 'Deleted' };
-  await api.changes('filershares', 'MODIFIED', {
-    ...share(2, 'gone'),
-    status: { conditions: [told] },
-  } as unknown as KubernetesObject);
+  await api.changes('filershares', 'MODIFIED', share(2, said('DirectoryDeleted', 'True', 'Deleted')));
   expect(new Set(api.woken)).toEqual(new Set(['storage/gone']));
 });

@@ -89,14 +89,18 @@ export class ClusterCopy {
     return [...this.#copies.values(), ...this.#definitions];
   }
 
-  #watch(name: WatchedKindName, { resource, selects, asText, keep }: WatchedKind<KubernetesObject>): Copy {
+  #watch(
+    name: WatchedKindName,
+    { resource, selects, asText, keep, concerning = content }: WatchedKind<KubernetesObject>,
+  ): Copy {
+    const concern = (object: KubernetesObject): string => JSON.stringify(concerning(object));
     return this.#reflector(resource, {
       ...(selects === 'pair' && { labelSelector: labels.pair }),
       ...(selects !== 'all' && { groupOf: (object) => pairOf(name, object) }),
       asText,
       trim: keep,
       onChange: (change) => {
-        if (change.kind !== 'modified' || content(change.object) !== content(change.previous))
+        if (change.kind !== 'modified' || concern(change.object) !== concern(change.previous))
           this.#options.onChange(name, change);
       },
     });
@@ -172,5 +176,7 @@ export function pairOf(name: WatchedKindName, object: KubernetesObject): string 
   return spec?.pairRef?.name === undefined ? null : keyOf(object.metadata.namespace ?? '', spec.pairRef.name);
 }
 
-const content = ({ metadata: { resourceVersion: _, ...metadata }, ...object }: KubernetesObject): string =>
-  JSON.stringify([metadata, object]);
+const content = ({ metadata: { resourceVersion: _, ...metadata }, ...object }: KubernetesObject): unknown => [
+  metadata,
+  object,
+];

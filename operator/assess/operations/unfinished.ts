@@ -9,12 +9,12 @@ export type OperationType = FilerPairOperationSpec['type'];
 export type OperationVerdict =
   | {
       readonly kind: 'waits';
-      readonly reason: (typeof operationReasons.waiting)[number];
+      readonly reason: keyof typeof operationReasons.waiting;
       readonly message: string;
     }
   | {
       readonly kind: 'complete';
-      readonly reason: (typeof operationReasons.complete)[number];
+      readonly reason: keyof typeof operationReasons.complete;
       readonly message: string;
       /** Of the disk set, afterwards. */
       readonly epoch?: number;
@@ -26,7 +26,7 @@ export type OperationVerdict =
     }
   | {
       readonly kind: 'failed';
-      readonly reason: (typeof operationReasons.failed)[number];
+      readonly reason: keyof typeof operationReasons.failed;
       readonly message: string;
     };
 
