@@ -135,7 +135,8 @@ export class KubernetesClient {
     patch: MergePatch,
     options?: CallOptions,
   ): Promise<T> {
-    const path = pathOf(resource, at.namespace, at.name, options?.subresource);
+    const object = pathOf(resource, at.namespace, at.name, options?.subresource);
+    const path = `${object}${options?.dryRun ? '?dryRun=All' : ''}`;
     return this.#call('PATCH', path, options, JSON.stringify(patch), 'application/merge-patch+json');
   }
 

@@ -39,6 +39,26 @@ export function typeWord(attributes: fattr3): string {
   return TYPES.get(attributes.type)?.word ?? `type ${attributes.type}`;
 }
 
+/** What JSON and YAML say of a file. Times with nanoseconds cut to milliseconds, sizes in bytes. */
+export function attributesValue(attributes: fattr3): Readonly<Record<string, unknown>> {
+  const { mode, uid, gid, nlink, size, used, fileid, mtime, ctime, atime } = attributes;
+  const iso = ({ seconds, nseconds }: nfstime3) =>
+    new Date(seconds * 1000 + Math.floor(nseconds / 1e6)).toISOString();
+  return {
+    type: typeWord(attributes),
+    mode: mode.toString(8).padStart(4, '0'),
+    uid,
+    gid,
+    links: nlink,
+    size,
+    used,
+    fileId: String(fileid),
+    modified: iso(mtime),
+    changed: iso(ctime),
+    read: iso(atime),
+  };
+}
+
 /** `2026-11-23 04:31:07`, UTC. */
 export function timeText(time: nfstime3): string {
   const date = new Date(time.seconds * 1000);

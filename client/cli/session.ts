@@ -11,6 +11,8 @@ export interface Session {
   readonly client: FilerPairClient;
   /** What the URL names, below the export. */
   readonly path: string;
+  /** The same as people know it. */
+  readonly label: string;
   readonly url: NfsUrl;
 }
 
@@ -30,7 +32,7 @@ export async function withSession<T>(
   const url = nfsUrl(text);
   const client = await connect(url, common, world);
   try {
-    const result = await use({ client, path: client.subPath, url });
+    const result = await use({ client, path: client.subPath, label: `${url.server}:${url.path}`, url });
     await client.close();
     return result;
   } finally {

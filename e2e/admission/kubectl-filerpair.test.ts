@@ -149,7 +149,7 @@ describe('an operation', { timeout: 240_000 }, () => {
 
   test('that does not end goes on, and can be waited for otherwise', async () => {
     const answer = await filerpair('giveback', 'b', 'nas', '--timeout', '1');
-    expect(answer).toMatchObject({ code: 1, err: expect.stringContaining('has not ended within 1 s') });
+    expect(answer).toMatchObject({ code: 3, err: expect.stringContaining('has not ended within 1 s') });
     expect(answer.err).toMatch(/wait filerpairoperation\/nas-giveback-b-\w+ --for condition=Complete/);
     await clear();
   });
@@ -227,7 +227,7 @@ describe('planned work is in the spec', { timeout: 240_000 }, () => {
     });
     const late = await filerpair('drain', 'a', 'nas', '--timeout', '1');
     expect(late).toMatchObject({
-      code: 1,
+      code: 3,
       err: expect.stringContaining('b does not serve the disk set of a yet'),
     });
     const answer = filerpair('drain', 'a', 'nas');

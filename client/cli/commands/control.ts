@@ -1,59 +1,68 @@
 /** filerpair status, takeover, giveback: what a server says of the pair, and what an administrator asks of it. */
-import { type Command, CommandError, type Flags, type Surroundings, UsageError } from '../command.ts';
+import {
+  type Command,
+  CommandError,
+  type Flags,
+  type Options,
+  type Surroundings,
+  UsageError,
+} from '../command.ts';
 import { controlRequest } from '../control-request.ts';
+import { show } from '../output.ts';
 import { statusTable } from '../status-table.ts';
+import { oneLine } from '../terminal.ts';
 
-const CONTROL =
-  '--control SOCKET  control.sock in the runDir of a running server, on its machine or in its pod';
-const JSON_FLAG = '--json            as the server says it';
-const flags = { control: { type: 'string' }, json: { type: 'boolean' } } as const;
-const orderFlags = { ...flags, home: { type: 'string' }, reason: { type: 'string' } } as const;
-const ORDER = [
-  '--home SERVER     whose disk set, if not the one that is usually meant',
-  "--reason TEXT     for the server's log",
-];
+const CONTROL: Options = {
+  control: {
+    value: 'SOCKET',
+    help: 'control.sock in the runDir of a running server, on its machine or in its pod',
+    completes: 'file',
+  },
+};
+const ORDER: Options = {
+  ...CONTROL,
+  home: { value: 'SERVER', help: 'disk set to move (default: the one that can move)' },
+  reason: { value: 'TEXT', help: "for the server's log" },
+};
 
 export const status: Command = {
   name: 'status',
-  form: 'status --control SOCKET [--json]',
   summary: 'show who serves which disk set, as a server sees it',
-  details: [CONTROL, JSON_FLAG],
-  flags,
-  count: [0, 0],
+  group: 'Servers',
+  target: 'other',
+  operands: [],
+  options: CONTROL,
+  lists: true,
   async run(_positional, given, _common, world) {
     const reply = await controlRequest(socketOf(given), '/status');
     if (reply.status !== 200) throw refused('status', reply.status, reply.body);
-    world.stdout.write(given['json'] === true ? json(reply.body) : statusTable(reply.body));
+    show(world.stdout, given, { value: reply.body, table: () => statusTable(reply.body) });
   },
 };
 
 export const takeover: Command = {
   name: 'takeover',
-  form: 'takeover --control SOCKET',
   summary: 'have a server hand its disk set to its partner, for maintenance',
+  group: 'Servers',
+  target: 'other',
+  operands: [],
   details: [
-    'Asked of the server that shall rest. It finishes what runs, its partner takes over, its clients follow.',
-    CONTROL,
-    ...ORDER,
-    JSON_FLAG,
+    'Run against the server to take out of service. It finishes what runs, its partner takes over, its clients follow.',
   ],
-  flags: orderFlags,
-  count: [0, 0],
+  options: ORDER,
+  lists: true,
   run: (_positional, given, _common, world) => order('takeover', given, world),
 };
 
 export const giveback: Command = {
   name: 'giveback',
-  form: 'giveback --control SOCKET',
   summary: "have a server give its partner's disk set back",
-  details: [
-    'Asked of the server that has taken over, once its partner is back.',
-    CONTROL,
-    ...ORDER,
-    JSON_FLAG,
-  ],
-  flags: orderFlags,
-  count: [0, 0],
+  group: 'Servers',
+  target: 'other',
+  operands: [],
+  details: ['Run against the server that has taken over, once its partner is back.'],
+  options: ORDER,
+  lists: true,
   run: (_positional, given, _common, world) => order('giveback', given, world),
 };
 
@@ -61,8 +70,10 @@ async function order(what: 'takeover' | 'giveback', given: Flags, world: Surroun
   const { home, reason } = given;
   const reply = await controlRequest(socketOf(given), `/${what}`, { home, reason });
   if (reply.status !== 200) throw refused(what, reply.status, reply.body);
-  if (given['json'] === true) world.stdout.write(json(reply.body));
-  else world.stdout.line(messageOf(reply.body) ?? `${what} done`);
+  show(world.stdout, given, {
+    value: reply.body,
+    table: () => `${oneLine(messageOf(reply.body) ?? `${what} done`)}\n`,
+  });
 }
 
 function refused(what: string, status: number, body: unknown): CommandError {
@@ -75,14 +86,10 @@ function messageOf(body: unknown): string | undefined {
   return typeof message === 'string' ? message : undefined;
 }
 
-function json(body: unknown): string {
-  return `${JSON.stringify(body, null, 2)}\n`;
-}
-
 function socketOf(given: Flags): string {
   const path = given['control'];
   if (typeof path !== 'string' || path === '') {
-    throw new UsageError('which server? name its control socket with --control');
+    throw new UsageError('missing option: --control SOCKET names the server');
   }
   return path;
 }

@@ -7,41 +7,54 @@ import {
   CommandError,
   type CommonOptions,
   type Flags,
+  type Options,
   type Surroundings,
   UsageError,
 } from '../command.ts';
 import { forEachOperand } from '../each-operand.ts';
+import { expanded } from '../glob.ts';
 import { LocalPlace, NfsPlace, type Place, type PlaceInfo } from '../place.ts';
 import { Progress } from '../progress.ts';
 import { connect, nfsUrl } from '../session.ts';
 
+const OPTIONS: Options = {
+  recursive: {
+    short: 'r',
+    help: 'directories with all they hold; symbolic links inside are copied as links, not followed',
+  },
+};
+
 export const cp: Command = {
   name: 'cp',
-  form: 'cp [-r] SOURCE... TARGET',
   summary: 'copy files between this machine and exports, in any direction',
+  group: 'Files',
+  target: 'export',
+  operands: [
+    { name: 'SOURCE', many: true, completes: 'file' },
+    { name: 'TARGET', completes: 'file' },
+  ],
   details: [
     'SOURCE and TARGET are local paths or nfs:// URLs. A TARGET that is a directory receives the sources.',
     'A copy is complete when the command ends: its data is on the disk, also after a failover. Until then a file',
     'that it replaces is still there: the copy has a temporary name beside it (.filerpair-*.part).',
     'What a killed copy leaves under such a name, a later copy into the same directory removes.',
-    '-r  directories with all they hold; symbolic links inside are copied as links, not followed',
   ],
-  flags: { recursive: { type: 'boolean', short: 'r' } },
+  options: OPTIONS,
   cleansUp: true,
-  count: [2, 1000],
   run: (positional, flags, common, world) => copyAll(positional, flags, common, world),
 };
 
 export const put: Command = {
   name: 'put',
-  form: 'put [-r] FILE... URL',
   summary: 'copy local files to an export',
+  group: 'Files',
+  target: 'export',
+  operands: [{ name: 'FILE', many: true, completes: 'file' }, { name: 'URL' }],
   details: [
     'Like cp, but refuses a target that is not an nfs:// URL: nothing local is overwritten by mistake.',
   ],
-  flags: cp.flags,
+  options: OPTIONS,
   cleansUp: true,
-  count: cp.count,
   async run(positional, flags, common, world) {
     const target = positional[positional.length - 1]!;
     if (!isNfsUrl(target)) throw new UsageError(`put copies to an export, but ${target} is no nfs:// URL`);
@@ -68,7 +81,7 @@ async function copyAll(
     const text = positional[positional.length - 1]!;
     const target = await place(text);
     const targetInfo = await target.info();
-    const sources = positional.slice(0, -1);
+    const sources = await expanded(positional.slice(0, -1), common, world);
     const into = targetInfo?.kind === 'Directory';
     const tidied = new Set<string>();
     if (sources.length > 1 && !into) {

@@ -2,17 +2,22 @@
 import { type fattr3, NF3DIR, NF3LNK } from '../../../protocol/nfs3.ts';
 import type { FilerPairClient } from '../../filer-pair-client.ts';
 import type { Command } from '../command.ts';
-import { modeText, table, timeText } from '../listing.ts';
+import { attributesValue, modeText, table, timeText } from '../listing.ts';
+import { show } from '../output.ts';
 import { withSession } from '../session.ts';
 import { oneLine } from '../terminal.ts';
 
 export const ls: Command = {
   name: 'ls',
-  form: 'ls [-l] [-a] URL',
   summary: 'list a directory',
-  details: ['-l  mode, links, owner, group, size and time of each', '-a  also names that begin with a dot'],
-  flags: { long: { type: 'boolean', short: 'l' }, all: { type: 'boolean', short: 'a' } },
-  count: [1, 1],
+  group: 'Files',
+  target: 'export',
+  operands: [{ name: 'URL' }],
+  options: {
+    long: { short: 'l', help: 'mode, links, owner, group, size and time of each; -o wide is the same' },
+    all: { short: 'a', help: 'also names that begin with a dot' },
+  },
+  lists: true,
   run: ([url], flags, common, world) =>
     withSession(url!, common, world, async ({ client, path }) => {
       const { attributes } = await client.lookup(path);
@@ -22,8 +27,13 @@ export const ls: Command = {
           : [{ nameBytes: Buffer.from(path.split('/').pop() ?? path), path, attributes }];
       const shown = entries.filter((each) => flags['all'] === true || each.nameBytes[0] !== DOT);
       shown.sort((a, b) => Buffer.compare(a.nameBytes, b.nameBytes));
-      const text = flags['long'] === true ? await long(client, shown) : short(shown);
-      world.stdout.write(text);
+      const targets = await linkTargets(client, shown);
+      const long = () => longTable(shown, targets);
+      show(world.stdout, flags, {
+        value: shown.map((each, i) => asValue(each, targets[i])),
+        table: flags['long'] === true ? long : () => short(shown),
+        wide: long,
+      });
     }),
 };
 
@@ -47,13 +57,38 @@ function short(entries: readonly Listed[]): string {
   return entries.map((each) => `${oneLine(each.nameBytes.toString())}\n`).join('');
 }
 
-async function long(client: FilerPairClient, entries: readonly Listed[]): Promise<string> {
-  const rows: string[][] = [];
-  for (const { nameBytes, path, attributes } of entries) {
-    let name = nameBytes.toString();
-    if (attributes.type === NF3LNK) name += ` -> ${await client.readlink(path)}`;
+/** Where the symbolic links among them point to. */
+function linkTargets(
+  client: FilerPairClient,
+  entries: readonly Listed[],
+): Promise<readonly (string | undefined)[]> {
+  return Promise.all(
+    entries.map(({ path, attributes }) => (attributes.type === NF3LNK ? client.readlink(path) : undefined)),
+  );
+}
+
+function longTable(entries: readonly Listed[], targets: readonly (string | undefined)[]): string {
+  const rows = entries.map(({ nameBytes, attributes }, i) => {
     const { nlink, uid, gid, size, mtime } = attributes;
-    rows.push([modeText(attributes), `${nlink}`, `${uid}`, `${gid}`, `${size}`, timeText(mtime), name]);
-  }
+    const name = nameBytes.toString();
+    const target = targets[i];
+    return [
+      modeText(attributes),
+      `${nlink}`,
+      `${uid}`,
+      `${gid}`,
+      `${size}`,
+      timeText(mtime),
+      target === undefined ? name : `${name} -> ${target}`,
+    ];
+  });
   return table(rows, [1, 2, 3, 4]);
+}
+
+function asValue({ nameBytes, attributes }: Listed, target: string | undefined): object {
+  return {
+    name: nameBytes.toString(),
+    ...attributesValue(attributes),
+    ...(target !== undefined && { target }),
+  };
 }

@@ -5,14 +5,16 @@ import { withSession } from '../session.ts';
 
 export const mkdir: Command = {
   name: 'mkdir',
-  form: 'mkdir [-p] URL...',
   summary: 'make directories',
-  details: ['-p  missing parents too; what is there already is no error'],
-  flags: { parents: { type: 'boolean', short: 'p' } },
-  count: [1, 1000],
+  group: 'Files',
+  target: 'export',
+  operands: [{ name: 'URL', many: true }],
+  options: { parents: { short: 'p', help: 'missing parents too; what is there already is no error' } },
+  dryRun: true,
   async run(urls, flags, common, world) {
     await forEachOperand(urls, world, (url) =>
-      withSession(url, common, world, async ({ client, path }) => {
+      withSession(url, common, world, async ({ client, path, label }) => {
+        if (common.dryRun) return world.stdout.line(`would make directory ${label}`);
         await client.mkdir(path, { recursive: flags['parents'] === true });
       }),
     );

@@ -6,13 +6,17 @@ import { nfsUrl, withSession } from '../session.ts';
 
 export const mv: Command = {
   name: 'mv',
-  form: 'mv URL URL',
   summary: 'rename a file or directory within an export',
+  group: 'Files',
+  target: 'export',
+  operands: [
+    { name: 'URL', help: 'what it is called' },
+    { name: 'NEW-URL', help: 'what it is called afterwards' },
+  ],
   details: [
     'An existing file of the new name is replaced. A new name that ends in / names a directory to move into.',
   ],
-  flags: {},
-  count: [2, 2],
+  dryRun: true,
   run: ([from, to], _flags, common, world) =>
     withSession(from!, common, world, async ({ client, path, url }) => {
       const target = nfsUrl(to!);
@@ -26,6 +30,7 @@ export const mv: Command = {
       }
       let name = target.path.slice(base.length + 1);
       if (/\/(\?.*)?$/.test(to!)) name = `${name}/${path.split('/').pop()}`;
+      if (common.dryRun) return world.stdout.line(`would rename ${path} to ${name} in ${client.exportPath}`);
       await client.rename(path, name);
     }),
 };

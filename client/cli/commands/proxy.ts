@@ -9,15 +9,21 @@ const DEFAULT_LISTEN = '127.0.0.1:20490';
 
 export const proxy: Command = {
   name: 'proxy',
-  form: 'proxy URL [--listen HOST:PORT]',
   summary: "let an unmodified NFS client (the kernel's) follow the pair",
+  group: 'Servers',
+  target: 'export',
+  operands: [{ name: 'URL' }],
   details: [
-    `--listen HOST:PORT  where the NFS client finds the proxy (default ${DEFAULT_LISTEN})`,
     'The proxy runs until it is stopped. It listens to this machine only unless told otherwise: a client that can reach',
     'it acts with the address of this machine. The path of the URL only serves to print the mount command.',
   ],
-  flags: { listen: { type: 'string' } },
-  count: [1, 1],
+  options: {
+    listen: {
+      value: 'HOST:PORT',
+      help: `where the NFS client finds the proxy (default ${DEFAULT_LISTEN})`,
+    },
+  },
+  runsOn: true,
   async run([text], flags, common, world) {
     const url = nfsUrl(text!);
     const { host, port } = listenAddress((flags['listen'] as string | undefined) ?? DEFAULT_LISTEN);

@@ -1,17 +1,24 @@
 /** kubectl filerpair support-bundle: one archive, for its owner only. */
 import { open } from 'node:fs/promises';
 import { type Command, type Flags, UsageError } from '../command.ts';
-import { CLUSTER_DETAILS, CLUSTER_FLAGS, inCluster, pairMeant } from './cluster.ts';
+import { inCluster, PAIR, pairMeant } from './cluster.ts';
 import { supportBundle } from './support-bundle.ts';
 import { tarGz } from './tar.ts';
 
 export const bundle: Command = {
   name: 'support-bundle',
-  form: 'support-bundle [PAIR] [--output FILE]',
   summary: 'objects, events and logs of a pair in one archive, without Secrets',
-  details: ['-o, --output FILE      default: filerpair-NAMESPACE-PAIR.tar.gz', ...CLUSTER_DETAILS],
-  flags: { ...CLUSTER_FLAGS, output: { type: 'string', short: 'o' } },
-  count: [0, 1],
+  group: 'Take along',
+  target: 'cluster',
+  operands: [PAIR],
+  options: {
+    output: {
+      short: 'o',
+      value: 'FILE',
+      help: 'where to write it (default: filerpair-NAMESPACE-PAIR.tar.gz)',
+      completes: 'file',
+    },
+  },
   run: ([which], flags, _common, world) =>
     inCluster(flags, async (cluster) => {
       const pair = await pairMeant(cluster, which);

@@ -10,7 +10,7 @@ import { Connection, defaultKubeconfig, fromKubeconfig } from '../../../kubernet
 import type { KubernetesObject, MergePatch } from '../../../kubernetes/objects.ts';
 import { Reflector } from '../../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../../kubernetes/resource.ts';
-import { CommandError, type Flags } from '../command.ts';
+import { CommandError, type CommonOptions, type Flags, NotInTime, type Operand } from '../command.ts';
 
 type Member<T extends z.ZodType, K extends keyof z.output<T>> = z.output<T>[K];
 
@@ -38,17 +38,18 @@ export interface Belongings {
   readonly diskSets: readonly DiskSetObject[];
 }
 
-export const CLUSTER_FLAGS = {
-  namespace: { type: 'string', short: 'n' },
-  'all-namespaces': { type: 'boolean', short: 'A' },
-  kubeconfig: { type: 'string' },
-  context: { type: 'string' },
-} as const;
-
-export const CLUSTER_DETAILS = [
-  '-n, --namespace NAME   namespace of the pair (default: that of the context)',
-  '--kubeconfig FILE, --context NAME   as kubectl understands them',
-];
+/** The operands that several commands have. */
+export const SERVER: Operand = {
+  name: 'SERVER',
+  help: 'its name in the pair, or that of its Service',
+  completes: 'server',
+};
+export const PAIR: Operand = {
+  name: 'PAIR',
+  help: 'may be left out where the namespace has one',
+  optional: true,
+  completes: 'pair',
+};
 
 export interface Cluster {
   readonly client: KubernetesClient;
@@ -167,8 +168,14 @@ export async function patchPair(
   { client }: Cluster,
   { namespace, name = '' }: PairObject['metadata'],
   patch: MergePatch,
+  { dryRun }: Pick<CommonOptions, 'dryRun'>,
 ): Promise<void> {
-  await client.mergePatch(resources.filerPairs, { namespace, name }, patch);
+  await client.mergePatch(resources.filerPairs, { namespace, name }, patch, { dryRun });
+}
+
+/** What a command with --dry-run says after the API server has accepted the patch without storing it. */
+export function wouldPatch({ namespace, name }: PairObject['metadata'], patch: MergePatch): string {
+  return `would patch FilerPair ${namespace}/${name}: ${JSON.stringify(patch)} (the API server accepts it)`;
 }
 
 /**
@@ -203,7 +210,7 @@ export async function whenObject<T extends KubernetesObject>(
       if (is(latest)) resolve(latest);
     },
   });
-  const timer = setTimeout(() => reject(new CommandError(late(latest))), timeoutMs);
+  const timer = setTimeout(() => reject(new NotInTime(late(latest))), timeoutMs);
   reflector.start();
   try {
     return await promise;

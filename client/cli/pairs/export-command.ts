@@ -10,11 +10,10 @@ import { resources } from '../../../kubernetes/resource.ts';
 import { type Command, CommandError, type Surroundings, UsageError } from '../command.ts';
 import {
   belongingsOf,
-  CLUSTER_DETAILS,
-  CLUSTER_FLAGS,
   type Cluster,
   type DiskSetObject,
   inCluster,
+  PAIR,
   type PairObject,
   pairMeant,
   type ShareObject,
@@ -38,17 +37,18 @@ const LOOK_EVERY_MS = 500;
 
 export const exportPair: Command = {
   name: 'export',
-  form: 'export [PAIR] [--end] [--to-namespace NAME]',
   summary: 'print a pair with its shares, claims and volumes, to go on with elsewhere on the same disks',
+  group: 'Take along',
+  target: 'cluster',
+  operands: [PAIR],
   details: [
-    '--end                  end the pair first: needed before what is printed may be applied',
-    '--to-namespace NAME    where it is to go on (default: a namespace of the same name)',
     'With --end the output holds the keys that sign file handles, if there are any: keep it to yourself.',
     'Volumes are set to Retain before anything ends. Nothing of what is on them is read or changed.',
-    ...CLUSTER_DETAILS,
   ],
-  flags: { ...CLUSTER_FLAGS, end: { type: 'boolean' }, 'to-namespace': { type: 'string' } },
-  count: [0, 1],
+  options: {
+    end: { help: 'end the pair first: needed before what is printed may be applied' },
+    'to-namespace': { value: 'NAME', help: 'where it is to go on (default: a namespace of the same name)' },
+  },
   run: ([which], flags, common, world) => {
     const target = flags['to-namespace'];
     if (target === '') throw new UsageError('--to-namespace needs a name');

@@ -4,15 +4,22 @@
  */
 import { isNotFound } from '../../../kubernetes/api-error.ts';
 import { apiVersionOf, resources } from '../../../kubernetes/resource.ts';
-import { type Command, CommandError, type Flags, UsageError } from '../command.ts';
 import {
-  CLUSTER_DETAILS,
-  CLUSTER_FLAGS,
+  type Command,
+  CommandError,
+  type CommonOptions,
+  type Flags,
+  type Options,
+  UsageError,
+} from '../command.ts';
+import {
   type Cluster,
   type DiskSetObject,
   inCluster,
   type OperationObject,
+  PAIR,
   pairMeant,
+  SERVER,
   type ServerMeant,
   serverMeant,
   whenObject,
@@ -22,16 +29,10 @@ const TIMEOUT_MS = 60_000;
 /** With --force: where the disk set has no owner. */
 const NO_OWNER = 'none';
 
-const OPERATION_FLAGS = {
-  ...CLUSTER_FLAGS,
-  reason: { type: 'string' },
-  'no-wait': { type: 'boolean' },
-} as const;
-const OPERATION_DETAILS = [
-  '--reason TEXT          why, for the record',
-  '--no-wait              print the name of the FilerPairOperation and do not wait for its end',
-  ...CLUSTER_DETAILS,
-];
+const OPTIONS: Options = {
+  reason: { value: 'TEXT', help: 'why, for the record' },
+  'no-wait': { help: 'print the name of the FilerPairOperation and do not wait for its end' },
+};
 
 /** A value that is given, and not empty. */
 const given = (flags: Flags, name: string): string | undefined => {
@@ -48,16 +49,19 @@ async function operate(
   metadata: { readonly name: string } | { readonly generateName: string },
   spec: Pick<OperationObject['spec'], 'pairRef' | 'type'> & Partial<OperationObject['spec']>,
   flags: Flags,
-  timeoutMs: number,
+  common: CommonOptions,
 ): Promise<string> {
   const { client, namespace } = cluster;
+  const timeoutMs = common.timeoutMs ?? TIMEOUT_MS;
   const reason = given(flags, 'reason');
-  const made = await client.create(resources.filerPairOperations, {
+  const wanted = {
     apiVersion: apiVersionOf(resources.filerPairOperations),
     kind: resources.filerPairOperations.kind,
     metadata: { ...metadata, namespace },
     spec: { ...spec, ...(reason === undefined ? {} : { reason }) },
-  } as OperationObject);
+  } as OperationObject;
+  const made = await client.create(resources.filerPairOperations, wanted, { dryRun: common.dryRun });
+  if (common.dryRun) return `would create: ${JSON.stringify(wanted.spec)} (the API server accepts it)`;
   const name = made.metadata.name ?? '';
   if (flags['no-wait'] === true) return `FilerPairOperation ${name} is created`;
   const ended = await whenObject<OperationObject>(cluster, resources.filerPairOperations, name, {
@@ -77,18 +81,22 @@ const move = (type: 'Takeover' | 'Giveback', summary: string, details: readonly 
   const name = type.toLowerCase() as 'takeover' | 'giveback';
   return {
     name,
-    form: `${name} SERVER [PAIR] [--reason TEXT] [--force INCARNATION] [--no-wait]`,
     summary,
-    details: [
-      ...details,
-      'SERVER is the name in the pair, or that of its Service.',
-      '--force INCARNATION    without proof that the owner is dead: this incarnation, as the FilerDiskSet names it (none: it has no',
-      '                       owner). Switch its machine off first: if it is alive, two servers write. Needs --reason, and the',
-      '                       permission for the verb force on filerpairs',
-      ...OPERATION_DETAILS,
-    ],
-    flags: { ...OPERATION_FLAGS, force: { type: 'string' } },
-    count: [1, 2],
+    group: 'Operations',
+    target: 'cluster',
+    operands: [SERVER, PAIR],
+    details,
+    options: {
+      ...OPTIONS,
+      force: {
+        value: 'INCARNATION',
+        help:
+          'without proof that the owner is dead: this incarnation, as the FilerDiskSet names it (none: it has no ' +
+          'owner). Switch its machine off first: if it is alive, two servers write. Needs --reason, and the ' +
+          'permission for the verb force on filerpairs',
+      },
+    },
+    dryRun: true,
     run: ([server = '', which], flags, common, world) =>
       inCluster(flags, async (cluster) => {
         const meant = await serverMeant(cluster, server, which);
@@ -109,7 +117,7 @@ const move = (type: 'Takeover' | 'Giveback', summary: string, details: readonly 
           { generateName: `${pair}-${name}-${meant.server}-` },
           { pairRef: { name: pair }, type, [name]: asked },
           flags,
-          common.timeoutMs ?? TIMEOUT_MS,
+          common,
         );
         world.stdout.line(said);
       }),
@@ -153,15 +161,19 @@ export const giveback = move('Giveback', 'give the disk set of a server back to 
 
 export const snapshot: Command = {
   name: 'snapshot',
-  form: 'snapshot NAME [PAIR] [--class NAME] [--reason TEXT] [--no-wait]',
   summary: 'VolumeSnapshots of all volumes of both disk sets at one point in time',
-  details: [
-    'Clients wait for a moment, 10 s at most; nothing is stopped. NAME is that of the FilerPairOperation.',
-    '--class NAME           VolumeSnapshotClass (default: the default one of the volumes’ driver)',
-    ...OPERATION_DETAILS,
-  ],
-  flags: { ...OPERATION_FLAGS, class: { type: 'string' } },
-  count: [1, 2],
+  group: 'Operations',
+  target: 'cluster',
+  operands: [{ name: 'NAME', help: 'that of the FilerPairOperation' }, PAIR],
+  details: ['Clients wait for a moment, 10 s at most; nothing is stopped.'],
+  options: {
+    ...OPTIONS,
+    class: {
+      value: 'NAME',
+      help: 'VolumeSnapshotClass (default: the default one of the driver of the volumes)',
+    },
+  },
+  dryRun: true,
   run: ([name = '', which], flags, common, world) =>
     inCluster(flags, async (cluster) => {
       const pair = await pairMeant(cluster, which);
@@ -175,7 +187,7 @@ export const snapshot: Command = {
           ...(volumeSnapshotClassName === undefined ? {} : { snapshot: { volumeSnapshotClassName } }),
         },
         flags,
-        common.timeoutMs ?? TIMEOUT_MS,
+        common,
       );
       world.stdout.line(said);
     }),
@@ -183,15 +195,21 @@ export const snapshot: Command = {
 
 export const recreateClaim: Command = {
   name: 'recreate-claim',
-  form: 'recreate-claim SERVER VOLUME [PAIR] --lost UID [--reason TEXT] [--no-wait]',
   summary: 'an empty claim in the place of one that is lost: its data are given up',
+  group: 'Operations',
+  target: 'cluster',
+  operands: [SERVER, { name: 'VOLUME' }, PAIR],
   details: [
     'A claim that was bound once is never made anew by itself. To restore the data instead, create the claim from the backup.',
-    '--lost UID             of the claim that is lost, as the FilerDiskSet names it: the consent holds for this one loss',
-    ...OPERATION_DETAILS,
   ],
-  flags: { ...OPERATION_FLAGS, lost: { type: 'string' } },
-  count: [2, 3],
+  options: {
+    ...OPTIONS,
+    lost: {
+      value: 'UID',
+      help: 'of the claim that is lost, as the FilerDiskSet names it: the consent holds for this one loss',
+    },
+  },
+  dryRun: true,
   run: ([server = '', volume = '', which], flags, common, world) =>
     inCluster(flags, async (cluster) => {
       const meant = await serverMeant(cluster, server, which);
@@ -215,7 +233,7 @@ export const recreateClaim: Command = {
           recreateClaim: { server: meant.server, volume, lostClaimUID: claim.uid },
         },
         flags,
-        common.timeoutMs ?? TIMEOUT_MS,
+        common,
       );
       world.stdout.line(said);
     }),

@@ -46,10 +46,15 @@ export function pairTable(
   return parts.join('');
 }
 
-/** All pairs, a line each. */
-export function pairList(pairs: readonly PairObject[], now: number): string {
+/** All pairs, a line each. `wide`: with pods and nodes. */
+export function pairList(pairs: readonly PairObject[], now: number, wide = false): string {
   const rows = pairs.map(({ metadata, status }) => {
     const last = status?.lastTransition;
+    const servers = status?.servers ?? [];
+    const more = [
+      servers.map(({ name, node }) => `${name}@${node ?? '?'}`).join(' '),
+      conditionOf(status?.conditions, 'Degraded')?.message ?? '',
+    ];
     return [
       metadata.namespace ?? '',
       metadata.name ?? '',
@@ -58,9 +63,11 @@ export function pairList(pairs: readonly PairObject[], now: number): string {
       conditionOf(status?.conditions, 'TakeoverPossible')?.status ?? '?',
       conditionOf(status?.conditions, 'Degraded')?.reason ?? '?',
       last === undefined ? '-' : `${last.kind} ${age(last.time, now)} ago, ${last.durationMilliseconds}ms`,
+      ...(wide ? more : []),
     ];
   });
-  return table([['NAMESPACE', 'NAME', 'OWNERS', 'SERVES', 'COVERED', 'STATE', 'LAST'], ...rows]);
+  const head = ['NAMESPACE', 'NAME', 'OWNERS', 'SERVES', 'COVERED', 'STATE', 'LAST'];
+  return table([[...head, ...(wide ? ['NODES', 'MESSAGE'] : [])], ...rows]);
 }
 
 /** The shares of a pair, a line each. */

@@ -4,15 +4,15 @@ import { Reflector } from '../../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../../kubernetes/resource.ts';
 import { type Command, CommandError, type Surroundings } from '../command.ts';
 import { table } from '../listing.ts';
+import { show } from '../output.ts';
 import {
   belongingsOf,
-  CLUSTER_DETAILS,
-  CLUSTER_FLAGS,
   type Cluster,
   type DiskSetObject,
   inCluster,
   type OperationObject,
   ofPair,
+  PAIR,
   type PairObject,
   pairMeant,
   type ShareObject,
@@ -21,25 +21,32 @@ import { age, pairList, pairTable, shareTable } from './pair-table.ts';
 
 export const status: Command = {
   name: 'status',
-  form: 'status [PAIR] [--watch] [-A]',
   summary: 'show whether clients are served, and what would happen next',
-  details: [
-    '-w, --watch            show it again whenever it changes',
-    '-A                     a line for each pair of the cluster',
-    ...CLUSTER_DETAILS,
-  ],
-  flags: { ...CLUSTER_FLAGS, watch: { type: 'boolean', short: 'w' } },
-  count: [0, 1],
+  group: 'See',
+  target: 'cluster',
+  operands: [PAIR],
+  options: {
+    watch: { short: 'w', help: 'show it again whenever it changes' },
+    'all-namespaces': { short: 'A', help: 'a line for each pair of the cluster' },
+  },
+  lists: true,
   run: ([name], flags, _common, world) =>
     inCluster(flags, async (cluster) => {
       if (flags['all-namespaces'] === true) {
         const { items } = await cluster.client.list<PairObject>(resources.filerPairs);
-        world.stdout.write(pairList(items, Date.now()));
-        return;
+        const now = Date.now();
+        return show(world.stdout, flags, {
+          value: asList(items),
+          table: () => pairList(items, now),
+          wide: () => pairList(items, now, true),
+        });
       }
       const pair = await pairMeant(cluster, name);
       if (flags['watch'] === true) await watchPair(cluster, pair, world);
-      else world.stdout.write(pairTable(pair, await belongingsOf(cluster, pair), Date.now()));
+      else {
+        const belongings = await belongingsOf(cluster, pair);
+        show(world.stdout, flags, { value: pair, table: () => pairTable(pair, belongings, Date.now()) });
+      }
     }),
 };
 
@@ -87,11 +94,10 @@ async function watchPair(cluster: Cluster, pair: PairObject, world: Surroundings
 
 export const check: Command = {
   name: 'check',
-  form: 'check [PAIR]',
   summary: 'would a takeover work now? exit code 1 if not',
-  details: CLUSTER_DETAILS,
-  flags: CLUSTER_FLAGS,
-  count: [0, 1],
+  group: 'See',
+  target: 'cluster',
+  operands: [PAIR],
   run: ([name], flags, _common, world) =>
     inCluster(flags, async (cluster) => {
       const { status: now } = await pairMeant(cluster, name);
@@ -106,20 +112,27 @@ export const check: Command = {
 
 export const shares: Command = {
   name: 'shares',
-  form: 'shares [PAIR]',
   summary: 'the shares of a pair: paths, who may mount them, and whether they are served',
-  details: CLUSTER_DETAILS,
-  flags: CLUSTER_FLAGS,
-  count: [0, 1],
+  group: 'See',
+  target: 'cluster',
+  operands: [PAIR],
+  lists: true,
   run: ([name], flags, _common, world) =>
     inCluster(flags, async (cluster) => {
       const pair = await pairMeant(cluster, name);
       const found = await ofPair<ShareObject>(cluster, resources.filerShares, pair);
-      world.stdout.write(
-        found.length === 0 ? `FilerPair ${pair.metadata.name} has no FilerShares\n` : shareTable(found),
-      );
+      const none = `FilerPair ${pair.metadata.name} has no FilerShares\n`;
+      show(world.stdout, flags, {
+        value: asList(found),
+        table: () => (found.length === 0 ? none : shareTable(found)),
+      });
     }),
 };
+
+/** As kubectl lists several objects. */
+function asList(items: readonly KubernetesObject[]): object {
+  return { apiVersion: 'v1', kind: 'List', items };
+}
 
 interface EventObject extends KubernetesObject {
   readonly eventTime?: string;
@@ -131,11 +144,11 @@ interface EventObject extends KubernetesObject {
 
 export const events: Command = {
   name: 'events',
-  form: 'events [PAIR]',
   summary: 'what the operator recorded about the pair, the oldest first',
-  details: CLUSTER_DETAILS,
-  flags: CLUSTER_FLAGS,
-  count: [0, 1],
+  group: 'See',
+  target: 'cluster',
+  operands: [PAIR],
+  lists: true,
   run: ([which], flags, _common, world) =>
     inCluster(flags, async (cluster) => {
       const { metadata } = await pairMeant(cluster, which);
@@ -143,17 +156,18 @@ export const events: Command = {
         namespace: cluster.namespace,
       });
       const at = (event: EventObject) => event.eventTime ?? event.metadata.creationTimestamp ?? '';
-      const rows = items
+      const found = items
         .filter(({ regarding }) => regarding?.kind === 'FilerPair' && regarding.name === metadata.name)
-        .toSorted((a, b) => Date.parse(at(a)) - Date.parse(at(b)))
-        .map((event) => [
-          `${age(at(event), Date.now())} ago`,
-          event.type ?? '',
-          event.reason ?? '',
-          event.note ?? '',
-        ]);
-      world.stdout.write(
-        rows.length === 0 ? 'no events (the cluster keeps them for an hour)\n' : table(rows),
-      );
+        .toSorted((a, b) => Date.parse(at(a)) - Date.parse(at(b)));
+      const now = Date.now();
+      const rows = (first: (event: EventObject) => string) =>
+        found.map((event) => [first(event), event.type ?? '', event.reason ?? '', event.note ?? '']);
+      const tableOf = (some: string[][]) =>
+        some.length === 0 ? 'no events (the cluster keeps them for an hour)\n' : table(some);
+      show(world.stdout, flags, {
+        value: asList(found),
+        table: () => tableOf(rows((event) => `${age(at(event), now)} ago`)),
+        wide: () => tableOf(rows(at)),
+      });
     }),
 };
