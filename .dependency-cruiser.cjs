@@ -24,7 +24,7 @@ module.exports = {
       name: 'client-decisions-do-no-io',
       comment: 'Where to connect, whom to adopt and what to send again: run in the simulation too.',
       severity: 'error',
-      from: { path: '^client/(attempts(-state|-pace)?|resend-window|refused-call)\\.ts$' },
+      from: { path: '^client/(attempts(-state|-pace)?|resend-window|refused-call|unanswered-calls)\\.ts$' },
       to: { dependencyTypes: ['core', 'npm'] },
     },
     {

@@ -4,7 +4,7 @@
  */
 import { channel } from 'node:diagnostics_channel';
 import type { EventEmitter } from 'node:events';
-import type { ConnectionEvent } from './failover-connection.ts';
+import type { ConnectionEvent } from './connection-event.ts';
 import { tell } from './listeners.ts';
 import type { CallRecord } from './rpc-client.ts';
 

@@ -6,6 +6,7 @@ import { FilerPairError, hasCode } from './errors.ts';
 import type { DirectoryEntry, Nfs3Client } from './nfs3-client.ts';
 import { Operation, type OperationOptions } from './operation.ts';
 import type { Operations } from './operations.ts';
+import { pathBytes, pathText } from './path.ts';
 import { FileType } from './stats.ts';
 
 /** `buffer`: names as bytes, also those that are no UTF-8. */
@@ -60,6 +61,32 @@ export async function* direntsOf<NameType extends string | Buffer>(
     const name = encodedName(entry.nameBytes, encoding) as NameType;
     yield new Dirent(name, path, found.attributes, found.handle);
   }
+}
+
+/** An entry with its path below the directory that is listed. */
+export interface ListedEntry {
+  readonly dirent: Dirent<string | Buffer>;
+  readonly path: string | Buffer;
+}
+
+/** All entries; if `recursive`, each directory is followed by what it holds. */
+export async function listEntries(
+  directory: ListedDirectory,
+  encoding: NameEncoding,
+  recursive: boolean,
+  operation: Operation,
+  prefix: readonly (string | Buffer)[] = [],
+): Promise<ListedEntry[]> {
+  const found: ListedEntry[] = [];
+  for await (const dirent of direntsOf<string | Buffer>(directory, encoding, operation)) {
+    const names = [...prefix, dirent.name];
+    found.push({ dirent, path: encoding === 'buffer' ? pathBytes(names) : pathText(names) });
+    if (!recursive || !dirent.isDirectory()) continue;
+    const path = `${directory.path}/${dirent.name.toString()}`;
+    const below = { ...directory, handle: dirent.nfsHandle, path };
+    found.push(...(await listEntries(below, encoding, true, operation, names)));
+  }
+  return found;
 }
 
 export function encodedName(bytes: Uint8Array, encoding: NameEncoding | undefined): string | Buffer {

@@ -7,8 +7,9 @@ import { CLIENT_SIZE, IDENTITY_SIZE, successionproc1 } from '../protocol/success
 import { XdrWriter } from '../protocol/xdr.ts';
 import { eventually } from '../testing/eventually.ts';
 import type { AttemptsOptions } from './attempts-state.ts';
+import type { ConnectionEvent } from './connection-event.ts';
 import { DiskSetIdentity } from './disk-set-identity.ts';
-import { type ConnectionEvent, FailoverConnection } from './failover-connection.ts';
+import { FailoverConnection } from './failover-connection.ts';
 import { Resolver } from './resolver.ts';
 import { answer, replyRecord, type ScriptedCall, ScriptedServer } from './scripted-server.fixture.ts';
 import { tcpAddress } from './transport-address.ts';

@@ -2,6 +2,14 @@
 export { constants } from 'node:fs';
 export type { AttemptsOptions } from './attempts-state.ts';
 export type { ClientEvents } from './client-events.ts';
+export type {
+  ClientOptions,
+  MkdirOptions,
+  ReaddirOptions,
+  RmOptions,
+  WriteFileOptions,
+} from './client-options.ts';
+export type { ConnectionEvent } from './connection-event.ts';
 export { Dir, Dirent } from './directory.ts';
 export {
   AbortError,
@@ -13,7 +21,6 @@ export {
   NfsError,
   RpcError,
 } from './errors.ts';
-export type { ConnectionEvent } from './failover-connection.ts';
 export {
   endpointsOf,
   FAILOVER_SUFFIX,
@@ -21,17 +28,11 @@ export {
   failoverName,
   type ServerLocation,
 } from './failover-name.ts';
-export { type FileData, FileHandle, type ReadOptions, type Time, type WriteOptions } from './file-handle.ts';
+export type { FileData, ReadOptions, Time, WriteOptions } from './file-arguments.ts';
+export { FileHandle } from './file-handle.ts';
 export { ReadStream, type ReadStreamOptions, WriteStream, type WriteStreamOptions } from './file-streams.ts';
 export { FileWriter, type FileWriterOptions } from './file-writer.ts';
-export {
-  type ClientOptions,
-  FilerPairClient,
-  type MkdirOptions,
-  type ReaddirOptions,
-  type RmOptions,
-  type WriteFileOptions,
-} from './filer-pair-client.ts';
+export { FilerPairClient } from './filer-pair-client.ts';
 export { type Identity, processIdentity } from './identity.ts';
 export {
   type Attributes,

@@ -1,8 +1,8 @@
 /** Mounting: which export holds a path, its root's file handle, and what sizes its server likes. */
 import { type exportnode, MNT3_OK, MNT3ERR_NOENT, MOUNT_PROGRAM, MOUNT_V3 } from '../protocol/mount.ts';
 import type { nfs_fh3 } from '../protocol/nfs3.ts';
+import type { ConnectionEvent } from './connection-event.ts';
 import { MountError } from './errors.ts';
-import type { ConnectionEvent } from './failover-connection.ts';
 import type { Nfs3Client } from './nfs3-client.ts';
 import type { Operation } from './operation.ts';
 import { MOUNT_EXPORT, MOUNT_MNT } from './procedures.ts';

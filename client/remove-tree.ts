@@ -3,7 +3,8 @@
  * elsewhere.
  */
 import { NF3DIR, type nfs_fh3 } from '../protocol/nfs3.ts';
-import { hasCode } from './errors.ts';
+import { FilerPairError, hasCode } from './errors.ts';
+import type { FileAccess } from './file-handle.ts';
 import type { IoSizes } from './mount.ts';
 import type { DirectoryEntry, Name, Nfs3Client } from './nfs3-client.ts';
 import type { Operation } from './operation.ts';
@@ -11,15 +12,29 @@ import type { Operation } from './operation.ts';
 /** REMOVEs in flight. */
 const WINDOW = 8;
 
-export interface NamedDirectory {
+interface NamedDirectory {
   /** The directory that holds it, and its name there. */
   readonly dir: nfs_fh3;
   readonly name: Name;
   readonly handle: nfs_fh3;
 }
 
+/** Removes what has this name in a directory; a directory only if `recursive`. */
+export async function removeEntry(
+  { nfs, sizes }: FileAccess,
+  dir: nfs_fh3,
+  name: Name,
+  recursive: boolean,
+  operation: Operation,
+): Promise<void> {
+  const { handle, attributes } = await nfs.lookup(dir, name, operation);
+  if (attributes.type !== NF3DIR) await nfs.remove(dir, name, operation);
+  else if (recursive) await removeTree(nfs, { dir, name, handle }, sizes, operation);
+  else throw new FilerPairError('ERR_FS_EISDIR', 'is a directory: remove it with recursive', operation);
+}
+
 /** What others remove meanwhile is no error. */
-export async function removeTree(
+async function removeTree(
   nfs: Nfs3Client,
   { dir, name, handle }: NamedDirectory,
   sizes: IoSizes,

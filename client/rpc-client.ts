@@ -11,9 +11,10 @@ import {
 } from '../protocol/rpc.ts';
 import { paddedSize, XdrError, type XdrReader, XdrWriter } from '../protocol/xdr.ts';
 import type { AttemptsOptions } from './attempts-state.ts';
+import type { ConnectionEvent } from './connection-event.ts';
 import type { DiskSetIdentity } from './disk-set-identity.ts';
 import { CallTimeout, ClientClosed, type ErrorContext, RpcError } from './errors.ts';
-import { type ConnectionEvent, FailoverConnection } from './failover-connection.ts';
+import { FailoverConnection } from './failover-connection.ts';
 import { tell } from './listeners.ts';
 import type { Operation } from './operation.ts';
 import type { Resolver } from './resolver.ts';

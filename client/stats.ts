@@ -201,3 +201,30 @@ function rdevOf({ rdev }: fattr3): bigint {
 function nanoseconds({ seconds, nseconds }: nfstime3): bigint {
   return BigInt(seconds) * 1_000_000_000n + BigInt(nseconds);
 }
+
+/** Block size in which node:fs counts space, in bytes. */
+const STATFS_BLOCK_SIZE = 4096;
+/** As statfs(2) names NFS. */
+const NFS_SUPER_MAGIC = 0x6969;
+
+/** What FSSTAT says of a volume (RFC 1813 §3.3.18): space in bytes, and numbers of files. */
+interface VolumeSpace {
+  readonly tbytes: number;
+  readonly fbytes: number;
+  readonly abytes: number;
+  readonly tfiles: number;
+  readonly ffiles: number;
+}
+
+export function statFsOf(found: VolumeSpace): StatFs {
+  const blocks = (bytes: number) => Math.floor(bytes / STATFS_BLOCK_SIZE);
+  return {
+    type: NFS_SUPER_MAGIC,
+    bsize: STATFS_BLOCK_SIZE,
+    blocks: blocks(found.tbytes),
+    bfree: blocks(found.fbytes),
+    bavail: blocks(found.abytes),
+    files: found.tfiles,
+    ffree: found.ffiles,
+  };
+}

@@ -1,5 +1,5 @@
 /** A command's connection to the export that its URL names. */
-import type { ConnectionEvent } from '../failover-connection.ts';
+import type { ConnectionEvent } from '../connection-event.ts';
 import { FilerPairClient } from '../filer-pair-client.ts';
 import { type NfsUrl, parseNfsUrl } from '../url.ts';
 import { type CommonOptions, type Surroundings, UsageError } from './command.ts';
