@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type ClaimView, mayClaim } from './claim.ts';
 import { type Incarnation, incarnationOf, runOn, startedLater } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
-import { silenceMs } from './right-to-serve.ts';
+import { silenceMs } from './serving-lease.ts';
 import type { PairIdentity } from './types.ts';
 
 const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };

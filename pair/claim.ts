@@ -2,7 +2,7 @@
 import type { Incarnation, ServerName } from './incarnation.ts';
 import { isEarlierRunOfMyContainer, serverOf } from './incarnation.ts';
 import type { LeaseRecord, LeaseSighting } from './lease.ts';
-import { silenceMs } from './right-to-serve.ts';
+import { silenceMs } from './serving-lease.ts';
 import { type PairIdentity, type PairTiming, TransitionCause } from './types.ts';
 
 // A claim is safe without this function: it is a compare-and-swap on the version that was seen, so it fails if the holder has written

@@ -20,7 +20,7 @@ import {
 import { type Context, type DiskSetState, type Holder, type Role, send, trace } from './disk-set/state.ts';
 import { type Incarnation, startedLater } from './incarnation.ts';
 import { released, renewed } from './lease.ts';
-import { renewEveryMs, soloAfterMs } from './right-to-serve.ts';
+import { renewEveryMs, soloAfterMs } from './serving-lease.ts';
 import type { Input } from './types.ts';
 
 //                 claim applied                     right ran out, fault, Lease lost

@@ -3,9 +3,9 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { type DriverPorts, PairDriver } from './driver.ts';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
-import { silenceMs } from './right-to-serve.ts';
 import { initialServer } from './server/state.ts';
 import { step } from './server.ts';
+import { silenceMs } from './serving-lease.ts';
 import type { Input, LeaseWriteOutcome } from './types.ts';
 
 const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };

@@ -5,9 +5,9 @@
 import type { Incarnation, ServerName } from './incarnation.ts';
 import type { LeaseOwnership, WrittenVolumes } from './lease.ts';
 import type { Holding, PairMessage } from './messages.ts';
-import { switchFiresAt } from './right-to-serve.ts';
 import type { ServerState } from './server/state.ts';
 import { nextWakeAt, step } from './server.ts';
+import { switchFiresAt } from './serving-lease.ts';
 import type { Effect, Input, TraceEvent } from './types.ts';
 
 //   witness, interconnect, data path, clock, people --feed(input)--> step(state, input, now) --effects--> ports

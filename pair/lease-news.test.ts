@@ -1,6 +1,6 @@
 /** News of the Lease: what is believed of it, what has to be read again, and what a witness that went back makes of it. */
 import { describe, expect, test } from 'vitest';
-import { retryAfterMs } from './right-to-serve.ts';
+import { retryAfterMs } from './serving-lease.ts';
 import { me, OneServer, partner, silence, stranger, timing } from './testing/one-server.ts';
 
 const retryMs = retryAfterMs(timing);

@@ -1,8 +1,8 @@
 /** What follows from the outcome of a write to the Lease, also of one that has been given up, and when the next is sent. */
 import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
-import { renewEveryMs, retryAfterMs } from './right-to-serve.ts';
 import { nextWakeAt } from './server.ts';
+import { renewEveryMs, retryAfterMs } from './serving-lease.ts';
 import { me, OneServer, pairedHolder, partner, silence, soloHolder, timing } from './testing/one-server.ts';
 
 const renewMs = renewEveryMs(timing);

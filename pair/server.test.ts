@@ -2,9 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord, type LeaseSighting } from './lease.ts';
-import { silenceMs, soloAfterMs } from './right-to-serve.ts';
 import { initialServer, type ServerState } from './server/state.ts';
 import { nextWakeAt, servingLeaseOf, step } from './server.ts';
+import { silenceMs, soloAfterMs } from './serving-lease.ts';
 import type { Effect, Input, LeaseWriteOutcome } from './types.ts';
 
 const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };

@@ -2,9 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
-import { SLEW_MAX } from './right-to-serve.ts';
 import { initialServer, type ServerState } from './server/state.ts';
 import { step } from './server.ts';
+import { SLEW_MAX } from './serving-lease.ts';
 import { type TakeoverFacts, takeoverCheck } from './takeover-check.ts';
 import { DEFAULT_POLICY } from './transfer-policy.ts';
 import type { PairPolicy } from './types.ts';

@@ -5,8 +5,8 @@
 import { silenceBeforeClaimMs } from './claim.ts';
 import { type ServerName, serverOf } from './incarnation.ts';
 import { emptyLease } from './lease.ts';
-import { SLEW_MAX } from './right-to-serve.ts';
 import type { ServerState } from './server/state.ts';
+import { SLEW_MAX } from './serving-lease.ts';
 import { policyOf } from './transfer-policy.ts';
 
 export interface TakeoverFacts {

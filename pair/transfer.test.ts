@@ -2,9 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { type Incarnation, incarnationOf } from './incarnation.ts';
 import { emptyLease, type LeaseRecord } from './lease.ts';
-import { silenceMs } from './right-to-serve.ts';
 import { initialServer, type ServerState } from './server/state.ts';
 import { nextWakeAt, step } from './server.ts';
+import { silenceMs } from './serving-lease.ts';
 import { takeoverCheck } from './takeover-check.ts';
 import { DEFAULT_POLICY } from './transfer-policy.ts';
 import type { Effect, Input, PairPolicy } from './types.ts';

@@ -6,7 +6,7 @@
 import { type Incarnation, incarnationOf, type ServerName, serverOf } from '../pair/incarnation.ts';
 import type { LeaseOwnership } from '../pair/lease.ts';
 import type { PairMessage } from '../pair/messages.ts';
-import { SLEW_MAX, silenceMs } from '../pair/right-to-serve.ts';
+import { SLEW_MAX, silenceMs } from '../pair/serving-lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome, PairTiming, TraceEvent } from '../pair/types.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
 import { type ClientFault, Histories, SimulatedClient } from './client.ts';

@@ -1,7 +1,7 @@
 // Longest waits, named after what is waited for. They bound a test that hangs; what a failover may take is a
 // budget, computed from the pair's own times. On a machine that is slow now, all of them are longer, leases too: what a
 // pair does without a processor is not what the scenarios are about.
-import { silenceMs } from '../../pair/right-to-serve.ts';
+import { silenceMs } from '../../pair/serving-lease.ts';
 import { readSlowness } from '../environment.ts';
 
 const SLOWNESS_MAX = 6;
@@ -35,7 +35,7 @@ export const NAMESPACE_GONE_MS_MAX = onThisMachine(90_000);
 export const LEASE_MS = onThisMachine(2_000);
 export const GUARD_MS = onThisMachine(500);
 export const HEARTBEAT_MS = onThisMachine(200);
-/** No server says anything: the partner waits this long (pair/right-to-serve.ts), and has a second for the rest. */
+/** No server says anything: the partner waits this long (pair/serving-lease.ts), and has a second for the rest. */
 export const SILENT_FAILOVER_MS_MAX =
   silenceMs({ leaseMs: LEASE_MS, guardMs: GUARD_MS, heartbeatMs: HEARTBEAT_MS }) + onThisMachine(1_000);
 /** The scenario as a whole, with bringing up a pair and removing it. */

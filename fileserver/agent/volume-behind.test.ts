@@ -6,7 +6,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
-import { silenceMs } from '../../pair/right-to-serve.ts';
+import { silenceMs } from '../../pair/serving-lease.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { bootMs } from '../system/boottime.ts';
 import { newestFile } from '../witness/embedded-lease.fixture.ts';

@@ -2,7 +2,7 @@
 // learns on the day of the failure that the other half of the pair was not there.
 
 import { takeoverChecks } from '../../crds/pair/reasons.ts';
-import { silenceMs } from '../../pair/right-to-serve.ts';
+import { silenceMs } from '../../pair/serving-lease.ts';
 import {
   type ConditionResult,
   firstFinding,

@@ -2,7 +2,7 @@
 import { mayClaim, silenceBeforeClaimMs } from '../claim.ts';
 import type { Incarnation } from '../incarnation.ts';
 import { claimed, type LeaseSighting, renewed, sameOwnership } from '../lease.ts';
-import { silenceMs } from '../right-to-serve.ts';
+import { silenceMs } from '../serving-lease.ts';
 import type { TransitionCause } from '../types.ts';
 import { forcedBy, waitsForRequest } from './answers.ts';
 import { type Context, type DiskSetState, gate, type Role, send, trace } from './state.ts';

@@ -8,7 +8,7 @@ import {
   sameOwnership,
   volumesAheadOf,
 } from '../lease.ts';
-import { retryAfterMs } from '../right-to-serve.ts';
+import { retryAfterMs } from '../serving-lease.ts';
 import { movedOn } from '../transfer-policy.ts';
 import type { Input } from '../types.ts';
 import { answerAwaiting, partiesOf } from './answers.ts';

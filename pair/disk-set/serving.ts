@@ -4,7 +4,7 @@
  */
 
 import type { Incarnation, ServerName } from '../incarnation.ts';
-import { leaseUntil, silenceMs } from '../right-to-serve.ts';
+import { leaseUntil, silenceMs } from '../serving-lease.ts';
 import { policyOf, tookOver } from '../transfer-policy.ts';
 import type { Input } from '../types.ts';
 import { answerAwaiting, carriedOut, refuse } from './answers.ts';

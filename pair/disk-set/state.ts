@@ -2,7 +2,7 @@
 import type { KnownDead } from '../claim.ts';
 import type { Incarnation, ServerName } from '../incarnation.ts';
 import type { LeaseOwnership, LeaseParties, LeaseSighting, TransferRequest, VolumesAhead } from '../lease.ts';
-import { leaseUntil } from '../right-to-serve.ts';
+import { leaseUntil } from '../serving-lease.ts';
 import { NO_MEMORY, type TransferMemory } from '../transfer-policy.ts';
 import type { Effect, Input, PairIdentity, TraceEvent, TransitionCause } from '../types.ts';
 

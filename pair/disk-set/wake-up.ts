@@ -1,6 +1,6 @@
 /** When a disk set has something to do although no input comes. */
 import { mayClaim } from '../claim.ts';
-import { leaseUntil, renewEveryMs, soloAfterMs } from '../right-to-serve.ts';
+import { leaseUntil, renewEveryMs, soloAfterMs } from '../serving-lease.ts';
 import { forcedBy, waitsForRequest } from './answers.ts';
 import { claimView, holderComesFirstUntil } from './claiming.ts';
 import { type Context, type DiskSetState, type Holder, REQUEST_MS } from './state.ts';

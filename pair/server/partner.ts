@@ -1,7 +1,7 @@
 /** The partner's incarnations: which are connected, which have been heard without a gap, and which of them could follow. */
 import { type Incarnation, type ServerName, startedLater } from '../incarnation.ts';
 import type { DiedMessage, PairMessage } from '../messages.ts';
-import { steadyAfterMs } from '../right-to-serve.ts';
+import { steadyAfterMs } from '../serving-lease.ts';
 import type { PartnerState, ServerState } from './state.ts';
 
 /** More than ever restart within the time in which an old proof matters. */

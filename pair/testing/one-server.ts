@@ -2,9 +2,9 @@
 import { type Incarnation, incarnationOf } from '../incarnation.ts';
 import { emptyLease, type LeaseRecord, type LeaseSighting } from '../lease.ts';
 import type { PairMessage } from '../messages.ts';
-import { silenceMs } from '../right-to-serve.ts';
 import { initialServer, type ServerState } from '../server/state.ts';
 import { servingLeaseOf, step } from '../server.ts';
+import { silenceMs } from '../serving-lease.ts';
 import type { Effect, Input, LeaseWriteOutcome, PairPolicy, PairTiming, TraceEvent } from '../types.ts';
 
 export const timing: PairTiming = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };

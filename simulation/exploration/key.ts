@@ -5,8 +5,8 @@
  */
 import { hash } from 'node:crypto';
 import type { ServerName } from '../../pair/incarnation.ts';
-import { silenceMs } from '../../pair/right-to-serve.ts';
 import type { ServerState } from '../../pair/server/state.ts';
+import { silenceMs } from '../../pair/serving-lease.ts';
 import { HOME, homesIn, type Process, QUANTUM, TIMING, type World } from './world.ts';
 
 /** No rule looks further back than lease + guard. */

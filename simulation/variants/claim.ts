@@ -3,8 +3,8 @@ import type { DiskSetState } from '../../pair/disk-set/state.ts';
 import { serverOf } from '../../pair/incarnation.ts';
 import type { LeaseRecord } from '../../pair/lease.ts';
 import type { Holding } from '../../pair/messages.ts';
-import { silenceMs } from '../../pair/right-to-serve.ts';
 import type { ServerState } from '../../pair/server/state.ts';
+import { silenceMs } from '../../pair/serving-lease.ts';
 import type { Input, PairTiming } from '../../pair/types.ts';
 import { hearing, remembering, type Step, type Variant, type Wrap, withSets } from './variant.ts';
 

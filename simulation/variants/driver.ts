@@ -1,5 +1,5 @@
 /** R2 and R10 with one clause left out: the ports of the driver do something else than the driver asks for. */
-import { switchFiresAt } from '../../pair/right-to-serve.ts';
+import { switchFiresAt } from '../../pair/serving-lease.ts';
 import { hearing, type Variant } from './variant.ts';
 
 const noSwitch = { arm: () => {}, disarm: () => {} };

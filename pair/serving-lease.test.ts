@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { leaseUntil, SLEW_MAX, silenceMs, switchFiresAt } from './right-to-serve.ts';
+import { leaseUntil, SLEW_MAX, silenceMs, switchFiresAt } from './serving-lease.ts';
 
 // The holder's clock is slewed to run slow, the claimer's to run fast: both times in real ms since the last confirmation.
 test.each([
