@@ -63,10 +63,10 @@ export const leaseAnnotations = {
   maintenance: 'filerpair.dev/maintenance',
   /** By the operator: why the disk set is not to go back to its own server by itself; absent: it may. */
   drain: 'filerpair.dev/drain',
-  /** By the operator, for a snapshot: {@link StandstillAnnotation}. */
-  standstill: 'filerpair.dev/standstill',
-  /** By the owner: {@link StandstillAnswerAnnotation}. */
-  standstillAnswer: 'filerpair.dev/standstill-answer',
+  /** By the operator, for a snapshot: {@link FreezeAnnotation}. */
+  freeze: 'filerpair.dev/standstill',
+  /** By the owner: {@link FreezeAnswerAnnotation}. */
+  freezeAnswer: 'filerpair.dev/standstill-answer',
   /** By the owner, when it serves: {@link WrittenAnnotation}. Its epoch only grows. */
   written: 'filerpair.dev/written',
   /** By a server that owned the disk set and could not open it: {@link OpenFailureAnnotation}; absent: it was opened. */
@@ -86,7 +86,7 @@ export const endpointAnnotations = { epoch: 'filerpair.dev/epoch' } as const;
 
 export const snapshotAnnotations = {
   /** On a VolumeSnapshot: for which freeze it was made. An older one of the same name is of another moment. */
-  standstill: 'filerpair.dev/standstill',
+  freeze: 'filerpair.dev/standstill',
 } as const;
 
 /** On a Node. */
@@ -154,7 +154,7 @@ export interface OpenFailureAnnotation {
 }
 
 /** Nothing on the disk set's volumes is to change for a moment, so that they can be copied as they are. */
-export interface StandstillAnnotation {
+export interface FreezeAnnotation {
   readonly id: string;
   /** Of the disk set: an owner at another epoch does not obey. */
   readonly epoch: number;
@@ -164,7 +164,7 @@ export interface StandstillAnnotation {
   readonly over?: boolean;
 }
 
-export interface StandstillAnswerAnnotation {
+export interface FreezeAnswerAnnotation {
   readonly id: string;
   /**
    * Standing: nothing changes. Whole: it has ended because it was to, and nothing has changed before. Broken: it has ended

@@ -5,19 +5,19 @@ import { pauseControlPlane, unpauseControlPlane } from '../harness/faults/contro
 import { findProcess, signal } from '../harness/faults/processes.ts';
 import { SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';
 
-const STANDSTILL_MS = 60_000;
+const OUTAGE_MS = 60_000;
 
 failoverScenario({
   name: 'api-down-during-failure',
-  fault: `the server is killed while the control plane stands still for ${STANDSTILL_MS / 1000} s`,
+  fault: `the server is killed while the control plane stands still for ${OUTAGE_MS / 1000} s`,
   inject: async (pair, server) => {
     const process = await findProcess(pair, server, 'server');
     await pauseControlPlane(pair);
     await signal('KILL', process);
-    await new Promise((resolve) => setTimeout(resolve, STANDSTILL_MS));
+    await new Promise((resolve) => setTimeout(resolve, OUTAGE_MS));
     await unpauseControlPlane(pair);
   },
-  gapMsGoal: STANDSTILL_MS + 2_000,
+  gapMsGoal: OUTAGE_MS + 2_000,
   repair: (pair) => pair.takeoverPossible(SERVER_BACK_MS_MAX),
   replacesPod: false,
   cleanUp: unpauseControlPlane,

@@ -14,7 +14,7 @@ const lease = (annotations: Record<string, string>): Lease => ({
   spec: { leaseTransitions: 3 },
 });
 const freezeOf = (value: unknown) =>
-  recordOf(lease({ [leaseAnnotations.standstill]: JSON.stringify(value) })).freeze;
+  recordOf(lease({ [leaseAnnotations.freeze]: JSON.stringify(value) })).freeze;
 
 test('that the home server is drained, and why; without a reason too', () => {
   expect(recordOf(lease({ [leaseAnnotations.drain]: 'new kernel' })).drain).toBe('new kernel');
@@ -127,7 +127,7 @@ test('each note has an annotation of its own: null takes it off, and the others 
   for (const name of Object.keys(notes) as (keyof LeaseNotes)[]) {
     const text = name === 'maintenance' ? notes.maintenance : JSON.stringify(notes[name]);
     const alone = withNotes(lease(kept), { [name]: notes[name] });
-    const annotation = leaseAnnotations[name === 'freezeAnswer' ? 'standstillAnswer' : name];
+    const annotation = leaseAnnotations[name];
     expect(alone.metadata.annotations).toEqual({ ...kept, [annotation]: text });
     const off = withNotes(alone, { [name]: undefined } as LeaseNotes);
     expect(off.metadata.annotations, `${name} is not named`).toEqual(alone.metadata.annotations);
@@ -174,7 +174,7 @@ test('a note that arrives late does not lower the epoch', () => {
 test('what came of it stands beside it', () => {
   const answer = { id: 'one@1', state: 'Whole' as const, message: '' };
   const { annotations } = withNotes(lease({ kept: 'yes' }), { freezeAnswer: answer }).metadata;
-  expect(annotations).toEqual({ kept: 'yes', [leaseAnnotations.standstillAnswer]: JSON.stringify(answer) });
+  expect(annotations).toEqual({ kept: 'yes', [leaseAnnotations.freezeAnswer]: JSON.stringify(answer) });
 });
 
 const aboutOf = (about: unknown) => {

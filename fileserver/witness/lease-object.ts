@@ -2,11 +2,11 @@
 
 import {
   type DeathProofAnnotation,
+  type FreezeAnnotation,
   leaseAnnotations,
   parseAnnotation,
   type RequestAnnotation,
   type RequestResultAnnotation,
-  type StandstillAnnotation,
   type VolumesAheadAnnotation,
   type WrittenAnnotation,
 } from '../../kubernetes/labels-and-annotations.ts';
@@ -54,7 +54,7 @@ export function recordOf(lease: Lease): LeaseRecord {
     maintenance: annotations[leaseAnnotations.maintenance] ?? null,
     ...drainOf(annotations[leaseAnnotations.drain]),
     ...disksOf(annotations[leaseAnnotations.disks]),
-    ...freezeOf(annotations[leaseAnnotations.standstill]),
+    ...freezeOf(annotations[leaseAnnotations.freeze]),
     ...writtenOf(annotations[leaseAnnotations.written], epoch),
   };
 }
@@ -67,7 +67,7 @@ const disksOf = (text: string | undefined): { disks?: string } =>
 
 /** What cannot be understood asks for nothing. */
 function freezeOf(text: string | undefined): { freeze?: Freeze } {
-  const found = parseAnnotation<Partial<StandstillAnnotation>>(text);
+  const found = parseAnnotation<Partial<FreezeAnnotation>>(text);
   if (found === null || typeof found.id !== 'string') return {};
   const { id, epoch, msMax, over } = found;
   if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(msMax) || msMax! <= 0) return {};
@@ -206,7 +206,7 @@ export function withNotes(
     const { written: known } = writtenOf(before.metadata.annotations?.[leaseAnnotations.written], epoch);
     changes[leaseAnnotations.written] = JSON.stringify(laterWritten(known, written));
   }
-  if (freezeAnswer !== undefined) changes[leaseAnnotations.standstillAnswer] = JSON.stringify(freezeAnswer);
+  if (freezeAnswer !== undefined) changes[leaseAnnotations.freezeAnswer] = JSON.stringify(freezeAnswer);
   if (maintenance !== undefined) changes[leaseAnnotations.maintenance] = maintenance;
   const annotations = withAnnotations(before.metadata.annotations, changes);
   return { ...before, metadata: { ...before.metadata, annotations } };

@@ -1,13 +1,13 @@
 // A snapshot, step by step, as Leases and VolumeSnapshots tell it; and everything that makes it none.
 
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { StandstillAnswerAnnotation } from '../../kubernetes/labels-and-annotations.ts';
+import type { FreezeAnswerAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Action } from '../model/action.ts';
 import type { VolumeSnapshot } from '../model/objects.ts';
 import * as operations from '../plan/operations.fixture.ts';
 import { World } from '../plan/world.fixture.ts';
-import { STANDSTILL_MS_MAX, snapshotStep } from './snapshot.ts';
+import { FREEZE_MS_MAX, snapshotStep } from './snapshot.ts';
 
 const homes = ['a', 'b'] as const;
 type Home = (typeof homes)[number];
@@ -24,16 +24,12 @@ const ask = (name = NAME) => operations.ask(world, name, { type: 'Snapshot' });
 const state = (name = NAME) => operations.stateOf(world, name);
 const message = (name = NAME) => operations.messageOf(world, name);
 const step = () => snapshotStep(world.view());
-const asked = (home: Home) => world.view().servers[homes.indexOf(home)]!.lease!.standstill;
+const asked = (home: Home) => world.view().servers[homes.indexOf(home)]!.lease!.freeze;
 
 /** What the owner of a disk set writes onto its Lease. */
-function answer(home: Home, state: StandstillAnswerAnnotation['state'], message = ''): void {
+function answer(home: Home, state: FreezeAnswerAnnotation['state'], message = ''): void {
   const { id } = asked(home)!;
-  world.changeLease(
-    home,
-    {},
-    { [leaseAnnotations.standstillAnswer]: JSON.stringify({ id, state, message }) },
-  );
+  world.changeLease(home, {}, { [leaseAnnotations.freezeAnswer]: JSON.stringify({ id, state, message }) });
 }
 
 /** What the snapshot controller and the storage do. */
@@ -59,7 +55,7 @@ function cut(): void {
 test('both stand, then all are cut, then both are told, then both say that it was whole', () => {
   ask();
   expect(kinds(world.settle())).toEqual(['patch leases', 'patch leases', 'applyStatus filerPairOperations']);
-  expect(asked('a')).toMatchObject({ epoch: 1, msMax: STANDSTILL_MS_MAX });
+  expect(asked('a')).toMatchObject({ epoch: 1, msMax: FREEZE_MS_MAX });
   expect(state()).toBe('waits/Quiescing');
   expect(step()?.kind).toBe('wait');
 

@@ -9,7 +9,7 @@
 // one point in time is not the operator's word: each owner says of itself that nothing has changed from before the first
 // VolumeSnapshot was made until after the last one was cut. If either cannot, there is no snapshot.
 
-import type { StandstillAnnotation } from '../../kubernetes/labels-and-annotations.ts';
+import type { FreezeAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { labels, snapshotAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { FilerPairOperationObject, VolumeSnapshot } from '../model/objects.ts';
 import type { ServerView } from '../model/view.ts';
@@ -18,7 +18,7 @@ import { diskSetPhase } from './disk-set-phase.ts';
 import { unfinished } from './operations/unfinished.ts';
 
 /** How long clients wait at most, ms: storage cuts within seconds, or somebody should look why it does not. */
-export const STANDSTILL_MS_MAX = 10_000;
+export const FREEZE_MS_MAX = 10_000;
 /** An owner that has not answered so long after the end of that is not there, ms. */
 const ANSWER_MS_MAX = 5_000;
 /** It becomes a label's value. */
@@ -56,12 +56,12 @@ export const snapshotStep = question((view: Assessment): SnapshotStep | null => 
   const operation = snapshotAsked(view);
   if (operation === null) return null;
   const { name = '', uid = '' } = operation.metadata;
-  const asked = view.servers.map((home) => standstillOf(home, uid));
+  const asked = view.servers.map((home) => freezeOf(home, uid));
   const named = view.observed.volumeSnapshots.filter(
     ({ metadata }) => metadata.labels?.[labels.snapshot] === name,
   );
   if (asked.every((one) => one === null)) return beginning(view, name, named);
-  const made = named.filter((one) => isOfStandstill(view, one));
+  const made = named.filter((one) => isOfFreeze(view, one));
   // The cache did not have it when this began.
   const older = named.find((one) => !made.includes(one));
   if (older !== undefined)
@@ -71,9 +71,9 @@ export const snapshotStep = question((view: Assessment): SnapshotStep | null => 
   if (broken !== null) return { kind: 'fail', message: broken, made };
   const unasked = view.servers.filter((_, index) => asked[index] === null);
   if (unasked.length > 0) return { kind: 'stand', homes: unasked };
-  const until = begun + STANDSTILL_MS_MAX + ANSWER_MS_MAX;
+  const until = begun + FREEZE_MS_MAX + ANSWER_MS_MAX;
   const states = view.servers.map(({ lease }, index) =>
-    lease?.standstillAnswer?.id === asked[index]!.id ? lease.standstillAnswer.state : null,
+    lease?.freezeAnswer?.id === asked[index]!.id ? lease.freezeAnswer.state : null,
   );
   const wanted = snapshotsOf(view, name);
   const cut = wanted.every((one) => isCut(made.find(({ metadata }) => metadata.name === one.name)));
@@ -125,26 +125,25 @@ function beginning(view: Assessment, name: string, made: readonly VolumeSnapshot
 }
 
 /** Of this very snapshot. */
-function standstillOf({ lease }: ServerView, operation: string): StandstillAnnotation | null {
-  const { standstill = null } = lease ?? {};
-  return standstill !== null && operationIn(standstill.id) === operation ? standstill : null;
+function freezeOf({ lease }: ServerView, operation: string): FreezeAnnotation | null {
+  const { freeze = null } = lease ?? {};
+  return freeze !== null && operationIn(freeze.id) === operation ? freeze : null;
 }
 
 /** UID of the operation, and the moment. */
-export const standstillId = (operation: string, now: number): string => `${operation}@${now}`;
+export const freezeId = (operation: string, now: number): string => `${operation}@${now}`;
 const operationIn = (id: string): string => id.slice(0, id.lastIndexOf('@'));
-const begunAt = ({ id }: StandstillAnnotation): number => Number(id.slice(id.lastIndexOf('@') + 1)) || 0;
+const begunAt = ({ id }: FreezeAnnotation): number => Number(id.slice(id.lastIndexOf('@') + 1)) || 0;
 
 /** null: it is not. */
 function whyBroken(view: Assessment, name: string, uid: string, begun: number): string | null {
   for (const home of view.servers) {
     const { lease } = home;
-    const standstill = standstillOf(home, uid);
-    if (lease === null || standstill === null) continue;
-    if (lease.epoch !== standstill.epoch)
-      return `the disk set of ${home.name} has changed its owner meanwhile`;
-    const answer = lease.standstillAnswer;
-    if (answer?.id === standstill.id && answer.state === 'Broken')
+    const freeze = freezeOf(home, uid);
+    if (lease === null || freeze === null) continue;
+    if (lease.epoch !== freeze.epoch) return `the disk set of ${home.name} has changed its owner meanwhile`;
+    const answer = lease.freezeAnswer;
+    if (answer?.id === freeze.id && answer.state === 'Broken')
       return `${lease.holderServer} could not keep the disk set of ${home.name} still: ${answer.message}`;
   }
   const failed = view.observed.volumeSnapshots.find(
@@ -153,16 +152,16 @@ function whyBroken(view: Assessment, name: string, uid: string, begun: number): 
   );
   if (failed !== undefined) return `${nameOf(failed)}: ${failed.status?.error?.message}`;
   const waited = view.now - begun;
-  if (waited > STANDSTILL_MS_MAX + ANSWER_MS_MAX)
+  if (waited > FREEZE_MS_MAX + ANSWER_MS_MAX)
     return `not everybody has answered within ${Math.round(waited / 1000)} s; servers of a version that knows no snapshots never do`;
   return null;
 }
 
 /** Made for what is asked for now, and not for an earlier wish of the same name. */
-function isOfStandstill(view: Assessment, { metadata }: VolumeSnapshot): boolean {
+function isOfFreeze(view: Assessment, { metadata }: VolumeSnapshot): boolean {
   const home = view.servers.find(({ name }) => name === metadata.labels?.[labels.diskSet]);
-  const asked = home?.lease?.standstill?.id;
-  return asked !== undefined && metadata.annotations?.[snapshotAnnotations.standstill] === asked;
+  const asked = home?.lease?.freeze?.id;
+  return asked !== undefined && metadata.annotations?.[snapshotAnnotations.freeze] === asked;
 }
 
 /** From then on its content cannot change any more. */

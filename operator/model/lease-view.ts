@@ -2,14 +2,14 @@
 
 import {
   type DeathProofAnnotation,
+  type FreezeAnnotation,
+  type FreezeAnswerAnnotation,
   type LastTransitionAnnotation,
   leaseAnnotations,
   type OpenFailureAnnotation,
   parseAnnotation,
   type RequestAnnotation,
   type RequestResultAnnotation,
-  type StandstillAnnotation,
-  type StandstillAnswerAnnotation,
   type TakeoverCheckAnnotation,
   type VolumeErrorsAnnotation,
   type VolumesAheadAnnotation,
@@ -52,8 +52,8 @@ export interface LeaseView {
   /** Exports that the owner does not serve; null: it serves all. */
   readonly absentExports: VolumeErrorsAnnotation | null;
   /** What the operator has asked for, for a snapshot, and what the owner has answered. */
-  readonly standstill: StandstillAnnotation | null;
-  readonly standstillAnswer: StandstillAnswerAnnotation | null;
+  readonly freeze: FreezeAnnotation | null;
+  readonly freezeAnswer: FreezeAnswerAnnotation | null;
   /** UID of the attachment pod whose mounts the servers take for the disks. */
   readonly disks: string | null;
   /** The node that has the disks, or has to let go of them. */
@@ -89,10 +89,8 @@ export function viewLease(object: Lease): LeaseView {
     written: readWritten(annotations[leaseAnnotations.written]),
     witnessWentBack: readVolumeErrors(annotations[leaseAnnotations.witnessWentBack]),
     absentExports: readVolumeErrors(annotations[leaseAnnotations.absentExports]),
-    standstill: parseAnnotation<StandstillAnnotation>(annotations[leaseAnnotations.standstill]),
-    standstillAnswer: parseAnnotation<StandstillAnswerAnnotation>(
-      annotations[leaseAnnotations.standstillAnswer],
-    ),
+    freeze: parseAnnotation<FreezeAnnotation>(annotations[leaseAnnotations.freeze]),
+    freezeAnswer: parseAnnotation<FreezeAnswerAnnotation>(annotations[leaseAnnotations.freezeAnswer]),
     disks: annotations[leaseAnnotations.disks] || null,
     disksNode: annotations[leaseAnnotations.disksNode] || null,
     secondaryPortOpen: Number.isSafeInteger(open) ? open : null,

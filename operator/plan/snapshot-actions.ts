@@ -1,20 +1,20 @@
 // The steps of a snapshot as actions. What is asked of owners is a compare-and-swap on their Leases.
 
 import {
+  type FreezeAnnotation,
   labels,
   leaseAnnotations,
-  type StandstillAnnotation,
   snapshotAnnotations,
 } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';
 import { complete, failed, type OperationVerdict, waits } from '../assess/operations/unfinished.ts';
 import {
+  FREEZE_MS_MAX,
+  freezeId,
   type SnapshotOf,
   type SnapshotStep,
-  STANDSTILL_MS_MAX,
   snapshotAsked,
   snapshotStep,
-  standstillId,
 } from '../assess/snapshot.ts';
 import { desired } from '../desired/owned.ts';
 import { type Action, annotated, deletion } from '../model/action.ts';
@@ -25,7 +25,7 @@ import type { ServerView } from '../model/view.ts';
 export function snapshotActions(view: Assessment): Action[] {
   const operation = snapshotAsked(view);
   const step = snapshotStep(view);
-  if (operation === null || step === null) return standstillsRemoved(view);
+  if (operation === null || step === null) return freezesRemoved(view);
   const { name = '', uid = '' } = operation.metadata;
   switch (step.kind) {
     case 'wait':
@@ -35,15 +35,15 @@ export function snapshotActions(view: Assessment): Action[] {
     case 'stand':
       return step.homes.flatMap((home) => {
         const { epoch = 0 } = home.lease ?? {};
-        const standstill = { id: standstillId(uid, view.now), epoch, msMax: STANDSTILL_MS_MAX };
-        return asked(home, standstill, `the disk set of ${home.name} is to stand still for snapshot ${name}`);
+        const freeze = { id: freezeId(uid, view.now), epoch, msMax: FREEZE_MS_MAX };
+        return asked(home, freeze, `the disk set of ${home.name} is to stand still for snapshot ${name}`);
       });
     case 'make':
       return step.missing.map((one) => made(view, operation, one));
     case 'end':
       return step.homes.flatMap((home) => {
-        const standstill = { ...home.lease!.standstill!, over: true };
-        return asked(home, standstill, `snapshot ${name} is cut`);
+        const freeze = { ...home.lease!.freeze!, over: true };
+        return asked(home, freeze, `snapshot ${name} is cut`);
       });
     case 'fail':
       return step.made.map((one) =>
@@ -76,9 +76,9 @@ export function snapshotVerdict(step: SnapshotStep): OperationVerdict {
   }
 }
 
-function asked({ lease }: ServerView, standstill: StandstillAnnotation, why: string): Action[] {
+function asked({ lease }: ServerView, freeze: FreezeAnnotation, why: string): Action[] {
   if (lease === null) return [];
-  const annotations = { [leaseAnnotations.standstill]: JSON.stringify(standstill) };
+  const annotations = { [leaseAnnotations.freeze]: JSON.stringify(freeze) };
   return [annotated('leases', lease.object, annotations, why)];
 }
 
@@ -95,7 +95,7 @@ function made(view: Assessment, operation: FilerPairOperationObject, one: Snapsh
       // A pair that is made on copies of these volumes goes on from here.
       [labels.epoch]: String(one.home.lease?.epoch ?? 0),
     },
-    annotations: { [snapshotAnnotations.standstill]: one.home.lease?.standstill?.id ?? '' },
+    annotations: { [snapshotAnnotations.freeze]: one.home.lease?.freeze?.id ?? '' },
     body: {
       spec: {
         source: { persistentVolumeClaimName: one.claim },
@@ -108,9 +108,9 @@ function made(view: Assessment, operation: FilerPairOperationObject, one: Snapsh
 }
 
 /** Where nobody asks any more: an owner that still stands goes on by itself soon. */
-const standstillsRemoved = (view: Assessment): Action[] =>
+const freezesRemoved = (view: Assessment): Action[] =>
   view.servers.flatMap(({ lease }) => {
-    if (lease === null || (lease.standstill === null && lease.standstillAnswer === null)) return [];
-    const annotations = { [leaseAnnotations.standstill]: null, [leaseAnnotations.standstillAnswer]: null };
-    return [annotated('leases', lease.object, annotations, 'nobody waits for its standstill')];
+    if (lease === null || (lease.freeze === null && lease.freezeAnswer === null)) return [];
+    const annotations = { [leaseAnnotations.freeze]: null, [leaseAnnotations.freezeAnswer]: null };
+    return [annotated('leases', lease.object, annotations, 'no snapshot waits for its freeze')];
   });
