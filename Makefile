@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check files unit simulate build bench images package kind kind-down e2e failures names reattach admission scale clients conformance disk hostile registers crashes mutants format generate clean explore fuzz sbom
+.PHONY: help setup demo test check files unit simulate build bench images package kind kind-down e2e failures names alerts reattach admission scale clients conformance disk hostile registers crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ reattach: setup ## Disks that move from node to node, on a kind cluster with a C
 
 admission: setup ## What the API server refuses by the chart's policies and Pod Security levels: an API server without nodes (FILTER=)
 	@$(NODE) e2e/main.ts admission $(FILTER)
+
+alerts: setup ## When each alert fires and when not, by promtool (seconds)
+	@$(NODE) e2e/main.ts alerts
 
 scale: setup ## What the operator costs with PAIRS= pairs (1,000), on a real API server; writes out/scale.json (some 15 minutes)
 	@$(NODE) e2e/main.ts scale $(PAIRS)

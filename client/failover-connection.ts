@@ -44,8 +44,11 @@ export interface FailoverConnectionOptions extends PortCandidatesOptions {
    * each time, until nothing is unanswered. Ms.
    */
   readonly stuckMs?: number | undefined;
-  /** The reply to a call of `callSize` bytes, once for each. The bytes are the receiver's to keep. */
-  readonly onReply: (xid: number, reply: XdrReader, callSize: number) => void;
+  /**
+   * The reply to a call of `callSize` bytes, once for each. The bytes are the receiver's to keep. `begunAtMs`: when the call was
+   * given to send(), on performance.now(); a failover since then is in the wait.
+   */
+  readonly onReply: (xid: number, reply: XdrReader, callSize: number, begunAtMs: number) => void;
   /** The server answers this call by closing the connection, each time: it is not sent any more. */
   readonly onRefused: (xid: number) => void;
   readonly onEvent?: ((event: ConnectionEvent) => void) | undefined;
@@ -150,6 +153,11 @@ export class FailoverConnection {
     } else {
       this.#sendWaiting();
     }
+  }
+
+  /** When the oldest unanswered call was sent, on performance.now(); null: none is unanswered. */
+  get pendingSinceMs(): number | null {
+    return this.#calls.oldest?.begunAtMs ?? null;
   }
 
   get pendingCount(): number {
@@ -268,7 +276,7 @@ export class FailoverConnection {
     this.#sendWaiting();
     const { identity } = this.#candidates;
     if (identity.isWanted(now)) identity.learn(call.parts[0]!, record, now);
-    this.#options.onReply(xid, record, call.size);
+    this.#options.onReply(xid, record, call.size, call.begunAtMs);
   }
 
   #heard(progress: boolean): void {

@@ -6,6 +6,8 @@ export interface UnansweredCall {
   /** The complete record with its mark in parts, exactly as it is sent, now and again. */
   readonly parts: readonly Uint8Array[];
   readonly size: number;
+  /** When the caller sent it, whatever connection there was; on performance.now(). */
+  readonly begunAtMs: number;
   /** When it was handed to the present connection; Infinity while it waits for one, or for room. */
   sentAtMs: number;
   /** How much that connection had been given by then, this call included. Bytes. */
@@ -57,7 +59,9 @@ export class UnansweredCalls {
     if (this.#calls.has(xid)) throw new Error(`XID ${xid} is outstanding already`);
     let size = 0;
     for (const part of parts) size += part.length;
-    const call: UnansweredCall = { xid, parts, size, sentAtMs: Number.POSITIVE_INFINITY, sentUpTo: 0 };
+    const begunAtMs = performance.now();
+    const sentAtMs = Number.POSITIVE_INFINITY;
+    const call: UnansweredCall = { xid, parts, size, begunAtMs, sentAtMs, sentUpTo: 0 };
     this.#calls.set(xid, call);
     this.#size += size;
     return call;

@@ -13,16 +13,18 @@ const transition = z.object({
   epoch: z.int().meta({ description: 'The epoch that began.', format: 'int64' }),
   kind: z.string().meta({ description: 'Takeover, Giveback or Start.' }),
   cause: z.string().meta({
-    description: 'PartnerSaidSo, Silent, OperatorProof, Restarted, Requested or Unowned.',
+    description: 'PartnerSaidSo, Released, Silent, OperatorProof, Restarted, Requested or Unowned.',
   }),
   reason: z.string().optional().meta({
     description: 'What was found; of a forced takeover also what the administrator said.',
   }),
   to: z.string().meta({ description: 'The server that owns the disk set since then.' }),
   time: time('When, by the owner’s clock.'),
-  durationMilliseconds: z
-    .int()
-    .meta({ description: 'From the begin of the first phase to the end of the last.', format: 'int64' }),
+  durationMilliseconds: z.int().meta({
+    description:
+      'From the begin of the first phase until the port listens and the disk set is open. The phase firstReply, which needs a client, is not in it.',
+    format: 'int64',
+  }),
   phases: z
     .array(
       z.object({

@@ -99,3 +99,9 @@ test('the order of lists with keys is no change', () => {
   const { schema } = kinds.find(({ kind }) => kind === 'FilerPair')!;
   expect(brokenByChange(schema, schema.parse(pair), schema.parse(reversed))).toEqual([]);
 });
+
+test('headers of printed columns are one word: scripts take lines apart at blanks', () => {
+  for (const { kind, columns } of kinds)
+    for (const { name } of columns) expect(`${kind}: ${name}`).toMatch(/^\w+: [A-Z][A-Za-z]+$/);
+  expect(kinds[0]!.columns.map(({ name }) => name)).toContain('Degraded');
+});

@@ -45,6 +45,7 @@ export const kinds: readonly Kind[] = [
       { name: 'Status', type: 'string', jsonPath: condition('Ready', 'reason') },
       { name: 'Owners', type: 'string', jsonPath: '.status.summary' },
       { name: 'Failover', type: 'string', jsonPath: condition('TakeoverPossible', 'reason') },
+      { name: 'Degraded', type: 'string', jsonPath: condition('Degraded', 'status') },
       { name: 'Last', type: 'date', jsonPath: '.status.lastTransition.time' },
       age,
       { name: 'Message', type: 'string', jsonPath: condition('Ready', 'message'), priority: 1 },

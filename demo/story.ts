@@ -17,6 +17,7 @@ export interface PhaseRecord {
 
 const CAUSES: Record<string, string> = {
   PartnerSaidSo: 'its sentinel saw the process die and said so',
+  Released: 'it was handed over',
   Silent: 'it has been silent for the lease time',
   Requested: 'an administrator asked for it',
 };

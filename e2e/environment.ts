@@ -56,6 +56,12 @@ export function readControlPlanePrograms(): ControlPlanePrograms {
   return read<ControlPlanePrograms>('control-plane.json', 'an API server: run "make admission"');
 }
 
+/** Paths of Prometheus and its tool. */
+export interface PrometheusPrograms {
+  readonly prometheus: string;
+  readonly promtool: string;
+}
+
 export function writeGuestImage(image: GuestImage): void {
   write('guest.json', image);
 }

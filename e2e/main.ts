@@ -17,6 +17,7 @@
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts conformance [FILTER] test suites in a mount, whole (FSX_SECONDS=60 of fsx), and the long versions of
 //                                      the random tests; writes docs/conformance.md
+//   node e2e/main.ts alerts            when each alert fires and when not, by promtool
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.
@@ -66,6 +67,8 @@ import { writeJsonFile } from './machine/json-file.ts';
 import { NOT_POSSIBLE_EXIT_CODE, NotPossible } from './machine/not-possible.ts';
 import { machineSlowness } from './machine/slowness.ts';
 import { say } from './machine/stage.ts';
+import { testAlertRules } from './monitoring/alert-rules.ts';
+import { prometheusPrograms } from './monitoring/prometheus-programs.ts';
 import { bindImage } from './names/bind-image.ts';
 import { externalDnsImage } from './names/external-dns-image.ts';
 import { installNames } from './names/install.ts';
@@ -298,6 +301,10 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     const code = await vitest(['conformance', 'long'], filters);
     writeReport(readConformance());
     return code;
+  },
+  alerts: async () => {
+    await testAlertRules(await prometheusPrograms(cache), REPOSITORY);
+    return 0;
   },
   clients: async (filters) => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');

@@ -27,6 +27,7 @@ function view(me: Incarnation, record: Partial<LeaseRecord>, more: Partial<Claim
     unchangedSince: 1000,
     asFound: false,
     acknowledgedAt: Number.NEGATIVE_INFINITY,
+    announced: false,
     dead: [],
     partnerThere: false,
     forced: null,
@@ -177,7 +178,9 @@ describe('R5: known dead is faster than silent', () => {
 
 describe('a Lease without a holder', () => {
   test('goes at once to the server that it was released to', () => {
-    expect(mayClaim(view(b1, { releasedTo: 'filer-b' }), 1001)).toMatchObject({ cause: 'PartnerSaidSo' });
+    const released = view(b1, { releasedTo: 'filer-b' });
+    expect(mayClaim(released, 1001)).toMatchObject({ cause: 'PartnerSaidSo' });
+    expect(mayClaim({ ...released, announced: true }, 1001)).toMatchObject({ cause: 'Released' });
     expect(mayClaim(view(a1, { releasedTo: 'filer-a' }), 1001)).toMatchObject({ cause: 'Requested' });
   });
 

@@ -32,6 +32,8 @@ export interface ClaimView {
   readonly asFound: boolean;
   /** When this process last acknowledged a holder of this disk set; -Infinity if never. */
   readonly acknowledgedAt: number;
+  /** Its release to this server was announced beforehand: a planned hand-over. */
+  readonly announced: boolean;
   readonly dead: readonly KnownDead[];
   /** True while an incarnation of the partner is connected that is not known to be dead. */
   readonly partnerThere: boolean;
@@ -69,14 +71,15 @@ function judge(view: ClaimView): ClaimVerdict {
 
 /** Nobody holds it, so anyone may take it at once; who should is a matter of order, not of safety. */
 function unowned(view: ClaimView): ClaimVerdict {
-  const { home, identity, unchangedSince, asFound } = view;
+  const { home, identity, unchangedSince, asFound, announced } = view;
   const { epoch, releasedTo } = view.seen.record;
   const isLocal = home === identity.server;
   // A release that this process has found when it started was meant for an earlier run: home comes first.
   if (releasedTo === identity.server && (isLocal || !asFound)) {
+    const planned = announced ? TransitionCause.Released : TransitionCause.PartnerSaidSo;
     return {
       kind: 'now',
-      cause: isLocal ? TransitionCause.Requested : TransitionCause.PartnerSaidSo,
+      cause: isLocal ? TransitionCause.Requested : planned,
       message: `${home} was released to this server`,
     };
   }

@@ -53,8 +53,10 @@ export interface PairIdentity {
 
 /** Why a takeover happened; the words of status.lastTransition.cause. */
 export const TransitionCause = {
-  /** The failed side sent an error message: planned release, or its sentinel saw the process end. */
+  /** The failed side sent an error message: it gave up a volume, or its sentinel saw the process end. */
   PartnerSaidSo: 'PartnerSaidSo',
+  /** The owner announced that it would release it, and did: a planned stop, a drain, a rollout, a request. */
+  Released: 'Released',
   /** No heartbeat for lease + guard. */
   Silent: 'Silent',
   /** The operator saw the container terminated. */
@@ -67,6 +69,21 @@ export const TransitionCause = {
   Unowned: 'Unowned',
 } as const;
 export type TransitionCause = (typeof TransitionCause)[keyof typeof TransitionCause];
+
+/** Kinds of a change of owner, and the causes that each can have. Counters of them exist from the beginning. */
+export const TRANSITIONS: readonly (readonly [
+  kind: 'Takeover' | 'Giveback' | 'Start',
+  causes: readonly TransitionCause[],
+])[] = [
+  ['Takeover', Object.values(TransitionCause)],
+  ['Giveback', ['Requested', 'PartnerSaidSo', 'Silent', 'OperatorProof']],
+  ['Start', ['Unowned', 'Restarted']],
+];
+
+/** True for a change of owner that was wanted: no failure preceded it. `cause`: of a status or a Lease, so perhaps a later version's. */
+export function isPlanned(cause: string): boolean {
+  return cause === TransitionCause.Released || cause === TransitionCause.Requested;
+}
 
 // ------------------------------------------------------------------------------------------------ inputs
 

@@ -13,6 +13,7 @@ function view(home: string, record: Partial<LeaseRecord>, more: Partial<ClaimVie
     unchangedSince: 1000,
     asFound: false,
     acknowledgedAt: Number.NEGATIVE_INFINITY,
+    announced: false,
     dead: [],
     partnerThere: false,
     forced: null,

@@ -81,6 +81,7 @@ stage prepare 'waiting for the background work' finished prepare
 background disk node e2e/main.ts disk
 cluster_waits=yes
 background cluster-up after disk node e2e/main.ts cluster-up
+stage alerts 'when each alert fires, and when not' node e2e/main.ts alerts
 stage admission 'what the API server refuses: policies of the chart, Pod Security levels' node e2e/main.ts admission
 stage clients 'libnfs and the Linux kernel as clients' node e2e/main.ts clients
 stage disk 'crashes of a machine replayed, failing disks' finished disk

@@ -7,6 +7,7 @@ import { XdrError, type XdrReader } from '../../protocol/xdr.ts';
 import { FailoverConnection, type FailoverConnectionOptions } from '../failover-connection.ts';
 import { CALL_COST, type CallMemory, type MemoryUser } from './call-memory.ts';
 import { type ConnectionTable, type Endpoint, endOf } from './connection-table.ts';
+import type { ProxyFigures } from './proxy-figures.ts';
 
 //   client  ==records==>  [ unanswered calls ]  ==records==>  serving port, whichever it is
 //           <==records==                        <==records==
@@ -43,6 +44,7 @@ export interface DownstreamCounts {
 export interface DownstreamOptions {
   readonly upstream: Omit<FailoverConnectionOptions, 'onReply' | 'onRefused'>;
   readonly memory: CallMemory;
+  readonly figures: ProxyFigures;
   /** Its calls wait in its socket now, which therefore is not read. */
   readonly onUnread: () => void;
   /** Once, when everything of this connection is gone. */
@@ -80,7 +82,10 @@ export class Downstream implements MemoryUser {
     this.#memory.add(this);
     this.#upstream = new FailoverConnection({
       ...options.upstream,
-      onReply: (_xid, reply, callSize) => this.#deliver(reply, callSize + CALL_COST),
+      onReply: (_xid, reply, callSize, begunAtMs) => {
+        options.figures.answered(performance.now() - begunAtMs);
+        this.#deliver(reply, callSize + CALL_COST);
+      },
       onRefused: () => this.#end('the server closes the connection instead of an answer'),
     });
     socket.setNoDelay(true);
@@ -120,6 +125,11 @@ export class Downstream implements MemoryUser {
   /** Ends a connection to which nothing is owed: its client comes again when it has a call. */
   makeRoom(): void {
     this.#end('unused for long, and there was no room for others');
+  }
+
+  /** When the oldest unanswered call was sent, on performance.now(); null: none is unanswered. */
+  get pendingSinceMs(): number | null {
+    return this.#upstream.pendingSinceMs;
   }
 
   /** Bytes of unanswered calls. */

@@ -18,6 +18,7 @@ import { readConnectionTable } from './connection-table.ts';
 import { DescriptorBudget } from './descriptor-budget.ts';
 import { Downstream, type DownstreamCounts } from './downstream.ts';
 import { Listener } from './listener.ts';
+import { ProxyFigures } from './proxy-figures.ts';
 
 /** Connections of clients. A kernel has one or two for each mount, or as many as `nconnect` says. */
 const CONNECTIONS_MAX = 1024;
@@ -73,6 +74,8 @@ export class NfsProxy {
   readonly #options: ProxyOptions;
   readonly #resolver: Resolver;
   readonly #identity = new DiskSetIdentity();
+  /** What its clients see. */
+  readonly figures = new ProxyFigures();
   readonly #clientIdentity: Uint8Array;
   readonly #memory: CallMemory;
   readonly #descriptors: DescriptorBudget;
@@ -114,6 +117,18 @@ export class NfsProxy {
     return this.#listener.port;
   }
 
+  get connectionCount(): number {
+    return this.#downstreams.size;
+  }
+
+  /** When the oldest unanswered call of all clients was sent, on performance.now(); null: none is unanswered. */
+  get pendingSinceMs(): number | null {
+    let oldest: number | null = null;
+    for (const { pendingSinceMs } of this.#downstreams.values())
+      if (pendingSinceMs !== null) oldest = Math.min(oldest ?? pendingSinceMs, pendingSinceMs);
+    return oldest;
+  }
+
   /** Bytes of unanswered calls of all clients. */
   get pendingSize(): number {
     let size = 0;
@@ -145,9 +160,14 @@ export class NfsProxy {
         // A local user gets no port through the proxy that the machine would not give that user.
         ports: isReserved(socket.remotePort) ? this.#reservedPorts : undefined,
         mayConnect: () => this.#descriptors.hasRoomForAttempt,
-        onEvent: (event) => this.#emit({ kind: 'Upstream', client, event }),
+        onEvent: (event) => {
+          if (event.kind === 'Lost') this.figures.lost();
+          else if (event.kind === 'Adopted') this.figures.adopted(event.port);
+          this.#emit({ kind: 'Upstream', client, event });
+        },
       },
       memory: this.#memory,
+      figures: this.figures,
       onUnread: () => this.#watchUnread(),
       onEnd: (reason) => {
         this.#downstreams.delete(client);

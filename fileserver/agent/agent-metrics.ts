@@ -1,5 +1,6 @@
 /** The agent's metrics, by name: one place that says what each of them means. */
 
+import { TRANSITIONS } from '../../pair/types.ts';
 import { lostLogLines } from '../logging/log-output.ts';
 import { Metrics } from '../metrics/metrics.ts';
 import { clockSlew } from '../system/clock-rate.ts';
@@ -7,7 +8,15 @@ import type { Status } from './status.ts';
 
 const RTT_SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 
-export function agentMetrics(status: () => Status) {
+export interface AgentMetricsSources {
+  readonly status: () => Status;
+  /** The server's own disk set and its partner's. */
+  readonly homes: readonly string[];
+  /** Ends of the interconnect's certificates, ms since the epoch, by the directory that they were read from. */
+  readonly certificates: () => readonly { readonly directory: string; readonly expiresAt: number }[];
+}
+
+export function agentMetrics({ status, homes, certificates }: AgentMetricsSources) {
   const metrics = new Metrics();
   const yes = (condition: boolean): number => (condition ? 1 : 0);
   metrics.gauge(
@@ -39,6 +48,11 @@ export function agentMetrics(status: () => Status) {
   metrics.gauge('filerpair_partner_connected', '1 while a connection with the partner stands.', () => [
     [{}, yes(status().partner.connected)],
   ]);
+  metrics.gauge(
+    'filerpair_certificate_expiry_timestamp_seconds',
+    "When this server's certificate for the interconnect ends, seconds since the epoch. Label: directory.",
+    () => certificates().map(({ directory, expiresAt }) => [{ directory }, expiresAt / 1000]),
+  );
   metrics.gauge('filerpair_sentinel_watching', '1 while the sentinel watches this process.', () => [
     [{}, yes(status().sentinel.watching)],
   ]);
@@ -68,18 +82,27 @@ export function agentMetrics(status: () => Status) {
     'Lines of the log that could not be written: nobody reads standard output, or its disk is full.',
     () => [[{}, lostLogLines()]],
   );
+  const transitions = metrics.counter(
+    'filerpair_transitions_total',
+    'Changes of owner to this server. Labels: disk_set, kind, cause.',
+    ['disk_set', 'kind', 'cause'],
+  );
+  const fences = metrics.counter(
+    'filerpair_fences_total',
+    'How often this server stopped serving a disk set at once. Label: disk_set.',
+    ['disk_set'],
+  );
+  // From zero, so that a first one is an increase.
+  for (const disk_set of homes) {
+    fences.inc({ disk_set }, 0);
+    for (const [kind, causes] of TRANSITIONS)
+      for (const cause of causes)
+        if ((kind === 'Takeover') === (disk_set !== homes[0])) transitions.inc({ disk_set, kind, cause }, 0);
+  }
   return {
     metrics,
-    transitions: metrics.counter(
-      'filerpair_transitions_total',
-      'Changes of owner to this server. Labels: disk_set, kind, cause.',
-      ['disk_set', 'kind', 'cause'],
-    ),
-    fences: metrics.counter(
-      'filerpair_fences_total',
-      'How often this server stopped serving a disk set at once. Label: disk_set.',
-      ['disk_set'],
-    ),
+    transitions,
+    fences,
     volumeErrors: metrics.counter(
       'filerpair_volume_errors_total',
       'Errors of system calls that say something of the disk or of the server. Labels: disk_set, volume, call, errno.',

@@ -94,7 +94,11 @@ export class Agent {
     const { server, partner, timing, policy } = config;
     const feed = (input: Input): void => this.#driver.feed(input);
     this.#transitions = new Transitions(server, () => new Date().toISOString());
-    this.#measured = agentMetrics(() => this.status());
+    this.#measured = agentMetrics({
+      status: () => this.status(),
+      homes: [server, partner],
+      certificates: () => credentials.current.tls,
+    });
     this.#dataThread = new DataThread({
       config,
       me,
@@ -283,12 +287,25 @@ export class Agent {
   #traced(home: ServerName, event: TraceEvent, now: number): void {
     this.#transitions.traced(home, event, now);
     const [level, line] = traceLine(home, event);
-    this.#log.log(level, line, { diskSet: home, event: event.name });
+    this.#log.log(level, line, {
+      diskSet: home,
+      event: event.name,
+      transition: this.#transitionOf(home, event),
+    });
     if (event.name === 'fenced') this.#measured.fences.inc({ disk_set: home });
     if (event.name === 'wentBack') this.#noteWentBack(home, event.epoch, event.message);
     if (event.name !== 'owned') return;
     const { kind, cause } = this.#transitions.of(home)!;
     this.#measured.transitions.inc({ disk_set: home, kind, cause });
+  }
+
+  /** Disk set and epoch: what the logs of both servers and of the operator have in common about one change of owner. */
+  #transitionOf(home: ServerName, event: TraceEvent): string {
+    if ('epoch' in event) return `${home}/${event.epoch}`;
+    const { local, partner } = this.#driver.state;
+    const { seen } = home === local.home ? local : partner;
+    // The epoch of a claim, before it is made.
+    return `${home}/${(seen?.record.epoch ?? 0) + 1}`;
   }
 
   #noteWentBack(home: ServerName, epoch: number, message: string): void {

@@ -41,7 +41,9 @@ it('adds up what the threads have counted, for each disk set', async () => {
     meter.connections(10);
   }
   new CallMeter(buffer, 1, 1).called(read, 0, 7000);
-  new VolumeMeter(buffer, 2, 1, 0).journal(12_345, 3, 1500, 1);
+  const served = new VolumeMeter(buffer, 2, 1, 0);
+  served.journal(12_345, 3, 1500, 1);
+  served.capacity(1000, 400, 50, 20);
   const metrics = new Metrics();
   dataPathMetrics(
     metrics,
@@ -66,7 +68,13 @@ it('adds up what the threads have counted, for each disk set', async () => {
     'filerpair_export_bytes_total{disk_set="filer-a",volume="data",export="/home",direction="read"} 8192',
     'filerpair_journal_bytes{disk_set="filer-b",volume="data"} 12345',
     'filerpair_flush_seconds_total{disk_set="filer-b",volume="data"} 1.5',
+    'filerpair_volume_size_bytes{disk_set="filer-b",volume="data"} 1000',
+    'filerpair_volume_available_bytes{disk_set="filer-b",volume="data"} 400',
+    'filerpair_volume_files{disk_set="filer-b",volume="data"} 50',
+    'filerpair_volume_files_free{disk_set="filer-b",volume="data"} 20',
   ]) {
     expect(lines).toContain(line);
   }
+  // Its partner serves the other one, and says how full that is.
+  expect(lines.filter((line) => /^filerpair_volume_.*"filer-a"/.test(line))).toEqual([]);
 });

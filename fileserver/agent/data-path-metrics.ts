@@ -106,8 +106,11 @@ function exportMetrics(
   );
 }
 
+/** A volume of which nothing is known has no such figures. */
+const known = ({ size }: VolumeFigures, value: number): number | null => (size > 0 ? value : null);
+
 function volumeMetrics(metrics: Metrics, config: Config, figures: DataFigures, homes: readonly Home[]): void {
-  const each = function* (value: (figure: VolumeFigures) => number): Iterable<Sample> {
+  const each = function* (value: (figure: VolumeFigures) => number | null): Iterable<Sample> {
     for (const { home, slot } of homes) {
       for (const [index, { name }] of config.diskSets[home]!.volumes.entries()) {
         const figure = figures.volumeAt(slot, index);
@@ -124,6 +127,14 @@ function volumeMetrics(metrics: Metrics, config: Config, figures: DataFigures, h
     `How often the journal began a new segment. ${labels}`,
     () => each(({ compactions }) => compactions),
   );
+  const capacity = (name: string, help: string, value: (figure: VolumeFigures) => number): void =>
+    metrics.gauge(`filerpair_volume_${name}`, `${help}, of volumes that this server serves. ${labels}`, () =>
+      each((figure) => known(figure, value(figure))),
+    );
+  capacity('size_bytes', 'Size of the file system', ({ size }) => size);
+  capacity('available_bytes', 'What users may still write', ({ available }) => available);
+  capacity('files', 'Inodes of the file system', ({ files }) => files);
+  capacity('files_free', 'Inodes that are free', ({ filesFree }) => filesFree);
   metrics.counted('filerpair_flushes_total', `Flushes of files, directories and the journal. ${labels}`, () =>
     each(({ flushCount }) => flushCount),
   );

@@ -227,7 +227,7 @@ it('hands over at SIGTERM and ends with 0; the partner need not detect anything'
   const status = await served('filer-b', 'filer-a');
   print('SIGTERM', askedAt, answeredAt, status);
   expect(await server['filer-a'].ended).toMatchObject({ code: 0, signal: null });
-  expect(status.lastTransition).toMatchObject({ kind: 'Takeover', cause: 'PartnerSaidSo', epoch: 2 });
+  expect(status.lastTransition).toMatchObject({ kind: 'Takeover', cause: 'Released', epoch: 2 });
   const releases = pair.history('filer-a').filter((line) => line.holder === null);
   expect(releases).toMatchObject([{ epoch: 1, releasedTo: 'filer-b' }]);
   expectOneOwnerPerEpoch('filer-a');

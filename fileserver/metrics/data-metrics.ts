@@ -60,7 +60,7 @@ const RESULT_OF_STATUS: Readonly<Record<number, number>> = {
 
 /** Upper bounds of the classes of time, in seconds; the last class has none. */
 export const SECONDS = [
-  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5,
+  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 30, 60, 120,
 ] as const;
 const BOUNDS_MS = SECONDS.map((seconds) => seconds * 1000);
 const CLASSES = SECONDS.length + 1;
@@ -79,7 +79,7 @@ const EXPORT_SIZE = 4;
 const CONNECTIONS_AT = EXPORTS_AT + EXPORTS_MAX * EXPORT_SIZE;
 const CONNECTION_BLOCK = CONNECTIONS_AT + 1;
 
-const VOLUME_SIZE = 4;
+const VOLUME_SIZE = 8;
 const VOLUME_BLOCK = VOLUMES_MAX * VOLUME_SIZE;
 
 /** Bytes for all threads. */
@@ -149,6 +149,14 @@ export class VolumeMeter {
     this.#block[2] = flushMs;
     this.#block[3] = compactions;
   }
+
+  /** Bytes and files (inodes), of the whole file system and free. All 0: not known, this server does not serve it. */
+  capacity(size: number, available: number, files: number, filesFree: number): void {
+    this.#block[4] = size;
+    this.#block[5] = available;
+    this.#block[6] = files;
+    this.#block[7] = filesFree;
+  }
 }
 
 export interface ExportFigures {
@@ -162,6 +170,11 @@ export interface VolumeFigures {
   readonly flushCount: number;
   readonly flushMs: number;
   readonly compactions: number;
+  /** Bytes of the file system; 0: not known, this server does not serve the volume. */
+  readonly size: number;
+  readonly available: number;
+  readonly files: number;
+  readonly filesFree: number;
 }
 
 /** All blocks together, for the thread that serves metrics. */
@@ -233,16 +246,17 @@ export class DataFigures {
     if (volume >= VOLUMES_MAX) return null;
     const thread = (slot === 0 ? 0 : own) + placeOf(index, threads);
     const at = connections * 2 * CONNECTION_BLOCK + thread * VOLUME_BLOCK + volume * VOLUME_SIZE;
-    const [journalSize, flushCount, flushMs, compactions] = new Float64Array(
-      this.#buffer,
-      8 * at,
-      VOLUME_SIZE,
-    );
+    const [journalSize, flushCount, flushMs, compactions, size, available, files, filesFree] =
+      new Float64Array(this.#buffer, 8 * at, VOLUME_SIZE);
     return {
       journalSize: journalSize!,
       flushCount: flushCount!,
       flushMs: flushMs!,
       compactions: compactions!,
+      size: size!,
+      available: available!,
+      files: files!,
+      filesFree: filesFree!,
     };
   }
 }

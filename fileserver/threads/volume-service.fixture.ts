@@ -22,7 +22,7 @@ export function volumeService(
     limits: { filesMax: 1000, descriptorsMax: 500 },
     groups: null,
     post: ({ kind }: FromDataThreads) => told.push(kind),
-    meter: () => ({ journal() {} }) as unknown as VolumeMeter,
+    meter: () => ({ journal() {}, capacity() {} }) as unknown as VolumeMeter,
     prepared: new Map(),
     connectionThreads: [],
   });

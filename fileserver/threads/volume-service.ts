@@ -17,6 +17,7 @@ import type { OperationStep } from '../storage/duplicate-requests/operation-step
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
+import type { Capacity } from '../storage/volume/capacity.ts';
 import { mustBeDifferent, VolumeOpenError } from '../storage/volume/open-failure.ts';
 import { openVolume } from '../storage/volume/open-volume.ts';
 import { OwnerWatch } from '../storage/volume/owner-watch.ts';
@@ -276,9 +277,18 @@ export class VolumeService {
     };
     this.#owners = new OwnerWatch(
       this.volumes,
-      { onNewer: (volume, found) => volume.failAhead(found), onWaits },
+      {
+        onNewer: (volume, found) => volume.failAhead(found),
+        onWaits,
+        onCapacity: (volume, capacity) => this.#measured(volume, capacity),
+      },
       failpoints.ownerLookMs,
     );
+  }
+
+  #measured(volume: Volume, { size, available, files, filesFree }: Capacity): void {
+    const index = this.volumes.indexOf(volume);
+    if (index < VOLUMES_MAX) this.#setup.meter(index).capacity(size, available, files, filesFree);
   }
 
   #tick(): void {
@@ -327,6 +337,10 @@ export class VolumeService {
     for (const log of this.#logs.values()) log.stop();
     for (const timer of this.#timers) clearInterval(timer);
     this.#owners?.stop();
+    // Its next owner says from now on how full they are.
+    if (this.#timers.length > 0)
+      for (const index of this.volumes.slice(0, VOLUMES_MAX).keys())
+        this.#setup.meter(index).capacity(0, 0, 0, 0);
     this.#timers = [];
   }
 

@@ -2,7 +2,14 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { FilerPairStatus } from '../../crds/pair/status.ts';
+import { TRANSITIONS, TransitionCause } from '../../pair/types.ts';
 import type { Transition } from '../model/action.ts';
+import { FIRST_REPLY } from '../model/lease-view.ts';
+
+/** Label of a cause that this version does not know. */
+const UNKNOWN = 'Unknown';
+/** A takeover with disks that move takes tens of seconds. */
+const TRANSITION_SECONDS = [0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 20, 30, 60, 120];
 
 export interface PairStatus {
   readonly namespace: string;
@@ -75,7 +82,7 @@ export function operatorMetrics(sources: MetricsSources) {
     reconcileSeconds: new Histogram({
       name: 'filerpair_operator_reconcile_duration_seconds',
       help: 'Duration of a reconcile, with the actions that it carried out.',
-      buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5],
+      buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 120],
       registers,
     }),
     errors: new Counter({
@@ -96,27 +103,62 @@ export function operatorMetrics(sources: MetricsSources) {
       labelNames: ['action', 'resource'] as const,
       registers,
     }),
-    transitions: new Counter({
-      name: 'filerpair_operator_transitions_total',
-      help: 'Changes of owner that were told in a status. Labels: kind (Takeover, Giveback, Start), cause.',
-      labelNames: ['kind', 'cause'] as const,
-      registers,
-    }),
+    transitions: transitionCounter(sources, registers),
     transitionSeconds: new Histogram({
       name: 'filerpair_operator_transition_duration_seconds',
-      help: 'What these changes took, from their first phase to the end of the last. Labels: kind, cause.',
+      help: 'From the detection until the disk set is open at its new owner. Labels: kind, cause.',
       labelNames: ['kind', 'cause'] as const,
-      buckets: [0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10],
+      buckets: TRANSITION_SECONDS,
+      registers,
+    }),
+    firstReplySeconds: new Histogram({
+      name: 'filerpair_operator_transition_first_reply_seconds',
+      help: 'From the detection until a client was answered, of transitions after which one came within seconds. Labels: kind, cause.',
+      labelNames: ['kind', 'cause'] as const,
+      buckets: TRANSITION_SECONDS,
       registers,
     }),
   };
 }
 
-/** Counts a transition that was told for the first time. */
+function transitionCounter(sources: MetricsSources, registers: Registry[]) {
+  const known = new Map<string, { readonly namespace: string; readonly name: string }>();
+  return new Counter({
+    name: 'filerpair_operator_transitions_total',
+    help: 'Changes of owner that were told in a status. Labels: namespace, name, kind (Takeover, Giveback, Start), cause.',
+    labelNames: ['namespace', 'name', 'kind', 'cause'] as const,
+    registers,
+    collect() {
+      const gone = new Map(known);
+      for (const { namespace, name } of sources.pairs()) {
+        const key = `${namespace}/${name}`;
+        gone.delete(key);
+        if (known.has(key)) continue;
+        known.set(key, { namespace, name });
+        for (const [kind, causes] of TRANSITIONS)
+          for (const cause of causes) this.inc({ namespace, name, kind, cause }, 0);
+      }
+      for (const [key, pair] of gone) {
+        known.delete(key);
+        for (const [kind, causes] of TRANSITIONS)
+          for (const cause of [...causes, UNKNOWN]) this.remove({ ...pair, kind, cause });
+      }
+    },
+  });
+}
+
+/** Counts a transition of this pair that was told for the first time. */
 export function countTransition(
   metrics: OperatorMetrics,
-  { kind, cause, durationMilliseconds }: Transition,
+  pair: { readonly namespace: string; readonly name: string },
+  { kind, cause: told, durationMilliseconds, phases }: Transition,
 ): void {
-  metrics.transitions.inc({ kind, cause });
+  const { namespace, name } = pair;
+  // It is text of a Lease, that a later version or a hand has written: no more series than there are causes.
+  const cause = Object.values<string>(TransitionCause).includes(told) ? told : UNKNOWN;
+  metrics.transitions.inc({ namespace, name, kind, cause });
   metrics.transitionSeconds.observe({ kind, cause }, durationMilliseconds / 1000);
+  const replied = phases.find((phase) => phase.name === FIRST_REPLY);
+  if (replied !== undefined)
+    metrics.firstReplySeconds.observe({ kind, cause }, (replied.atMs + replied.tookMs) / 1000);
 }

@@ -207,6 +207,8 @@ export interface PairEvent {
   /** Reason of a condition or transition, in one word. */
   readonly reason: string;
   readonly note: string;
+  /** Of a change of owner, for logs: disk set and epoch, as the servers' logs name it. */
+  readonly transition?: string;
   /** Absent: the pair. */
   readonly about?: { readonly resource: ResourceName; readonly object: KubernetesObject };
 }
@@ -219,7 +221,7 @@ export type RolloutNote = NonNullable<FilerPairStatus['rollout']> & {
 /** A change of the owner of a disk set, as the owner tells it. */
 export type Transition = LastTransitionAnnotation & {
   readonly diskSet: string;
-  /** From the begin of the first phase to the end of the last. */
+  /** From the begin of the first phase until the disk set is open: the first reply, which needs a client, is not in it. */
   readonly durationMilliseconds: number;
 };
 

@@ -97,6 +97,15 @@ export function viewLease(object: Lease): LeaseView {
   };
 }
 
+/** The phase in which a client is answered for the first time: when that is depends on the client. */
+export const FIRST_REPLY = 'firstReply';
+
+/** When the disk set was open, in whole ms since the first phase began: its port listens and its journals are replayed. */
+export function openedAfterMs({ phases }: Pick<LastTransitionAnnotation, 'phases'>): number {
+  const ends = phases.filter(({ name }) => name !== FIRST_REPLY).map(({ atMs, tookMs }) => atMs + tookMs);
+  return Math.round(Math.max(0, ...ends));
+}
+
 function readCheck(text: string | undefined): TakeoverCheckAnnotation | null {
   const found = parseAnnotation<Partial<TakeoverCheckAnnotation>>(text);
   if (typeof found?.server !== 'string' || typeof found.possible !== 'boolean') return null;

@@ -30,6 +30,7 @@ import {
   statusApplied,
 } from '../model/action.ts';
 import { DISK_SET_FINALIZER, recordOf } from '../model/disk-set-record.ts';
+import { openedAfterMs } from '../model/lease-view.ts';
 import { matches } from '../model/matches.ts';
 import type { FilerDiskSetObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
@@ -187,7 +188,6 @@ function historyOf(
 }
 
 export function transitionOf(told: LastTransitionAnnotation): DiskSetTransition {
-  const end = Math.max(0, ...told.phases.map(({ atMs, tookMs }) => atMs + tookMs));
   return {
     epoch: told.epoch,
     kind: told.kind,
@@ -195,7 +195,7 @@ export function transitionOf(told: LastTransitionAnnotation): DiskSetTransition 
     ...(told.reason === undefined ? {} : { reason: told.reason }),
     to: told.to,
     time: told.at,
-    durationMilliseconds: Math.round(end),
+    durationMilliseconds: openedAfterMs(told),
     phases: told.phases.slice(0, 32).map(({ name, atMs, tookMs }) => ({
       name,
       offsetMilliseconds: Math.round(atMs),

@@ -3,6 +3,7 @@
 
 import type { FilerPairStatus } from '../../crds/pair/status.ts';
 import { durationText } from '../../crds/quantities.ts';
+import { isPlanned } from '../../pair/types.ts';
 import type { Assessment } from '../assess/assessment.ts';
 import { conditions } from '../assess/conditions.ts';
 import { upToDate } from '../assess/reconciling.ts';
@@ -10,6 +11,7 @@ import { rollout } from '../assess/rollout.ts';
 import { wantedImage } from '../desired/pod.ts';
 import type { PairEvent, Transition } from '../model/action.ts';
 import { type ConditionResult, isFalse, isTrue, isUnknown } from '../model/condition-result.ts';
+import { openedAfterMs } from '../model/lease-view.ts';
 import { matches } from '../model/matches.ts';
 import type { ServerView } from '../model/view.ts';
 import { addresses } from './addresses.ts';
@@ -126,7 +128,8 @@ function transitionEvent(transition: Transition): PairEvent {
   const detail = phases.map(({ name, tookMs }) => `${name} ${msText(tookMs)}`).join(', ');
   return {
     key: `${diskSet}/${epoch}`,
-    type: kind === 'Takeover' ? 'Warning' : 'Normal',
+    transition: `${diskSet}/${epoch}`,
+    type: kind === 'Takeover' && !isPlanned(cause) ? 'Warning' : 'Normal',
     reason: kind,
     note: `${to} owns the disk set of ${diskSet} at epoch ${epoch} (${reason === undefined ? cause : `${cause}: ${reason}`}), in ${durationMilliseconds}ms${detail ? `: ${detail}` : ''}.`,
   };
@@ -194,8 +197,7 @@ function toldTransitions(view: Assessment): Transition[] {
     .flatMap(({ name, lease }) => {
       const told = lease?.lastTransition ?? null;
       if (told === null) return [];
-      const end = Math.max(0, ...told.phases.map(({ atMs, tookMs }) => atMs + tookMs));
-      return [{ ...told, diskSet: name, durationMilliseconds: Math.round(end) }];
+      return [{ ...told, diskSet: name, durationMilliseconds: openedAfterMs(told) }];
     })
     .toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at) || a.diskSet.localeCompare(b.diskSet));
 }

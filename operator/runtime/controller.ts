@@ -211,18 +211,19 @@ export class Controller {
   /** Returns ms until a status that was written too often may be written again; null: it is told. */
   async #tell(pair: FilerPairObject | null, { status, events, transitions }: Plan): Promise<number | null> {
     if (pair === null || !this.#mayAct()) return null;
+    const { namespace = '', name = '' } = pair.metadata;
     if (status !== null) {
-      const key = keyOf(pair.metadata.namespace ?? '', pair.metadata.name ?? '');
+      const key = keyOf(namespace, name);
       const waitMs = this.#brake.take(key, `the status of FilerPair ${key}`);
       if (waitMs > 0) return waitMs;
       await this.#executor.writeStatus(pair, status);
-      for (const transition of transitions) countTransition(this.#metrics, transition);
+      for (const transition of transitions) countTransition(this.#metrics, { namespace, name }, transition);
     }
     for (const event of events) {
-      const { namespace = '', name = '' } = pair.metadata;
       this.#log.log(event.type === 'Warning' ? 'warn' : 'info', event.note, {
         pair: keyOf(namespace, name),
         reason: event.reason,
+        ...(event.transition === undefined ? {} : { transition: event.transition }),
       });
       await this.#executor.recordEvent(pair, event);
     }

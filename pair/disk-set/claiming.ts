@@ -74,6 +74,7 @@ export function claimView(state: DiskSetState, context: Pick<Context, 'identity'
     unchangedSince: state.unchangedSince,
     asFound: state.asFound,
     acknowledgedAt: state.acknowledgedAt,
+    announced: state.announced?.epoch === state.seen!.record.epoch + 1,
     dead: context.dead,
     partnerThere: context.connected.length > 0,
     forced: forcedBy(state, context),

@@ -1,5 +1,6 @@
 /** filerpair proxy: a local address for NFS clients that know nothing of pairs. */
 import { keptIdentity } from '../../proxy/kept-identity.ts';
+import { serveMetrics } from '../../proxy/metrics-server.ts';
 import { NfsProxy, type ProxyEvent } from '../../proxy/proxy.ts';
 import { formatAddress } from '../../transport-address.ts';
 import { type Command, CommandError, type Surroundings, UsageError } from '../command.ts';
@@ -22,11 +23,17 @@ export const proxy: Command = {
       value: 'HOST:PORT',
       help: `where the NFS client finds the proxy (default ${DEFAULT_LISTEN})`,
     },
+    metrics: {
+      value: 'HOST:PORT',
+      help: 'where Prometheus finds how long calls of its clients wait (default: nowhere)',
+    },
   },
   runsOn: true,
   async run([text], flags, common, world) {
     const url = nfsUrl(text!);
-    const { host, port } = listenAddress((flags['listen'] as string | undefined) ?? DEFAULT_LISTEN);
+    const { host, port } = addressOf('listen', (flags['listen'] as string | undefined) ?? DEFAULT_LISTEN);
+    const metrics = flags['metrics'] as string | undefined;
+    const scraped = metrics === undefined ? null : addressOf('metrics', metrics);
     const say = (line: string) => world.stderr.line(`${new Date().toISOString().slice(11, 23)} ${line}`);
     const running = await NfsProxy.listen({
       endpoints: url.endpoints,
@@ -37,18 +44,19 @@ export const proxy: Command = {
         const line = describe(url.server, event, common.verbose);
         if (line !== null) say(line);
       },
-    }).catch((error: NodeJS.ErrnoException) => {
-      throw new CommandError(
-        error.code === 'EADDRINUSE'
-          ? `${host}:${port} is in use: choose another address with --listen`
-          : `cannot listen on ${host}:${port}: ${error.message}`,
-      );
-    });
+    }).catch(cannotListen('listen', host, port));
+    const metricsServer =
+      scraped === null
+        ? null
+        : await serveMetrics(running, url.server, scraped.host, scraped.port).catch(
+            cannotListen('metrics', scraped.host, scraped.port),
+          );
     const { primary, secondary } = url.endpoints;
     const second = secondary === null ? 'no partner' : formatAddress(secondary);
     say(`proxy for ${formatAddress(primary)} and ${second} on ${host}:${running.port}`);
     say(`mount -t nfs -o ${mountOptions(running.port)} ${host}:${url.path} /mnt`);
     await stopped(world.stop);
+    metricsServer?.close();
     await running.close();
   },
 };
@@ -102,10 +110,18 @@ function describe(server: string, event: ProxyEvent, verbose: boolean): string |
   }
 }
 
-function listenAddress(text: string): { host: string; port: number } {
+const cannotListen = (flag: string, host: string, port: number) => (error: NodeJS.ErrnoException) => {
+  throw new CommandError(
+    error.code === 'EADDRINUSE'
+      ? `${host}:${port} is in use: choose another address with --${flag}`
+      : `cannot listen on ${host}:${port}: ${error.message}`,
+  );
+};
+
+function addressOf(flag: string, text: string): { host: string; port: number } {
   const match = /^(\[[0-9a-fA-F:%.]+\]|[^:]+):(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
-  if (!match || !(port <= 65535)) throw new UsageError(`--listen ${text}: not of the form HOST:PORT`);
+  if (!match || !(port <= 65535)) throw new UsageError(`--${flag} ${text}: not of the form HOST:PORT`);
   return { host: match[1]!.replace(/^\[|\]$/g, ''), port };
 }
 

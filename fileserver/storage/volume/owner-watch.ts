@@ -1,16 +1,19 @@
 /**
  * Looks again and again at the ownership records of a thread's volumes (docs/design.md R6). Each volume has one look under way at most: a
  * disk that does not answer holds one thread of libuv's pool, which belongs to the whole process, and its silence is told as that
- * volume's.
+ * volume's. Every 10 s it is also asked how full the volume is.
  */
 import { repeat } from '../../system/turns.ts';
 import { outcomeOf } from '../failures/errno-outcomes.ts';
 import type { OwnershipRecord } from '../ownership/ownership.ts';
+import { type Capacity, capacityOf } from './capacity.ts';
 import { STALL_NOTICE_MS } from './stall-watch.ts';
 import type { Volume } from './volume.ts';
 
 /** Between the beginnings of two looks at a record. ms */
 const LOOK_MS = 500;
+/** Between two questions how full a volume is. ms */
+const CAPACITY_MS = 10_000;
 /** Between two reports about a check that waits. ms */
 const TELL_MS = 250;
 
@@ -20,6 +23,7 @@ export interface OwnerWatchHooks {
   readonly onNewer: (volume: Volume, found: OwnershipRecord) => void;
   /** A check has waited so long for the disk; called again and again while it does. */
   readonly onWaits: (volume: Volume, waitedMs: number) => void;
+  readonly onCapacity: (volume: Volume, capacity: Capacity) => void;
 }
 
 interface Look {
@@ -27,6 +31,8 @@ interface Look {
   /** When the last look began. performance.now() */
   begunAt: number;
   underWay: boolean;
+  /** When the volume was last asked how full it is. performance.now() */
+  measuredAt: number;
 }
 
 export class OwnerWatch {
@@ -38,7 +44,12 @@ export class OwnerWatch {
 
   /** Begins at once. lookMs: of tests. */
   constructor(volumes: readonly Volume[], hooks: OwnerWatchHooks, lookMs = LOOK_MS) {
-    this.#looks = volumes.map((volume) => ({ volume, begunAt: Number.NEGATIVE_INFINITY, underWay: false }));
+    this.#looks = volumes.map((volume) => ({
+      volume,
+      begunAt: Number.NEGATIVE_INFINITY,
+      underWay: false,
+      measuredAt: Number.NEGATIVE_INFINITY,
+    }));
     this.#hooks = hooks;
     this.#lookMs = lookMs;
     this.#stopped = false;
@@ -67,9 +78,14 @@ export class OwnerWatch {
     look.begunAt = now;
     look.underWay = true;
     volume.newerOwner().then(
-      (newer) => {
-        look.underWay = false;
+      async (newer) => {
         if (newer !== null && !this.#stopped) this.#hooks.onNewer(volume, newer);
+        if (now - look.measuredAt >= CAPACITY_MS && !this.#stopped) {
+          look.measuredAt = now;
+          const capacity = await capacityOf(volume.rootFd);
+          if (capacity !== null && !this.#stopped) this.#hooks.onCapacity(volume, capacity);
+        }
+        look.underWay = false;
       },
       (error: NodeJS.ErrnoException) => {
         look.underWay = false;
