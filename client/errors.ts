@@ -117,13 +117,16 @@ export class NfsError extends FilerPairError {
 export class MountError extends FilerPairError {
   /** RFC 1813 appendix I §5.1.5, mountstat3. */
   readonly status: number;
+  /** What the server exports, where it was asked and the path is in none of them. */
+  readonly exports: readonly string[];
 
-  constructor(status: number, path: string, reason?: string) {
+  constructor(status: number, path: string, reason?: string, exports: readonly string[] = []) {
     // Its numbers are those of nfsstat3.
     const sentence = reason ?? `the server does not let us mount ${path} (${mountstat3Name(status)})`;
     super(codeOf(status), sentence, { syscall: 'mount', path });
     this.name = 'MountError';
     this.status = status;
+    this.exports = exports;
   }
 }
 

@@ -27,7 +27,7 @@ import { type UnansweredCall, UnansweredCalls } from './unanswered-calls.ts';
 // what arrives on an abandoned connection is ignored.
 
 /** An outage of this length is more than a failover: a caller that waits should know what for. */
-const WAITING_MS = 3000;
+const WAITING_MS = 2000;
 
 /** XID and message type; RFC 5531 §9. Bytes. */
 const REPLY_SIZE_MIN = 8;

@@ -83,7 +83,7 @@ async function exportOf(rpc: RpcClient, path: string, operation: Operation): Pro
     exports.length === 0
       ? `${path} is not exported: the server exports nothing to this client`
       : `${path} is not exported; the server exports ${list}`;
-  throw new MountError(MNT3ERR_NOENT, path, reason);
+  throw new MountError(MNT3ERR_NOENT, path, reason, exports);
 }
 
 /** The rest of `path` below `parent` (without a leading slash), or null if it is elsewhere. */

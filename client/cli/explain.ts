@@ -9,6 +9,7 @@ import {
 } from '../../protocol/nfs3.ts';
 import { CallTimeout, FilerPairError, MountError, NfsError } from '../errors.ts';
 import { CommandError, UsageError } from './command.ts';
+import { didYouMean } from './similar.ts';
 import type { Terminal } from './terminal.ts';
 
 /** What went wrong, in a line, and with the way out in a second one. A mistake of the program itself keeps its stack. */
@@ -26,14 +27,14 @@ function explain(error: unknown): string[] {
   if (error instanceof MountError) {
     const refused = error.code === 'EACCES' || error.code === 'EPERM';
     return withHint(
-      error.reason,
+      `${error.reason}${didYouMean(...asExports(error))}`,
       refused ? "the export's `clients` must include this machine's address" : null,
     );
   }
   if (error instanceof CallTimeout) {
     return withHint(
       error.reason,
-      'is the name right, and do the ports? --timeout 0 waits through any outage',
+      'check the server name and the ports; --timeout 0 waits through any outage',
     );
   }
   if (error instanceof FilerPairError) return [`${pathsOf(error)}${error.reason}`];
@@ -43,6 +44,12 @@ function explain(error: unknown): string[] {
   if (code === 'EACCES') return [`${path}: permission denied`];
   if (code !== undefined) return [message];
   return (error instanceof Error ? (error.stack ?? error.message) : String(error)).split('\n');
+}
+
+/** Of a path that is in no export: as many of its names as the exports have, so that what was mistyped is compared. */
+function asExports({ path = '', exports }: MountError): [word: string, known: readonly string[]] {
+  const depth = Math.max(0, ...exports.map((each) => each.split('/').length));
+  return [path.split('/').slice(0, depth).join('/'), exports];
 }
 
 /** `/home/ada/notes: `, or with both paths. */

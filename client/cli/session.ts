@@ -30,7 +30,7 @@ export async function withSession<T>(
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
   const url = nfsUrl(text);
-  const client = await connect(url, common, world);
+  const client = await connect(text, common, world);
   try {
     const result = await use({ client, path: client.subPath, label: `${url.server}:${url.path}`, url });
     await client.close();
@@ -41,10 +41,12 @@ export async function withSession<T>(
 }
 
 export async function connect(
-  url: NfsUrl,
+  text: string,
   common: CommonOptions,
   world: Surroundings,
 ): Promise<FilerPairClient> {
+  const url = nfsUrl(text);
+  sayIfWithoutFailover(text, url, world);
   const client = new FilerPairClient(url, {
     identity: common.identity,
     callTimeoutMs: common.timeoutMs,
@@ -57,6 +59,22 @@ export async function connect(
   return client;
 }
 
+/** Servers about which it has been said, for each run of a command. */
+const said = new WeakMap<Surroundings, Set<string>>();
+
+/** An address has no failover name, and the command would wait for the server through an outage that its partner covers. */
+function sayIfWithoutFailover(text: string, { endpoints, server }: NfsUrl, world: Surroundings): void {
+  const options = new URLSearchParams(/\?(.*)$/.exec(text)?.[1] ?? '');
+  if (endpoints.secondary !== null || options.has('alone') || options.has('mountport')) return;
+  const servers = said.get(world) ?? new Set();
+  said.set(world, servers);
+  if (servers.has(server)) return;
+  servers.add(server);
+  world.stderr.line(
+    `filerpair: ${server} is an address, which has no failover name: this does not follow the pair. Use the server's name, or say where its partner is (?failover=HOST); ?alone for a server without one`,
+  );
+}
+
 /** A sentence about an event of the connection, or null if it is not worth one. */
 export function narrate(
   server: string,
@@ -67,7 +85,7 @@ export function narrate(
     case 'Waiting': {
       const patience =
         timeoutMs === undefined ? 'for as long as it takes' : `for ${timeoutMs / 1000} s at most`;
-      return `waiting for ${server}, ${patience}: ${event.why}`;
+      return `no answer from ${server} yet, trying ${patience} (--timeout): ${event.why}`;
     }
     case 'Lost':
       return verbose ? `${server}: lost ${event.target} (${event.reason}); trying both ports` : null;

@@ -63,12 +63,12 @@ export class ApiServer {
 
   /** Of the administrator. */
   get kubeconfig(): string {
-    return this.#kubeconfig('admin');
+    return this.kubeconfigOf('admin');
   }
 
   /** Of a user: admin may do everything; operator what the chart lets it; what tenant may do has to be granted to `tenant`. */
   client(user: User): KubernetesClient {
-    const connection = new Connection(fromKubeconfig(this.#kubeconfig(user)));
+    const connection = new Connection(fromKubeconfig(this.kubeconfigOf(user)));
     this.#connections.push(connection);
     return new KubernetesClient(connection);
   }
@@ -152,8 +152,9 @@ export class ApiServer {
     closeSync(log);
   }
 
-  #kubeconfig(user: User): string {
-    const path = join(this.#directory, `${user}.kubeconfig`);
+  /** A file for that user; `token`: instead of the user's own. */
+  kubeconfigOf(user: User, token: string = TOKENS[user]): string {
+    const path = join(this.#directory, `${user}-${token}.kubeconfig`);
     const config = {
       apiVersion: 'v1',
       kind: 'Config',
@@ -166,7 +167,7 @@ export class ApiServer {
           cluster: { server: `https://127.0.0.1:${this.#port}`, 'insecure-skip-tls-verify': true },
         },
       ],
-      users: [{ name: user, user: { token: TOKENS[user] } }],
+      users: [{ name: user, user: { token } }],
     };
     writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
     return path;

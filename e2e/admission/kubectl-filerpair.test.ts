@@ -2,6 +2,7 @@
 // accept what its commands make, and it says what was meant.
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { apiVersion } from '../../crds/group.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
@@ -20,6 +21,7 @@ let server: ApiServer;
 let operator: KubernetesClient;
 let admin: KubernetesClient;
 let kubeconfig: string;
+let beforeInstallation: Answer;
 
 interface Operation extends KubernetesObject {
   readonly spec: Readonly<Record<string, unknown>>;
@@ -49,16 +51,11 @@ interface Answer {
   readonly err: string;
 }
 
-function filerpair(...args: string[]): Promise<Answer> {
-  const child = spawn(process.execPath, [
-    MAIN,
-    'pairs',
-    ...args,
-    '-n',
-    NAMESPACE,
-    '--kubeconfig',
-    kubeconfig,
-  ]);
+const filerpair = (...args: string[]): Promise<Answer> => filerpairAs(kubeconfig, ...args);
+
+/** Options come first here, as after `kubectl`. */
+function filerpairAs(config: string, ...args: string[]): Promise<Answer> {
+  const child = spawn(process.execPath, [MAIN, 'pairs', '-n', NAMESPACE, '--kubeconfig', config, ...args]);
   let [out, err] = ['', ''];
   child.stdout.on('data', (part) => (out += String(part)));
   child.stderr.on('data', (part) => (err += String(part)));
@@ -88,6 +85,7 @@ beforeAll(async () => {
   operator = server.client('operator');
   kubeconfig = server.kubeconfig;
   await makeNamespace(admin, NAMESPACE);
+  beforeInstallation = await filerpair('status');
   await install(server, {});
   const size = { resources: { requests: { storage: '1Gi' } } };
   const volumes = [{ name: 'data', claimTemplate: { spec: size } }];
@@ -266,4 +264,72 @@ test('status, check and shares say what there is', { timeout: 240_000 }, async (
   expect((await filerpair('status', '-A')).out).toMatch(/storage +other +\? +Pending/);
   expect((await filerpair('status', 'other')).out).toContain('the operator has not seen it yet');
   expect((await filerpair('status')).err).toContain('has several FilerPairs, name one: nas, other');
+});
+
+describe('one sentence says what is missing', { timeout: 240_000 }, () => {
+  const line = (err: string) => {
+    expect(err).toMatch(/^filerpair: [^\n]+\n$/);
+    return err;
+  };
+
+  test('FilerPair is not installed', () => {
+    expect(beforeInstallation).toMatchObject({ code: 1, out: '' });
+    expect(line(beforeInstallation.err)).toContain('FilerPair is not installed in this cluster: ');
+  });
+
+  test('rights: who may not do what, and which role has it', async () => {
+    const tenant = server.kubeconfigOf('tenant');
+    const read = await filerpairAs(tenant, 'status');
+    expect(read).toMatchObject({ code: 1, out: '' });
+    expect(line(read.err)).toContain(
+      'user tenant may not list filerpairs in namespace storage: an administrator can bind ClusterRole view,',
+    );
+    expect(line((await filerpairAs(tenant, 'status', '-A')).err)).toContain(
+      'user tenant may not list filerpairs in the whole cluster',
+    );
+  });
+
+  test('credentials that are not accepted', async () => {
+    const { code, err } = await filerpairAs(server.kubeconfigOf('tenant', 'wrong'), 'status');
+    expect(code).toBe(1);
+    expect(line(err)).toContain('does not accept the credentials of the kubeconfig');
+  });
+
+  test('names that are nearly right', async () => {
+    expect(line((await filerpair('status', 'nsa')).err)).toContain(
+      'there is no FilerPair nsa in namespace storage; did you mean "nas"?',
+    );
+    expect(line((await filerpair('drain', 'nas-aa')).err)).toContain('did you mean "nas-a"?');
+    const elsewhere = await filerpairAs(kubeconfig, 'status', '-n', 'default');
+    expect(line(elsewhere.err)).toContain(
+      'there is no FilerPair in namespace default; there are some in storage',
+    );
+  });
+});
+
+test('a dry run asks the API server, and changes nothing', { timeout: 240_000 }, async () => {
+  const before = await specOf('nas');
+  for (const args of [
+    ['drain', 'a', 'nas'],
+    ['pause', 'nas'],
+    ['rollout', 'pause', 'nas'],
+    ['takeover', 'a', 'nas'],
+    ['snapshot', 'dry', 'nas'],
+  ]) {
+    const { code, out } = await filerpair(...args, '--dry-run');
+    expect(code, args.join(' ')).toBe(0);
+    expect(out).toMatch(/^would (patch|create)/);
+  }
+  expect(await specOf('nas')).toEqual(before);
+  expect(await operations()).toEqual([]);
+  expect(await filerpair('snapshot', 'No_Name', 'nas', '--dry-run')).toMatchObject({ code: 1, out: '' });
+});
+
+test('what is listed comes as JSON and YAML, too', { timeout: 240_000 }, async () => {
+  const list = JSON.parse((await filerpair('--json', 'shares', 'nas')).out);
+  expect(list).toMatchObject({ kind: 'List', items: [{ kind: 'FilerShare', metadata: { name: 'home' } }] });
+  const pair = parse((await filerpair('status', 'nas', '-o', 'yaml')).out);
+  expect(pair).toMatchObject({ kind: 'FilerPair', metadata: { name: 'nas' } });
+  expect((await filerpair('status', '-A', '-o', 'wide')).out).toMatch(/LAST +NODES +MESSAGE/);
+  expect((await filerpair('status', '-A')).out).not.toContain('NODES');
 });

@@ -73,7 +73,7 @@ async function copyAll(
   const place = async (text: string): Promise<Place> => {
     if (!isNfsUrl(text)) return new LocalPlace(text).followed();
     const url = nfsUrl(text);
-    const client = await connect(url, common, world);
+    const client = await connect(text, common, world);
     opened.push(client);
     return new NfsPlace(client, url, client.subPath).followed();
   };

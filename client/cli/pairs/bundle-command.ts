@@ -19,8 +19,8 @@ export const bundle: Command = {
       completes: 'file',
     },
   },
-  run: ([which], flags, _common, world) =>
-    inCluster(flags, async (cluster) => {
+  run: ([which], flags, common, world) =>
+    inCluster(flags, common, world, async (cluster) => {
       const pair = await pairMeant(cluster, which);
       const file = outputOf(flags) ?? `filerpair-${cluster.namespace}-${pair.metadata.name}.tar.gz`;
       const files = await supportBundle(cluster, pair, Date.now());

@@ -6,11 +6,21 @@ import type { filerShare } from '../../../crds/filer-share.ts';
 import type { filerPair } from '../../../crds/pair/filer-pair.ts';
 import { ApiError, isNotFound } from '../../../kubernetes/api-error.ts';
 import { KubernetesClient } from '../../../kubernetes/client.ts';
-import { Connection, defaultKubeconfig, fromKubeconfig } from '../../../kubernetes/connection.ts';
+import { Connection } from '../../../kubernetes/connection.ts';
 import type { KubernetesObject, MergePatch } from '../../../kubernetes/objects.ts';
 import { Reflector } from '../../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../../kubernetes/resource.ts';
-import { CommandError, type CommonOptions, type Flags, NotInTime, type Operand } from '../command.ts';
+import {
+  CommandError,
+  type CommonOptions,
+  type Flags,
+  NotInTime,
+  type Operand,
+  type Surroundings,
+} from '../command.ts';
+import { didYouMean } from '../similar.ts';
+import { apiSentence } from './api-sentence.ts';
+import { findKubeconfig } from './kubeconfig.ts';
 
 type Member<T extends z.ZodType, K extends keyof z.output<T>> = z.output<T>[K];
 
@@ -54,57 +64,86 @@ export const PAIR: Operand = {
 export interface Cluster {
   readonly client: KubernetesClient;
   readonly namespace: string;
-  close(): void;
+  /** URL of the API server, for messages. */
+  readonly server: string;
 }
 
-const text = (flags: Flags, name: string): string | undefined => {
+/** Longest wait for one answer of the API server. ms */
+const API_TIMEOUT_MS = 10_000;
+/** After this time without any answer it is said whose answer is awaited. ms */
+const SILENT_MS = 2000;
+
+/** Errors of the API as the command's own: one sentence that names what was asked and what to do. */
+export async function inCluster<T>(
+  flags: Flags,
+  common: Pick<CommonOptions, 'timeoutMs'>,
+  world: Pick<Surroundings, 'stderr'>,
+  work: (cluster: Cluster) => Promise<T>,
+): Promise<T> {
+  const kubeconfig = await findKubeconfig(flags);
+  const namespace = textOf(flags, 'namespace') ?? kubeconfig.namespace ?? 'default';
+  const connection = new Connection(kubeconfig.load);
+  const patience = Math.min(common.timeoutMs ?? API_TIMEOUT_MS, API_TIMEOUT_MS);
+  const silent = setTimeout(() => {
+    world.stderr.line(
+      `filerpair: no answer from ${kubeconfig.server} yet (context ${kubeconfig.context}), trying for ${patience / 1000} s at most`,
+    );
+  }, SILENT_MS);
+  const client = new KubernetesClient(connection, () => clearTimeout(silent));
+  try {
+    return await work({ client, namespace, server: kubeconfig.server });
+  } catch (error) {
+    if (error instanceof ApiError) throw apiSentence(error, kubeconfig);
+    throw error;
+  } finally {
+    clearTimeout(silent);
+    connection.close();
+  }
+}
+
+const textOf = (flags: Flags, name: string): string | undefined => {
   const value = flags[name];
   return typeof value === 'string' ? value : undefined;
 };
 
-export async function connect(flags: Flags): Promise<Cluster> {
-  const context = text(flags, 'context');
-  const file = text(flags, 'kubeconfig');
-  const connection = new Connection(
-    file === undefined ? defaultKubeconfig(context) : fromKubeconfig(file, context),
-  );
-  const namespace = text(flags, 'namespace') ?? (await connection.namespace()) ?? 'default';
-  return { client: new KubernetesClient(connection), namespace, close: () => connection.close() };
+const pairNames = (pairs: readonly PairObject[]): string[] =>
+  pairs.map(({ metadata }) => metadata.name ?? '');
+
+async function pairsIn({ client, namespace }: Cluster): Promise<readonly PairObject[]> {
+  return (await client.list<PairObject>(resources.filerPairs, { namespace })).items;
 }
 
-/** Errors of the API as the command's own: its sentences name what was asked. */
-export async function inCluster<T>(flags: Flags, work: (cluster: Cluster) => Promise<T>): Promise<T> {
-  const cluster = await connect(flags);
-  try {
-    return await work(cluster);
-  } catch (error) {
-    if (error instanceof ApiError) throw new CommandError(error.message);
-    throw error;
-  } finally {
-    cluster.close();
-  }
-}
-
-export async function pairNamed({ client, namespace }: Cluster, name: string): Promise<PairObject> {
+export async function pairNamed(cluster: Cluster, name: string): Promise<PairObject> {
+  const { client, namespace } = cluster;
   try {
     return await client.get<PairObject>(resources.filerPairs, { namespace, name });
   } catch (error) {
-    if (isNotFound(error)) throw new CommandError(`there is no FilerPair ${name} in namespace ${namespace}`);
-    throw error;
+    if (!isNotFound(error)) throw error;
+    const names = pairNames(await pairsIn(cluster));
+    if (names.length === 0) throw await noPairs(cluster);
+    throw new CommandError(
+      `there is no FilerPair ${name} in namespace ${namespace}${didYouMean(name, names) || `; there are ${names.join(', ')}`}`,
+    );
   }
+}
+
+/** The namespace has none: where there are some, as far as we may know. */
+async function noPairs({ client, namespace }: Cluster): Promise<CommandError> {
+  const found = await client.list<PairObject>(resources.filerPairs).catch(() => ({ items: [] }));
+  const elsewhere = [...new Set(found.items.map(({ metadata }) => metadata.namespace ?? ''))].sort();
+  const hint = elsewhere.length === 0 ? '' : `; there are some in ${elsewhere.join(', ')} (-n NAMESPACE)`;
+  return new CommandError(`there is no FilerPair in namespace ${namespace}${hint}`);
 }
 
 /** The pair of that name; without a name the only one of the namespace. */
 export async function pairMeant(cluster: Cluster, name: string | undefined): Promise<PairObject> {
   if (name !== undefined) return pairNamed(cluster, name);
-  const { items } = await cluster.client.list<PairObject>(resources.filerPairs, {
-    namespace: cluster.namespace,
-  });
+  const items = await pairsIn(cluster);
   const [only, ...more] = items;
-  if (only === undefined) throw new CommandError(`there is no FilerPair in namespace ${cluster.namespace}`);
+  if (only === undefined) throw await noPairs(cluster);
   if (more.length > 0)
     throw new CommandError(
-      `namespace ${cluster.namespace} has several FilerPairs, name one: ${items.map(({ metadata }) => metadata.name).join(', ')}`,
+      `namespace ${cluster.namespace} has several FilerPairs, name one: ${pairNames(items).join(', ')}`,
     );
   return only;
 }
@@ -120,11 +159,9 @@ export async function serverMeant(
   name: string,
   pairName: string | undefined,
 ): Promise<ServerMeant> {
-  const { namespace, client } = cluster;
-  const pairs =
-    pairName === undefined
-      ? (await client.list<PairObject>(resources.filerPairs, { namespace })).items
-      : [await pairNamed(cluster, pairName)];
+  const { namespace } = cluster;
+  const pairs = pairName === undefined ? await pairsIn(cluster) : [await pairNamed(cluster, pairName)];
+  if (pairs.length === 0) throw await noPairs(cluster);
   const servers = pairs.flatMap((pair) =>
     pair.spec.servers.map((server) => ({
       pair,
@@ -138,8 +175,9 @@ export async function serverMeant(
     some.map(({ pair, server, service }) => `${server} of ${pair.metadata.name} (${service})`).join(', ');
   if (found.length > 1)
     throw new CommandError(`several FilerPairs have a server ${name}, name the pair: ${listed(found)}`);
+  const names = servers.flatMap(({ server, service }) => [server, service]);
   throw new CommandError(
-    `no FilerPair in namespace ${namespace} has a server ${name}${servers.length === 0 ? '' : `; there are ${listed(servers)}`}`,
+    `no FilerPair in namespace ${namespace} has a server ${name}; there are ${listed(servers)}${didYouMean(name, names)}`,
   );
 }
 

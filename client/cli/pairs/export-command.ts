@@ -52,7 +52,7 @@ export const exportPair: Command = {
   run: ([which], flags, common, world) => {
     const target = flags['to-namespace'];
     if (target === '') throw new UsageError('--to-namespace needs a name');
-    return inCluster(flags, async (cluster) => {
+    return inCluster(flags, common, world, async (cluster) => {
       const pair = await pairMeant(cluster, which);
       const namespace = typeof target === 'string' ? target : cluster.namespace;
       // Told before anything is ended, if it cannot be done.

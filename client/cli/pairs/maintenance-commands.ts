@@ -47,7 +47,7 @@ export const drain: Command = {
   options: { reason: REASON, 'no-wait': { help: 'do not wait until the partner serves' } },
   dryRun: true,
   run: ([name = '', which], flags, common, world) =>
-    inCluster(flags, async (cluster) => {
+    inCluster(flags, common, world, async (cluster) => {
       const meant = await serverMeant(cluster, name, which);
       const { pair, server } = meant;
       const partner = partnerOf(meant);
@@ -76,7 +76,7 @@ export const undrain: Command = {
   operands: [SERVER, PAIR],
   dryRun: true,
   run: ([name = '', which], flags, common, world) =>
-    inCluster(flags, async (cluster) => {
+    inCluster(flags, common, world, async (cluster) => {
       const { pair, server } = await serverMeant(cluster, name, which);
       const { maintenance: before } = pair.spec;
       const left = { ...before, drain: (before?.drain ?? []).filter((one) => one !== server) };
@@ -101,7 +101,7 @@ const pausing = (name: 'pause' | 'resume', summary: string, details: readonly st
   options: name === 'pause' ? { reason: REASON } : {},
   dryRun: true,
   run: ([which], flags, common, world) =>
-    inCluster(flags, async (cluster) => {
+    inCluster(flags, common, world, async (cluster) => {
       const { metadata, spec } = await pairMeant(cluster, which);
       const automaticMoves = name === 'pause' ? 'Paused' : 'Allowed';
       const reason = reasonOf(flags, spec.maintenance, name);
@@ -126,7 +126,7 @@ export const rollout: Command = {
   operands: [{ name: 'pause|resume', choices: ['pause', 'resume'] }, PAIR],
   dryRun: true,
   run: ([what, which], flags, common, world) => {
-    return inCluster(flags, async (cluster) => {
+    return inCluster(flags, common, world, async (cluster) => {
       const { metadata } = await pairMeant(cluster, which);
       const patch = { spec: { rollout: { paused: what === 'pause' } } };
       await patchPair(cluster, metadata, patch, common);

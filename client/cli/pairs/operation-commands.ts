@@ -98,7 +98,7 @@ const move = (type: 'Takeover' | 'Giveback', summary: string, details: readonly 
     },
     dryRun: true,
     run: ([server = '', which], flags, common, world) =>
-      inCluster(flags, async (cluster) => {
+      inCluster(flags, common, world, async (cluster) => {
         const meant = await serverMeant(cluster, server, which);
         const { epoch, holder } = (await recordOf(cluster, meant)).status!;
         const { force } = flags;
@@ -175,7 +175,7 @@ export const snapshot: Command = {
   },
   dryRun: true,
   run: ([name = '', which], flags, common, world) =>
-    inCluster(flags, async (cluster) => {
+    inCluster(flags, common, world, async (cluster) => {
       const pair = await pairMeant(cluster, which);
       const volumeSnapshotClassName = given(flags, 'class');
       const said = await operate(
@@ -211,7 +211,7 @@ export const recreateClaim: Command = {
   },
   dryRun: true,
   run: ([server = '', volume = '', which], flags, common, world) =>
-    inCluster(flags, async (cluster) => {
+    inCluster(flags, common, world, async (cluster) => {
       const meant = await serverMeant(cluster, server, which);
       const pair = meant.pair.metadata.name ?? '';
       const record = await recordOf(cluster, meant);

@@ -30,8 +30,8 @@ export const status: Command = {
     'all-namespaces': { short: 'A', help: 'a line for each pair of the cluster' },
   },
   lists: true,
-  run: ([name], flags, _common, world) =>
-    inCluster(flags, async (cluster) => {
+  run: ([name], flags, common, world) =>
+    inCluster(flags, common, world, async (cluster) => {
       if (flags['all-namespaces'] === true) {
         const { items } = await cluster.client.list<PairObject>(resources.filerPairs);
         const now = Date.now();
@@ -98,8 +98,8 @@ export const check: Command = {
   group: 'See',
   target: 'cluster',
   operands: [PAIR],
-  run: ([name], flags, _common, world) =>
-    inCluster(flags, async (cluster) => {
+  run: ([name], flags, common, world) =>
+    inCluster(flags, common, world, async (cluster) => {
       const { status: now } = await pairMeant(cluster, name);
       const found = now?.conditions?.find(({ type }) => type === 'TakeoverPossible');
       if (found?.status !== 'True')
@@ -117,8 +117,8 @@ export const shares: Command = {
   target: 'cluster',
   operands: [PAIR],
   lists: true,
-  run: ([name], flags, _common, world) =>
-    inCluster(flags, async (cluster) => {
+  run: ([name], flags, common, world) =>
+    inCluster(flags, common, world, async (cluster) => {
       const pair = await pairMeant(cluster, name);
       const found = await ofPair<ShareObject>(cluster, resources.filerShares, pair);
       const none = `FilerPair ${pair.metadata.name} has no FilerShares\n`;
@@ -149,8 +149,8 @@ export const events: Command = {
   target: 'cluster',
   operands: [PAIR],
   lists: true,
-  run: ([which], flags, _common, world) =>
-    inCluster(flags, async (cluster) => {
+  run: ([which], flags, common, world) =>
+    inCluster(flags, common, world, async (cluster) => {
       const { metadata } = await pairMeant(cluster, which);
       const { items } = await cluster.client.list<EventObject>(resources.events, {
         namespace: cluster.namespace,

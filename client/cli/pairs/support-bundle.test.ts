@@ -73,7 +73,11 @@ test('has what is about the pair and its nodes, and nothing of others', async ()
     else if (kind === 'secrets') json(response, 403, failure(403, 'Forbidden'));
     else json(response, 200, { metadata: { resourceVersion: '1' }, items: items ?? [] });
   });
-  const files = await supportBundle({ client: api.client, namespace: 'storage', close: () => {} }, pair, 0);
+  const files = await supportBundle(
+    { client: api.client, namespace: 'storage', server: 'https://api' },
+    pair,
+    0,
+  );
   const all = files.map(({ content }) => String(content)).join('\n');
   for (const foreign of [
     'of-others',
