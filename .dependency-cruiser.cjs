@@ -24,7 +24,9 @@ module.exports = {
       name: 'client-decisions-do-no-io',
       comment: 'Where to connect, whom to adopt and what to send again: run in the simulation too.',
       severity: 'error',
-      from: { path: '^client/(attempts(-state|-pace)?|resend-window|refused-call|unanswered-calls)\\.ts$' },
+      from: {
+        path: '^client/(attempts(-state|-pace)?|resend-window|refused-call|unanswered-calls|node/director|node/netlink/(attributes|message|nft-expressions))\\.ts$',
+      },
       to: { dependencyTypes: ['core', 'npm'] },
     },
     {

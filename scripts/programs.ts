@@ -22,7 +22,11 @@ export const PROGRAMS: readonly Program[] = [
   { main: 'fileserver/sentinel/main.ts' },
   { main: 'fileserver/attachment/main.ts' },
   { main: 'operator/main.ts' },
-  { main: 'client/cli/main.ts', threads: ['client/proxy/parking-thread.ts'] },
+  {
+    main: 'client/cli/main.ts',
+    // The director is a process of its own, started by its file.
+    threads: ['client/proxy/parking-thread.ts', 'client/node/director-main.ts'],
+  },
   { main: 'client/index.ts' },
 ];
 export const TEST_PROGRAMS: readonly Program[] = [{ main: 'e2e/writer/main.ts' }];

@@ -42,6 +42,8 @@ export interface ServingPortOptions {
   /** Asked at each attempt: local ports to connect from; undefined: any. */
   readonly ports?: (() => ReservedPorts | undefined) | undefined;
   readonly onEvent?: ((event: ConnectionEvent) => void) | undefined;
+  /** The server has answered what ask() asked it. */
+  readonly onAnswer?: (() => void) | undefined;
 }
 
 /** `null`: no serving port is known now. */
@@ -58,7 +60,7 @@ export class ServingPort {
 
   /** Begins to look at once. */
   constructor(options: ServingPortOptions) {
-    const { ports, onEvent, ...rest } = options;
+    const { ports, onEvent, onAnswer, ...rest } = options;
     this.#onEvent = onEvent;
     this.#connection = new FailoverConnection({
       ...rest,
@@ -67,7 +69,7 @@ export class ServingPort {
       },
       program: NFS_PROGRAM,
       version: NFS_V3,
-      onReply: () => {},
+      onReply: () => tell(onAnswer, undefined),
       onRefused: () => {},
       onEvent: (event) => this.#observe(event),
     });

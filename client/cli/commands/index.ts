@@ -7,6 +7,7 @@ import { cp, put } from './cp.ts';
 import { ls } from './ls.ts';
 import { mkdir } from './mkdir.ts';
 import { mv } from './mv.ts';
+import { node } from './node.ts';
 import { proxy } from './proxy.ts';
 import { rm } from './rm.ts';
 import { stat } from './stat.ts';
@@ -42,6 +43,7 @@ export const FILES: CommandGroup = {
     mkdir,
     stat,
     proxy,
+    node,
     status,
     takeover,
     giveback,

@@ -1,0 +1,43 @@
+/** filerpair node: lets the kernel's NFS client follow pairs, without a process in the data path. */
+import { type Command, CommandError, type Surroundings } from '../command.ts';
+
+export const node: Command = {
+  name: 'node',
+  summary: "let the kernel's NFS client follow pairs, without a process in the data path",
+  group: 'Servers',
+  target: 'other',
+  operands: [],
+  details: [
+    'Runs as root until it is stopped. Mounts whose source is a virtual address go straight to the server that serves; when',
+    'that changes, their connections do too. Mounts go on while this program is stopped or replaced, but nothing fails over',
+    'meanwhile: let systemd supervise it.',
+  ],
+  options: {
+    state: {
+      value: 'DIRECTORY',
+      help: 'which virtual address stands for which pair (default /var/lib/filerpair/node)',
+      completes: 'file',
+    },
+  },
+  runsOn: true,
+  async run(_, flags, common, world) {
+    // Not at the top: it loads native code, which no other command needs.
+    const { missingFeature } = await import('../../node/features.ts');
+    const missing = missingFeature();
+    if (missing !== null)
+      throw new CommandError(`no kernel path here: ${missing}. Use filerpair proxy instead`);
+    const { Supervisor } = await import('../../node/supervisor.ts');
+    const { STATE_DIRECTORY } = await import('../../node/state.ts');
+    const stateDirectory = (flags['state'] as string | undefined) ?? STATE_DIRECTORY;
+    const supervisor = new Supervisor({ stateDirectory, verbose: common.verbose });
+    await stopped(world);
+    await supervisor.stop();
+  },
+};
+
+function stopped({ stop }: Surroundings): Promise<void> {
+  return new Promise((resolve) => {
+    if (stop.aborted) resolve();
+    else stop.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,161 @@
+/** The kernel's path in one network namespace: its table, its holder, and the virtual addresses that both serve. */
+import { isIPv6 } from 'node:net';
+import { Holder } from './holder.ts';
+import { addressText, canonicalAddress } from './netlink/address.ts';
+import { Conntrack } from './netlink/conntrack.ts';
+import { Nftables } from './netlink/nftables.ts';
+import { SocketTable } from './netlink/socket-table.ts';
+import {
+  type AddressAndPort,
+  ALL_CURES,
+  aliveTransaction,
+  type Cures,
+  familyNumber,
+  installTransaction,
+  routesTransaction,
+  ruleCount,
+  TABLE,
+  VIRTUAL_PORT,
+} from './ruleset.ts';
+import { type NamespaceTables, VirtualAddress, type VirtualAddressOptions } from './virtual-address.ts';
+
+/** How often the rules are looked at, and renewed that this process lives. Ms. */
+const RENEW_MS = 1000;
+
+export interface HolderSocket {
+  readonly descriptor: number;
+  readonly address: AddressAndPort;
+}
+
+export interface KernelPathOptions {
+  /** File of the network namespace; null: this process's own. */
+  readonly namespace: string | null;
+  /** One listening socket for each version of IP that is used. */
+  readonly holders: readonly HolderSocket[];
+  readonly cures?: Cures | undefined;
+  /** The table, or part of it, was gone, and is there again. */
+  readonly onRestored: () => void;
+  readonly onError: (error: Error) => void;
+}
+
+export class KernelPath implements NamespaceTables {
+  readonly socketTable: SocketTable;
+  readonly conntrack: Conntrack;
+  readonly holder: Holder;
+  readonly #nftables: Nftables;
+  readonly #options: KernelPathOptions;
+  readonly #cures: Cures;
+  readonly #addresses = new Map<string, VirtualAddress>();
+  readonly #timer: NodeJS.Timeout;
+  /** Of the tables of this namespace, after our last change. */
+  #generation = -1;
+
+  /** Throws NetlinkError where the kernel refuses a rule. */
+  constructor(options: KernelPathOptions) {
+    this.#options = options;
+    this.#cures = options.cures ?? ALL_CURES;
+    this.#nftables = new Nftables(options.namespace);
+    this.socketTable = new SocketTable(options.namespace);
+    this.conntrack = new Conntrack(options.namespace);
+    this.holder = new Holder(
+      options.holders.map(({ descriptor }) => descriptor),
+      (virtual) => this.#addresses.get(virtual)?.held(),
+    );
+    this.#install();
+    this.#timer = setInterval(() => this.#renew(), RENEW_MS);
+  }
+
+  /** Begins to serve addresses. What an earlier process has written for them stays until a server is found. */
+  add(all: readonly VirtualAddressOptions[]): void {
+    for (const options of all) {
+      const virtual = canonicalAddress(options.virtual);
+      const address = new VirtualAddress(this, { ...options, virtual }, this.#targetOf(virtual));
+      this.#addresses.set(virtual, address);
+    }
+    this.writeRoutes();
+  }
+
+  get addresses(): ReadonlyMap<string, VirtualAddress> {
+    return this.#addresses;
+  }
+
+  /** The rules do not know the address any more: its connections are refused. */
+  remove(virtual: string): void {
+    const address = this.#addresses.get(canonicalAddress(virtual));
+    if (address === undefined) return;
+    this.#addresses.delete(address.virtual);
+    address.close();
+    this.holder.release(address.virtual);
+    this.writeRoutes();
+  }
+
+  /** Writes where the connections to every address go. Throws NetlinkError. */
+  writeRoutes(): void {
+    const routes = [...this.#addresses.values()].map(({ route }) => route);
+    for (const isV6 of this.#families()) this.#nftables.commit(routesTransaction(isV6, routes));
+    this.#generation = this.#nftables.generation();
+  }
+
+  /** Ends the process's part. The rules stay, and connections go on. */
+  close(): void {
+    clearInterval(this.#timer);
+    for (const address of this.#addresses.values()) address.close();
+    this.holder.close();
+    this.#nftables.close();
+    this.socketTable.close();
+    this.conntrack.close();
+  }
+
+  /** The versions of IP for which there is a holder. */
+  #families(): boolean[] {
+    return this.#options.holders.map(({ address }) => isIPv6(address.address));
+  }
+
+  #install(): void {
+    for (const { address } of this.#options.holders) {
+      this.#nftables.commit(installTransaction(isIPv6(address.address), address, this.#cures));
+    }
+    this.#generation = this.#nftables.generation();
+  }
+
+  /** The server to which the table sends this address; null: it does not. */
+  #targetOf(virtual: string): AddressAndPort | null {
+    const isV6 = isIPv6(virtual);
+    const size = isV6 ? 16 : 4;
+    const elements = this.#nftables.elements(familyNumber(isV6), TABLE, 'targets') ?? [];
+    const value = elements.find(({ key }) => addressText(key.subarray(0, size)) === virtual)?.value;
+    if (!value) return null;
+    return { address: addressText(value.subarray(0, size)), port: value.readUInt16BE(size) };
+  }
+
+  #renew(): void {
+    try {
+      if (this.#nftables.generation() !== this.#generation) this.#restore();
+      const addresses = [...this.#addresses.values()];
+      const routes = addresses.map(({ route }) => route);
+      for (const isV6 of this.#families()) {
+        this.#nftables.commit(aliveTransaction(isV6, routes));
+        const sockets = this.socketTable.list(isV6, VIRTUAL_PORT);
+        if (sockets.length > 0) for (const address of addresses) address.heal(sockets);
+      }
+      this.#generation = this.#nftables.generation();
+    } catch (error) {
+      // The next time. A rule that cannot be renewed leaves what is there.
+      this.#options.onError(error as Error);
+    }
+  }
+
+  /** Somebody has changed the machine's rules: ours may be gone with them (`nft flush ruleset`). */
+  #restore(): void {
+    const isWhole = this.#families().every(
+      (isV6) =>
+        this.#nftables.ruleCount(familyNumber(isV6), TABLE) === ruleCount(isV6, this.#cures) &&
+        this.#nftables.elements(familyNumber(isV6), TABLE, 'addresses')?.length ===
+          [...this.#addresses.keys()].filter((address) => isIPv6(address) === isV6).length,
+    );
+    if (isWhole) return;
+    this.#install();
+    this.writeRoutes();
+    this.#options.onRestored();
+  }
+}

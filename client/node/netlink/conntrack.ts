@@ -1,0 +1,127 @@
+/** The kernel's table of tracked connections (ctnetlink): entries are looked up and deleted. */
+import { isIPv6 } from 'node:net';
+import { addressBytes } from './address.ts';
+import { type Attribute, decodeAttributes, u8, u16be, u32be } from './attributes.ts';
+import { type Message, NETFILTER_HEADER_SIZE, NLM_F_ACK, netfilterMessage } from './message.ts';
+import { NETLINK_NETFILTER, NetlinkError, NetlinkSocket } from './socket.ts';
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const ENOENT = 2;
+const IPPROTO_TCP = 6;
+const NFNL_SUBSYS_CTNETLINK = 1;
+const IPCTNL_MSG_CT_GET = 1;
+const IPCTNL_MSG_CT_DELETE = 2;
+
+const CTA_TUPLE_ORIG = 1;
+const CTA_MARK = 8;
+const CTA_ID = 12;
+const CTA_MARK_MASK = 21;
+const CTA_TUPLE_IP = 1;
+const CTA_TUPLE_PROTO = 2;
+const CTA_IP_V4_SRC = 1;
+const CTA_IP_V4_DST = 2;
+const CTA_IP_V6_SRC = 3;
+const CTA_IP_V6_DST = 4;
+const CTA_PROTO_NUM = 1;
+const CTA_PROTO_SRC_PORT = 2;
+const CTA_PROTO_DST_PORT = 3;
+
+/** A TCP connection as its client sees it, before any translation. */
+export interface Flow {
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destination: string;
+  readonly destinationPort: number;
+}
+
+const messageType = (type: number): number => (NFNL_SUBSYS_CTNETLINK << 8) | type;
+
+function familyOf(address: string): number {
+  return isIPv6(address) ? AF_INET6 : AF_INET;
+}
+
+function tuple(flow: Flow): Attribute {
+  const isV6 = isIPv6(flow.destination);
+  const ip: Attribute[] = [
+    [isV6 ? CTA_IP_V6_SRC : CTA_IP_V4_SRC, addressBytes(flow.source)],
+    [isV6 ? CTA_IP_V6_DST : CTA_IP_V4_DST, addressBytes(flow.destination)],
+  ];
+  const protocol: Attribute[] = [
+    [CTA_PROTO_NUM, u8(IPPROTO_TCP)],
+    [CTA_PROTO_SRC_PORT, u16be(flow.sourcePort)],
+    [CTA_PROTO_DST_PORT, u16be(flow.destinationPort)],
+  ];
+  return [
+    CTA_TUPLE_ORIG,
+    [
+      [CTA_TUPLE_IP, ip],
+      [CTA_TUPLE_PROTO, protocol],
+    ],
+  ];
+}
+
+export function getRequest(flow: Flow): Message {
+  return netfilterMessage(messageType(IPCTNL_MSG_CT_GET), 0, familyOf(flow.destination), [tuple(flow)]);
+}
+
+/** With an id: only if the entry is still that one. */
+export function deleteRequest(flow: Flow, id: Buffer | null): Message {
+  const attributes: Attribute[] = [tuple(flow)];
+  if (id !== null) attributes.push([CTA_ID, id]);
+  return netfilterMessage(
+    messageType(IPCTNL_MSG_CT_DELETE),
+    NLM_F_ACK,
+    familyOf(flow.destination),
+    attributes,
+  );
+}
+
+export function deleteMarkedRequest(isV6: boolean, mark: number, mask: number): Message {
+  return netfilterMessage(messageType(IPCTNL_MSG_CT_DELETE), NLM_F_ACK, isV6 ? AF_INET6 : AF_INET, [
+    [CTA_MARK, u32be(mark)],
+    [CTA_MARK_MASK, u32be(mask)],
+  ]);
+}
+
+/** The id in the answer to a lookup. */
+export function entryId(body: Buffer): Buffer | null {
+  return decodeAttributes(body.subarray(NETFILTER_HEADER_SIZE)).get(CTA_ID) ?? null;
+}
+
+/** The tracked connections of one network namespace. */
+export class Conntrack {
+  readonly #netlink: NetlinkSocket;
+
+  constructor(namespace: string | null = null) {
+    this.#netlink = new NetlinkSocket(NETLINK_NETFILTER, namespace);
+  }
+
+  /** What tells this entry from a later one of the same connection; null: there is none. Throws NetlinkError. */
+  id(flow: Flow): Buffer | null {
+    const { messages, failures } = this.#netlink.request([getRequest(flow)]);
+    const errno = failures[0]?.errno ?? 0;
+    if (errno !== 0 && errno !== ENOENT) throw new NetlinkError('conntrack entry', errno);
+    return messages[0] === undefined ? null : entryId(messages[0].body);
+  }
+
+  /** True: deleted. False: there is none, or with `id`: it is another one by now. Throws NetlinkError. */
+  delete(flow: Flow, id: Buffer | null = null): boolean {
+    return this.#delete(deleteRequest(flow, id));
+  }
+
+  /** All whose mark is `mark` in the bits of `mask`. Throws NetlinkError. */
+  deleteMarked(isV6: boolean, mark: number, mask: number): void {
+    this.#delete(deleteMarkedRequest(isV6, mark, mask));
+  }
+
+  close(): void {
+    this.#netlink.close();
+  }
+
+  #delete(request: Message): boolean {
+    const errno = this.#netlink.request([request]).failures[0]?.errno ?? 0;
+    if (errno !== 0 && errno !== ENOENT) throw new NetlinkError('conntrack deletion', errno);
+    return errno === 0;
+  }
+}

@@ -1,0 +1,90 @@
+/** Which virtual address stands for which pair: a directory on the node's disk, one file for each address. */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { canonicalAddress } from './netlink/address.ts';
+
+// Mounts name the address, and outlive every process of ours: an address is never given to another pair while its file is there.
+
+const virtualAddressFile = z.strictObject({
+  virtual: z.string(),
+  /** Of the address, for its mark. */
+  index: z.int().min(0).max(16_383),
+  /** nfs://SERVER...: where its pair is. */
+  url: z.string(),
+});
+export type VirtualAddressFile = z.infer<typeof virtualAddressFile>;
+
+/** Link-local addresses that no router forwards (RFC 3927), but none of the first and last 256, which are reserved. */
+const IPV4_PREFIX = '169.254.77.';
+/** A unique local prefix (RFC 4193) of our own. */
+const IPV6_PREFIX = 'fd46:5046:5046:77::';
+const ADDRESSES_MAX = 254;
+
+export const STATE_DIRECTORY = '/var/lib/filerpair/node';
+
+export class NodeState {
+  readonly directory: string;
+
+  constructor(directory: string = STATE_DIRECTORY) {
+    this.directory = directory;
+  }
+
+  /** All addresses. A file that cannot be read is an error of its own, so that one does not stop the others. */
+  read(): { readonly addresses: VirtualAddressFile[]; readonly errors: Error[] } {
+    const addresses: VirtualAddressFile[] = [];
+    const errors: Error[] = [];
+    for (const name of this.#files()) {
+      const path = join(this.directory, name);
+      try {
+        addresses.push(virtualAddressFile.parse(JSON.parse(readFileSync(path, 'utf8'))));
+      } catch (error) {
+        errors.push(new Error(`${path}: ${(error as Error).message}`));
+      }
+    }
+    return { addresses, errors };
+  }
+
+  /** The address of this URL, the one that it has or a free one. Throws if there is none. */
+  allocate(url: string, isV6: boolean): VirtualAddressFile {
+    const { addresses } = this.read();
+    const found = addresses.find((each) => each.url === url && isIPv6(each.virtual) === isV6);
+    if (found) return found;
+    const taken = new Set(addresses.map(({ virtual }) => canonicalAddress(virtual)));
+    const indexes = new Set(addresses.map(({ index }) => index));
+    for (let number = 1; number <= ADDRESSES_MAX; number++) {
+      const virtual = isV6 ? `${IPV6_PREFIX}${number.toString(16)}` : `${IPV4_PREFIX}${number}`;
+      if (taken.has(canonicalAddress(virtual))) continue;
+      let index = 0;
+      while (indexes.has(index)) index += 1;
+      const file = { virtual, index, url };
+      this.#write(file);
+      return file;
+    }
+    throw new Error(`all ${ADDRESSES_MAX} virtual addresses are in use: ${this.directory}`);
+  }
+
+  /** Only when nothing is mounted from it. */
+  remove(virtual: string): void {
+    rmSync(join(this.directory, fileName(virtual)), { force: true });
+  }
+
+  #write(file: VirtualAddressFile): void {
+    mkdirSync(this.directory, { recursive: true, mode: 0o755 });
+    const path = join(this.directory, fileName(file.virtual));
+    writeFileSync(`${path}.new`, `${JSON.stringify(file)}\n`, { flush: true });
+    renameSync(`${path}.new`, path);
+  }
+
+  #files(): string[] {
+    try {
+      return readdirSync(this.directory).filter((name) => name.endsWith('.json'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  }
+}
+
+const fileName = (virtual: string): string => `${virtual.replaceAll(':', '-')}.json`;

@@ -1,0 +1,28 @@
+/** What the supervisor tells the director's process, in its environment. */
+import { z } from 'zod';
+
+/** Name of the environment variable, which holds JSON. */
+export const DIRECTOR_SETTINGS = 'FILERPAIR_DIRECTOR_SETTINGS';
+
+const cures = z.strictObject({
+  diversion: z.boolean(),
+  holderZone: z.boolean(),
+  quickClose: z.boolean(),
+  clientClose: z.boolean(),
+  guard: z.boolean(),
+  alive: z.boolean(),
+});
+
+export const directorSettings = z.strictObject({
+  stateDirectory: z.string(),
+  verbose: z.boolean(),
+  holders: z.array(
+    z.strictObject({
+      descriptor: z.int(),
+      address: z.strictObject({ address: z.string(), port: z.int() }),
+    }),
+  ),
+  /** For tests: what is left out of the rules. */
+  cures: cures.optional(),
+});
+export type DirectorSettings = z.infer<typeof directorSettings>;
