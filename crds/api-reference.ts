@@ -1,4 +1,4 @@
-// docs/api.md: the reference of all kinds, read off their schemas.
+/** docs/api.md: the reference of all kinds, read off their schemas. */
 
 import { customResourceDefinition } from './custom-resource-definition.ts';
 import { operationReasons } from './filer-pair-operation.ts';

@@ -1,4 +1,4 @@
-// The rules about changes, for those who have both states: what the API server checks with `oldSelf`.
+/** The rules about changes, for those who have both states: what the API server checks with `oldSelf`. */
 
 import { z } from 'zod';
 import { changeRulesOf } from './rule.ts';

@@ -1,7 +1,8 @@
-// What a FilerPair may ask for that reaches beyond its own namespace: what its FilerPairClass allows. Each rule is written in CEL for
-// the API server, where the chart installs them as a ValidatingAdmissionPolicy with the class as its parameter. It is also written in
-// TypeScript for the operator, which makes nothing for a FilerPair that breaks one. Such a pair may be older than the policy, its
-// class may have changed since, and a policy can be deleted.
+/**
+ * What a FilerPair may ask for that reaches beyond its own namespace: what its FilerPairClass allows. Each rule is written in
+ * CEL for the API server, where the chart installs them as a ValidatingAdmissionPolicy with the class as its parameter. It is
+ * also written in TypeScript for the operator, which makes nothing for a FilerPair that breaks one.
+ */
 
 import type { z } from 'zod';
 import type { FilerPairClassSpec } from './filer-pair-class.ts';
@@ -10,6 +11,8 @@ import type { PodTemplate } from './pair/pod-template.ts';
 import type { filerPairSpec } from './pair/spec.ts';
 import { storageTypes } from './pair/storage.ts';
 import { durationMs } from './quantities.ts';
+
+// Such a pair may be older than the policy, its class may have changed since, and a policy can be deleted.
 
 type Spec = z.output<typeof filerPairSpec>;
 type Limits = FilerPairClassSpec['limits'];

@@ -1,4 +1,4 @@
-// metav1.Condition, as its Go type has it, and the closed lists of types and reasons of every kind.
+/** metav1.Condition, as its Go type has it, and the closed lists of types and reasons of every kind. */
 
 import { z } from 'zod';
 import { time } from './fields.ts';

@@ -1,4 +1,4 @@
-// The CustomResourceDefinitions, made from the zod schemas.
+/** The CustomResourceDefinitions, made from the zod schemas. */
 
 import { BUNDLE_VERSION, bundleVersionAnnotation, GROUP, VERSION } from './group.ts';
 import type { Kind } from './kinds.ts';

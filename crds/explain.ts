@@ -1,4 +1,4 @@
-// Errors of a schema in words.
+/** Errors of a schema in words. */
 
 import type { z } from 'zod';
 

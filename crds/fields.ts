@@ -1,4 +1,4 @@
-// Kinds of fields that several resources have. Descriptions become the CRDs' and docs/api.md's.
+/** Kinds of fields that several resources have. Descriptions become the CRDs' and docs/api.md's. */
 
 import { isIP } from 'node:net';
 import { z } from 'zod';

@@ -1,5 +1,7 @@
-// The FilerDiskSet resource: what must not be forgotten of one disk set. The operator writes it, nobody else; its
-// `spec` is a record, not a wish, so that a restored or reapplied FilerPair without its status finds it all the same.
+/**
+ * The FilerDiskSet resource: what must not be forgotten of one disk set. The operator writes it, nobody else; its `spec` is a
+ * record, not a wish, so that a restored or reapplied FilerPair without its status finds it all the same.
+ */
 
 import { z } from 'zod';
 import { conditions } from './condition.ts';

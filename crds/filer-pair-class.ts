@@ -1,5 +1,7 @@
-// The FilerPairClass resource: what an administrator provides to FilerPairs, and what they may ask for that reaches beyond their
-// own namespace.
+/**
+ * The FilerPairClass resource: what an administrator provides to FilerPairs, and what they may ask for that reaches beyond
+ * their own namespace.
+ */
 
 import { z } from 'zod';
 import { conditions } from './condition.ts';

@@ -1,4 +1,4 @@
-// The FilerPairOperation resource: something to do once. It never changes after its creation, and never acts twice.
+/** The FilerPairOperation resource: something to do once. It never changes after its creation, and never acts twice. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';

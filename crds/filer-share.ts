@@ -1,4 +1,4 @@
-// The FilerShare resource: one directory of a volume that clients can mount.
+/** The FilerShare resource: one directory of a volume that clients can mount. */
 
 import { z } from 'zod';
 import { conditions, pending } from './condition.ts';

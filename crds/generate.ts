@@ -1,5 +1,7 @@
-// Writes what is generated from the schemas: the CRDs and the policy of limits (for kubectl, and for the chart), and docs/api.md.
-// `node crds/generate.ts` writes; `node crds/generate.ts --check` fails if a file differs.
+/**
+ * Writes what is generated from the schemas: the CRDs and the policy of limits (for kubectl, and for the chart), and
+ * docs/api.md. `node crds/generate.ts` writes; `node crds/generate.ts --check` fails if a file differs.
+ */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

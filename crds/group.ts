@@ -1,4 +1,4 @@
-// The API group and its one version.
+/** The API group and its one version. */
 
 export const GROUP = 'filerpair.dev';
 export const VERSION = 'v1beta1';

@@ -1,4 +1,4 @@
-// The kinds of the group: from each entry its CustomResourceDefinition is made.
+/** The kinds of the group: from each entry its CustomResourceDefinition is made. */
 
 import type { z } from 'zod';
 import { filerDiskSet } from './filer-disk-set.ts';

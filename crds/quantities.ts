@@ -1,4 +1,4 @@
-// Durations and sizes as Kubernetes writes them.
+/** Durations and sizes as Kubernetes writes them. */
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 

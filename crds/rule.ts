@@ -1,5 +1,7 @@
-// A rule that a JSON schema cannot say. It is written twice, in CEL for the API server and in TypeScript for
-// everyone else, with one message; crds/examples/ and the e2e tests show that both refuse the same things.
+/**
+ * A rule that a JSON schema cannot say. It is written twice, in CEL for the API server and in TypeScript for everyone else,
+ * with one message; crds/examples/ and the e2e tests show that both refuse the same things.
+ */
 
 import type { z } from 'zod';
 

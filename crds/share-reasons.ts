@@ -1,4 +1,4 @@
-// The closed lists of reasons of the conditions of a FilerShare, and what each means; docs/api.md has them.
+/** The closed lists of reasons of the conditions of a FilerShare, and what each means; docs/api.md has them. */
 
 const unplaced = {
   PairNotFound: 'There is no FilerPair of that name in the namespace.',

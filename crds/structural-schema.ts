@@ -1,5 +1,7 @@
-// From zod to what a CustomResourceDefinition accepts: OpenAPI v3 as a structural schema. No $ref, no
-// additionalProperties beside properties, no anyOf; integers with their format, patterns as they are.
+/**
+ * From zod to what a CustomResourceDefinition accepts: OpenAPI v3 as a structural schema. No $ref, no additionalProperties
+ * beside properties, no anyOf; integers with their format, patterns as they are.
+ */
 
 import { z } from 'zod';
 

@@ -1,5 +1,7 @@
-// What the set-up found and made, handed to the tests as a file. The tests run in processes of their own, one of them may be
-// started alone (npx vitest), and none of them reads environment variables.
+/**
+ * What the set-up found and made, handed to the tests as a file. The tests run in processes of their own, one of them may be
+ * started alone (npx vitest), and none of them reads environment variables.
+ */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Images } from './application/images.ts';

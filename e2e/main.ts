@@ -1,26 +1,4 @@
-// Everything around the tests that need containers, a cluster or other programs than Node:
-//
-//   node e2e/main.ts images            build our container images
-//   node e2e/main.ts kind              a kind cluster with 2 workers, FilerPair installed, an example pair running
-//   node e2e/main.ts kind-down         remove it, and stop the Docker engine if it was started for this
-//   node e2e/main.ts cluster-up        a cluster for all the following that need one
-//   node e2e/main.ts cluster-down      removes it; nothing to do if there is none
-//   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
-//   node e2e/main.ts failures [FILTER] the same, those of reattach, and every failure of docs/failure-modes.md, whose table it
-//                                      writes: of the scenarios that were run
-//   node e2e/main.ts reattach [FILTER] disks that move from node to node, with a CSI driver of the tests' own
-//                                      (API_AWAY_SECONDS=600: how long the API server is away in one of them)
-//   node e2e/main.ts admission         what the API server refuses: an API server without nodes, as a process of this machine
-//   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
-//   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
-//   node e2e/main.ts moves             of these the two that belong to every run of all tests
-//   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
-//   node e2e/main.ts conformance [FILTER] test suites in a mount, whole (FSX_SECONDS=60 of fsx), and the long versions of
-//                                      the random tests; writes docs/conformance.md
-//   node e2e/main.ts alerts            when each alert fires and when not, by promtool
-//   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
-//
-// Exit code 69: not possible on this machine; the sentence above it says what is missing.
+/** Everything around the tests that need containers, a cluster or other programs than Node: */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, homedir } from 'node:os';
@@ -73,6 +51,28 @@ import { bindImage } from './names/bind-image.ts';
 import { externalDnsImage } from './names/external-dns-image.ts';
 import { installNames } from './names/install.ts';
 import { measureScale } from './scale/scale.ts';
+
+//   node e2e/main.ts images            build our container images
+//   node e2e/main.ts kind              a kind cluster with 2 workers, FilerPair installed, an example pair running
+//   node e2e/main.ts kind-down         remove it, and stop the Docker engine if it was started for this
+//   node e2e/main.ts cluster-up        a cluster for all the following that need one
+//   node e2e/main.ts cluster-down      removes it; nothing to do if there is none
+//   node e2e/main.ts cluster [FILTER]  the tests on containers and on the cluster; removes what it made (KEEP=1: not)
+//   node e2e/main.ts failures [FILTER] the same, those of reattach, and every failure of docs/failure-modes.md, whose table it
+//                                      writes: of the scenarios that were run
+//   node e2e/main.ts reattach [FILTER] disks that move from node to node, with a CSI driver of the tests' own
+//                                      (API_AWAY_SECONDS=600: how long the API server is away in one of them)
+//   node e2e/main.ts admission         what the API server refuses: an API server without nodes, as a process of this machine
+//   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
+//   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
+//   node e2e/main.ts moves             of these the two that belong to every run of all tests
+//   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
+//   node e2e/main.ts conformance [FILTER] test suites in a mount, whole (FSX_SECONDS=60 of fsx), and the long versions of
+//                                      the random tests; writes docs/conformance.md
+//   node e2e/main.ts alerts            when each alert fires and when not, by promtool
+//   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
+//
+// Exit code 69: not possible on this machine; the sentence above it says what is missing.
 
 const cache = cacheIn(process.env['FILERPAIR_CACHE'] ?? join(homedir(), '.cache/filerpair'));
 const keep = process.env['KEEP'] === '1';

@@ -1,7 +1,7 @@
+/** Tests that need more than Node. Each project is run by a command of e2e/main.ts, which prepares the machine for it. */
 import { defineConfig } from 'vitest/config';
 
-// Tests that need more than Node: see docs/testing.md. Each project is run by a command of e2e/main.ts, which
-// prepares the machine for it; one file alone: npx vitest run --config e2e/vitest.config.ts process-killed
+// One file alone: npx vitest run --config e2e/vitest.config.ts process-killed
 export default defineConfig({
   test: {
     // One at a time: they measure gaps of milliseconds, and there may be only two cores.

@@ -1,5 +1,7 @@
-// What went wrong with an API request, told apart by the one thing a caller must know before it acts again:
-// can the request have been executed?
+/**
+ * What went wrong with an API request, told apart by the one thing a caller must know before it acts again: can the request
+ * have been executed?
+ */
 
 /**
  * - `refused`: the API server answered no (4xx): surely not executed.

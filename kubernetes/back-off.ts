@@ -1,5 +1,7 @@
-// Waiting times between attempts: doubling, with jitter, so that many clients of an API server that comes back do not
-// all arrive in the same millisecond.
+/**
+ * Waiting times between attempts: doubling, with jitter, so that many clients of an API server that comes back do not all
+ * arrive in the same millisecond.
+ */
 
 export interface BackOff {
   /** The next waiting time in ms. */

@@ -1,5 +1,7 @@
-// The Kubernetes API as raw JSON: what we send is what arrives, what arrives is what we see. One method for each verb
-// that FilerPair uses; every failure is an ApiError that says whether the request can have been executed.
+/**
+ * The Kubernetes API as raw JSON: what we send is what arrives, what arrives is what we see. One method for each verb that
+ * FilerPair uses; every failure is an ApiError that says whether the request can have been executed.
+ */
 
 import { ApiError, errorFromAnswer, errorFromStatus } from './api-error.ts';
 import type { Connection } from './connection.ts';

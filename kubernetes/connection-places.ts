@@ -1,12 +1,14 @@
 /**
  * A fixed number of places for connections that anybody may open, shared by address. A newcomer always gets a place: when none is
  * free, a connection of the address that has the most loses its place. So an address that fills the places takes them from
- * itself. A peer that comes from elsewhere and speaks at once is served, whatever others hold open.
- *
- * An IPv6 host has a whole /64 to choose addresses from (RFC 4291 §2.5.4), so that counts as one address.
+ * itself.
  */
 import type { Socket } from 'node:net';
 import { networkOf } from './client-network.ts';
+
+// A peer that comes from elsewhere and speaks at once is served, whatever others hold open. An IPv6 host has a whole /64 to choose
+// addresses from (RFC 4291 §2.5.4), so that counts as one address.
+
 export class ConnectionPlaces {
   readonly #max: number;
   readonly #byAddress = new Map<string, Set<Socket>>();

@@ -1,6 +1,8 @@
-// HTTP to one API server: addresses, TLS and authentication come from @kubernetes/client-node's KubeConfig (service
-// account, client certificate, token file, exec plug-in, OIDC, proxy); requests, time-outs, limits and the question
-// "can it have been executed?" are ours.
+/**
+ * HTTP to one API server: addresses, TLS and authentication come from @kubernetes/client-node's KubeConfig (service account,
+ * client certificate, token file, exec plug-in, OIDC, proxy); requests, time-outs, limits and the question "can it have been
+ * executed?" are ours.
+ */
 
 import { createHash } from 'node:crypto';
 import http from 'node:http';

@@ -1,7 +1,12 @@
-// The second gate of the secondary port: the EndpointSlice of the Service `<server><suffix>`. Its one endpoint is the
-// partner's pod, ready from the partner's claim of the disk set until it stops serving it. Two write it: the server that took over,
-// so that no operator is on the critical path, and the operator, which puts right what is lost.
-//
+/**
+ * The second gate of the secondary port: the EndpointSlice of the Service `<server><suffix>`. Its one endpoint is the partner's
+ * pod, ready from the partner's claim of the disk set until it stops serving it. Two write it: the server that took over, so
+ * that no operator is on the critical path, and the operator, which puts right what is lost.
+ */
+
+import { endpointAnnotations } from './labels-and-annotations.ts';
+import type { KubernetesObject, MergePatch } from './objects.ts';
+
 // They must not undo each other's work because one of them looked at an older state. So every write carries the
 // disk set's epoch, which only grows, and within one epoch the port opens before it closes:
 //
@@ -10,9 +15,6 @@
 //   epoch 8: giveback       closed 8
 //
 // A writer that knows an earlier point of this line than the slice shows leaves it alone: `isBehind`.
-
-import { endpointAnnotations } from './labels-and-annotations.ts';
-import type { KubernetesObject, MergePatch } from './objects.ts';
 
 export interface FailoverEndpoint {
   /** Of the disk set, when the writer knew `open`. */

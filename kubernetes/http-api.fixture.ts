@@ -1,4 +1,4 @@
-// A real HTTP server for the transport's tests: each test says what the "API server" sends, byte by byte where needed.
+/** A real HTTP server for the transport's tests: each test says what the "API server" sends, byte by byte where needed. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';

@@ -1,4 +1,4 @@
-// Copies of the same selection in several namespaces, read like one: for who may look into these namespaces and no others.
+/** Copies of the same selection in several namespaces, read like one: for who may look into these namespaces and no others. */
 
 import type { KubernetesObject } from './objects.ts';
 import type { ObjectCopy } from './reflector.ts';

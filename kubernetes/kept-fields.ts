@@ -1,4 +1,4 @@
-// Reduces an object to the fields that its reader uses: a copy of the cluster costs memory for everything that is in it.
+/** Reduces an object to the fields that its reader uses: a copy of the cluster costs memory for everything that is in it. */
 
 import type { KubernetesObject } from './objects.ts';
 

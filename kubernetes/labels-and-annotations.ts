@@ -1,5 +1,7 @@
-// Labels and annotations that FilerPair writes on Kubernetes objects: what the operator and the servers say to each
-// other through the API. One place, because a misspelt annotation is a message that nobody reads.
+/**
+ * Labels and annotations that FilerPair writes on Kubernetes objects: what the operator and the servers say to each other
+ * through the API. One place, because a misspelt annotation is a message that nobody reads.
+ */
 
 export const labels = {
   /** On everything that belongs to a pair: the FilerPair's name. */

@@ -1,5 +1,7 @@
-// Cuts a watch's byte stream into lines. Chunks may end anywhere, also inside a character of several bytes, so lines
-// are joined as bytes and decoded whole.
+/**
+ * Cuts a watch's byte stream into lines. Chunks may end anywhere, also inside a character of several bytes, so lines are joined
+ * as bytes and decoded whole.
+ */
 
 export class LineTooLong extends Error {
   override readonly name = 'LineTooLong';

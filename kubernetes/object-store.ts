@@ -1,4 +1,4 @@
-// The objects of one copy, by namespace and name, and by group.
+/** The objects of one copy, by namespace and name, and by group. */
 
 import type { KubernetesObject } from './objects.ts';
 

@@ -1,5 +1,13 @@
-// Keeps a copy of a selection of objects: list once, then watch from there, forever.
-//
+/** Keeps a copy of a selection of objects: list once, then watch from there, forever. */
+
+import { ApiError, isGone } from './api-error.ts';
+import { createBackOff, pause } from './back-off.ts';
+import type { KubernetesClient, Selection } from './client.ts';
+import { type Entry, keyOf, ObjectStore, read, type StoreOptions } from './object-store.ts';
+import type { KubernetesObject } from './objects.ts';
+import type { Resource } from './resource.ts';
+import { isOlder } from './resource-version.ts';
+
 //   list ok ──> watch ──> watch ended by the server, or broken ──> watch again from the last resourceVersion seen
 //     ^                    └─ 410 Gone (HTTP, or an ERROR inside the stream), or history has gone back ──> list again
 //     └── before each attempt after a failure: wait (doubling, jittered; at least as long as the API asks for)
@@ -10,14 +18,6 @@
 //
 // Bookmarks keep the resourceVersion fresh on a quiet selection, so that resuming after an hour needs no list. A copy
 // may be old; it is never half new: after a list the differences are reported object by object, deletions included.
-
-import { ApiError, isGone } from './api-error.ts';
-import { createBackOff, pause } from './back-off.ts';
-import type { KubernetesClient, Selection } from './client.ts';
-import { type Entry, keyOf, ObjectStore, read, type StoreOptions } from './object-store.ts';
-import type { KubernetesObject } from './objects.ts';
-import type { Resource } from './resource.ts';
-import { isOlder } from './resource-version.ts';
 
 export type Change<T extends KubernetesObject> =
   | { readonly kind: 'added'; readonly object: T }

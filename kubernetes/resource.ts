@@ -1,4 +1,4 @@
-// Names of the API resources that FilerPair touches, and their URL paths.
+/** Names of the API resources that FilerPair touches, and their URL paths. */
 
 export interface Resource {
   /** Empty for the core group. */

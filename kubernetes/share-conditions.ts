@@ -1,4 +1,7 @@
-// What servers say of a FilerShare in its conditions: closed lists of reasons. The operator says those of shares that no server has.
+/**
+ * What servers say of a FilerShare in its conditions: closed lists of reasons. The operator says those of shares that no server
+ * has.
+ */
 
 export const SHARE_FINALIZER = 'filerpair.dev/share-directory';
 

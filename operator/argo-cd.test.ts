@@ -1,4 +1,4 @@
-// The health scripts for Argo CD against statuses as the operator writes them, in a Lua interpreter.
+/** The health scripts for Argo CD against statuses as the operator writes them, in a Lua interpreter. */
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,5 +1,7 @@
-// The chart against the operator's code: what it renders is what the program reads, and the rights that it grants are
-// those that plans need, no fewer. Needs helm, on the PATH or as the e2e tests have built it; skipped without it.
+/**
+ * The chart against the operator's code: what it renders is what the program reads, and the rights that it grants are those
+ * that plans need, no fewer. Needs helm, on the PATH or as the e2e tests have built it; skipped without it.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// The operator's process: environment in, exit code out.
+/** The operator's process: environment in, exit code out. */
 
 import { createLog } from './runtime/log.ts';
 import { runOperator } from './runtime/operator.ts';

@@ -11,8 +11,6 @@ import { join, relative } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
 const LINES_MAX = 3;
-/** Headers of these folders may have another form until their files are rewritten. */
-const PENDING = /^(crds|e2e|kubernetes|operator|simulation\/reattach|fileserver\/(config|exports))\//;
 
 /** The folders that hold code, from the inside to the edge. */
 function codeFolders(): string[] {
@@ -67,8 +65,7 @@ function checkHeaders(): boolean {
   let isGood = true;
   for (const path of codeFolders().flatMap((folder) => typescriptFiles(join(ROOT, folder)))) {
     const file = relative(ROOT, path);
-    const isMissing = !isTest(file) && firstSentence(path) === '';
-    const fault = PENDING.test(file) && !isMissing ? null : faultOfHeader(path);
+    const fault = faultOfHeader(path);
     if (fault === null) continue;
     console.error(`${file}: ${fault}`);
     isGood = false;

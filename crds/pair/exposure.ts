@@ -1,4 +1,4 @@
-// How clients reach the servers: ports, Services, names.
+/** How clients reach the servers: ports, Services, names. */
 
 import { z } from 'zod';
 import { dnsLabel, keyed, objectMetadata, port } from '../fields.ts';

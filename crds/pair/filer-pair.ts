@@ -1,4 +1,4 @@
-// The FilerPair resource: two file servers that cover for each other.
+/** The FilerPair resource: two file servers that cover for each other. */
 
 import { z } from 'zod';
 import { apiVersion } from '../group.ts';

@@ -1,4 +1,4 @@
-// What a FilerPair says about the pods of its servers: the part of PodTemplateSpec that is the user's.
+/** What a FilerPair says about the pods of its servers: the part of PodTemplateSpec that is the user's. */
 
 import { z } from 'zod';
 import { keyed, objectMetadata, objectName, resourceAmount, stringMap, text } from '../fields.ts';

@@ -1,4 +1,4 @@
-// The lists of reasons against the code that gives them: each reason has a meaning, and none is listed that nothing gives.
+/** The lists of reasons against the code that gives them: each reason has a meaning, and none is listed that nothing gives. */
 
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';

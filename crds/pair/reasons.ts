@@ -1,5 +1,7 @@
-// The closed lists of reasons of the conditions of a FilerPair, and what each means; docs/api.md has them. Programs may rely on them: a
-// reason that is not listed is never given.
+/**
+ * The closed lists of reasons of the conditions of a FilerPair, and what each means; docs/api.md has them. Programs may rely on
+ * them: a reason that is not listed is never given.
+ */
 
 type Meanings = Readonly<Record<string, string>>;
 

@@ -1,4 +1,4 @@
-// What administrators set while a pair runs: the interconnect, monitoring, maintenance, how changes reach running servers.
+/** What administrators set while a pair runs: the interconnect, monitoring, maintenance, how changes reach running servers. */
 
 import { z } from 'zod';
 import { port, reference, set, text } from '../fields.ts';

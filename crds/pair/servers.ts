@@ -1,4 +1,4 @@
-// The two servers of a pair. What both have in common stands beside them; here is what only one of them has.
+/** The two servers of a pair. What both have in common stands beside them; here is what only one of them has. */
 
 import { z } from 'zod';
 import { dnsLabel, keyed, reference } from '../fields.ts';

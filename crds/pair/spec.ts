@@ -1,4 +1,4 @@
-// spec of a FilerPair, and the rules between its parts.
+/** spec of a FilerPair, and the rules between its parts. */
 
 import { z } from 'zod';
 import { keyed, objectName, text } from '../fields.ts';

@@ -1,4 +1,4 @@
-// status of a FilerPair: what can be observed again. What must not be forgotten is in its FilerDiskSets.
+/** status of a FilerPair: what can be observed again. What must not be forgotten is in its FilerDiskSets. */
 
 import { z } from 'zod';
 import { conditions, pending } from '../condition.ts';

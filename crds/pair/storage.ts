@@ -1,4 +1,4 @@
-// How the volumes of a pair reach the survivor, and why nothing that the failed server's node still holds lands late.
+/** How the volumes of a pair reach the survivor, and why nothing that the failed server's node still holds lands late. */
 
 import { z } from 'zod';
 import { duration } from '../fields.ts';

@@ -1,5 +1,7 @@
-// When a takeover begins, when a giveback does, when a pod is replaced. What is not set is not stored: a better default
-// reaches pairs that exist. status.effective shows the values in force.
+/**
+ * When a takeover begins, when a giveback does, when a pod is replaced. What is not set is not stored: a better default reaches
+ * pairs that exist. status.effective shows the values in force.
+ */
 
 import { z } from 'zod';
 import { duration } from '../fields.ts';

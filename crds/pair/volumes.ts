@@ -1,4 +1,4 @@
-// The volumes of a disk set: claims that the operator makes from a template, or that it adopts.
+/** The volumes of a disk set: claims that the operator makes from a template, or that it adopts. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';

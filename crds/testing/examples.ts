@@ -1,4 +1,4 @@
-// The examples, and objects made of them by small changes: what is refused and why, and which changes are.
+/** The examples, and objects made of them by small changes: what is refused and why, and which changes are. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';

@@ -1,5 +1,7 @@
-// Objects of every kind with random changes, of which some are good and most are not: what the schema and the API server must
-// agree on.
+/**
+ * Objects of every kind with random changes, of which some are good and most are not: what the schema and the API server must
+ * agree on.
+ */
 
 import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { AnyObject } from './examples.ts';

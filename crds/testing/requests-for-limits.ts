@@ -1,4 +1,6 @@
-// What FilerPairs ask for beyond their namespace: with limits of a class that are enough for it, and with some that are not.
+/**
+ * What FilerPairs ask for beyond their namespace: with limits of a class that are enough for it, and with some that are not.
+ */
 
 import type { z } from 'zod';
 import type { filerPairClassSpec } from '../filer-pair-class.ts';

@@ -1,5 +1,7 @@
-// Our schemas (zod, and rules in TypeScript) against those of the API server (OpenAPI and CEL). Both refuse the same objects and the
-// same changes.
+/**
+ * Our schemas (zod, and rules in TypeScript) against those of the API server (OpenAPI and CEL). Both refuse the same objects
+ * and the same changes.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { refusedChanges as brokenByChange } from '../../crds/changes.ts';
 import { customResourceDefinition } from '../../crds/custom-resource-definition.ts';

@@ -1,5 +1,7 @@
-// An API server with its etcd as two processes of this machine, without nodes and controllers. That is enough for what it decides
-// by itself: schemas, admission policies, Pod Security levels and who may do what.
+/**
+ * An API server with its etcd as two processes of this machine, without nodes and controllers. That is enough for what it
+ * decides by itself: schemas, admission policies, Pod Security levels and who may do what.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';

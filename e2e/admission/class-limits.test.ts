@@ -1,5 +1,7 @@
-// The rules of crds/class-limits.ts as the API server has them, in CEL, by the chart's policy: what a FilerPair asks for is refused
-// unless its class allows it, in the same words as the operator's.
+/**
+ * The rules of crds/class-limits.ts as the API server has them, in CEL, by the chart's policy: what a FilerPair asks for is
+ * refused unless its class allows it, in the same words as the operator's.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { notAllowed } from '../../crds/class-limits.ts';
 import { DEFAULT_CLASS_ANNOTATION, filerPairClassSpec } from '../../crds/filer-pair-class.ts';

@@ -1,5 +1,7 @@
-// The default FilerPairClass in the life of a release: it is there after the first installation, although helm installs its
-// definition at the same time; values change it, and it outlives the release. What it allows by itself is nothing.
+/**
+ * The default FilerPairClass in the life of a release: it is there after the first installation, although helm installs its
+ * definition at the same time; values change it, and it outlives the release. What it allows by itself is nothing.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DEFAULT_CLASS_ANNOTATION } from '../../crds/filer-pair-class.ts';
 import { apiVersion } from '../../crds/group.ts';

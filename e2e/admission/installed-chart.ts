@@ -1,4 +1,4 @@
-// The chart on an API server without nodes, installed by helm: nothing of it runs, but the API server goes by it.
+/** The chart on an API server without nodes, installed by helm: nothing of it runs, but the API server goes by it. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,7 @@
-// The plug-in for kubectl on a real API server, where the test is the operator: schemas and policies
-// accept what its commands make, and it says what was meant.
+/**
+ * The plug-in for kubectl on a real API server, where the test is the operator: schemas and policies accept what its commands
+ * make, and it says what was meant.
+ */
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';

@@ -1,6 +1,8 @@
-// Who reaches whom with the NetworkPolicies that the operator makes: real connections between network namespaces, which stand for pods,
-// through one that stands for their node. There kube-network-policies, with which kind's own plug-in enforces them, decides about each
-// new connection, by what a real API server tells it of policies, pods and namespaces.
+/**
+ * Who reaches whom with the NetworkPolicies that the operator makes: real connections between network namespaces, which stand
+ * for pods, through one that stands for their node. There kube-network-policies, with which kind's own plug-in enforces them,
+ * decides about each new connection, by what a real API server tells it of policies, pods and namespaces.
+ */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

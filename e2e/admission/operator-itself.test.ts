@@ -1,5 +1,7 @@
-// What the operator's own account is worth to a thief of its token: Secrets and pods of FilerPairs, as the operator makes them,
-// in the namespaces that it looks after.
+/**
+ * What the operator's own account is worth to a thief of its token: Secrets and pods of FilerPairs, as the operator makes them,
+ * in the namespaces that it looks after.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';

@@ -1,5 +1,7 @@
-// Which Pod Security level a namespace needs for a pair, by mode: the operator's own pods, given to the API server's own
-// admission. docs/security.md has the table; what it says is what is tested here.
+/**
+ * Which Pod Security level a namespace needs for a pair, by mode: the operator's own pods, given to the API server's own
+ * admission. docs/security.md has the table; what it says is what is tested here.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

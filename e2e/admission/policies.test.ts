@@ -1,5 +1,7 @@
-// What the chart's other policies refuse: moves by force without the permission for it, writes to the records of disk sets, older
-// definitions over newer ones. And what its roles give to whom.
+/**
+ * What the chart's other policies refuse: moves by force without the permission for it, writes to the records of disk sets,
+ * older definitions over newer ones. And what its roles give to whom.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { customResourceDefinition } from '../../crds/custom-resource-definition.ts';
 import { apiVersion, BUNDLE_VERSION, bundleVersionAnnotation } from '../../crds/group.ts';

@@ -1,7 +1,4 @@
-// The base of our images: Debian's C library, Node and a small init, and next to nothing else.
-//
-// Pulled and built by images/base.Dockerfile where a registry answers; else put together from Debian packages and
-// the Node binary that npm brought (scripts/runtime).
+/** The base of our images: Debian's C library, Node and a small init, and next to nothing else. */
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DEBIAN } from '../kind/versions.ts';
@@ -10,6 +7,9 @@ import { run } from '../machine/command.ts';
 import { needPackages } from '../machine/debian-packages.ts';
 import { imageExists, pull } from '../machine/docker-images.ts';
 import { stage } from '../machine/stage.ts';
+
+// Pulled and built by images/base.Dockerfile where a registry answers; else put together from Debian packages and
+// the Node binary that npm brought (scripts/runtime).
 
 const PACKAGES = [
   'base-files',

@@ -1,4 +1,4 @@
-// Installs FilerPair in the test cluster as its users do: helm, and the images of this clone.
+/** Installs FilerPair in the test cluster as its users do: helm, and the images of this clone. */
 import { join } from 'node:path';
 import { REPOSITORY, type TestEnvironment } from '../environment.ts';
 import { run } from '../machine/command.ts';

@@ -1,4 +1,4 @@
-// The pair that `make kind` leaves running, to look at and to play with.
+/** The pair that `make kind` leaves running, to look at and to play with. */
 import type { TestEnvironment } from '../environment.ts';
 import { PAIR, Pair } from '../harness/pair.ts';
 import { say, stage } from '../machine/stage.ts';

@@ -1,6 +1,4 @@
-// Our images: the file server, the operator and the e2e tests' client, built from this clone.
-//
-// The tag is the version and a hash of what is inside, so an unchanged tree builds nothing and loads nothing.
+/** Our images: the file server, the operator and the e2e tests' client, built from this clone. */
 import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cache, contentHash, directoryInputs } from '../machine/cache.ts';
@@ -9,6 +7,8 @@ import { imageExists } from '../machine/docker-images.ts';
 import { say, stage } from '../machine/stage.ts';
 import { baseImage } from './base-image.ts';
 import { isKeptInImages, isLicence } from './kept-in-images.ts';
+
+// The tag is the version and a hash of what is inside, so an unchanged tree builds nothing and loads nothing.
 
 export interface Images {
   readonly fileserver: string;

@@ -1,5 +1,7 @@
-// The server's image on the engine alone, without a cluster. It refuses a wrong configuration, it serves, a pair of containers
-// fails over, and a frozen container cannot write when it thaws.
+/**
+ * The server's image on the engine alone, without a cluster. It refuses a wrong configuration, it serves, a pair of containers
+ * fails over, and a frozen container cannot write when it thaws.
+ */
 
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,7 @@
-// Real work of a real compiler. A C project is unpacked, configured and made in a mount of the Linux kernel's client. Every file
-// that comes out is the same as where it is made on the guest's own file system.
+/**
+ * Real work of a real compiler. A C project is unpacked, configured and made in a mount of the Linux kernel's client. Every
+ * file that comes out is the same as where it is made on the guest's own file system.
+ */
 import { basename } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readCProject, readGuestImage } from '../environment.ts';

@@ -1,5 +1,7 @@
-// The C project that is built in a mount: the sources of dash, a shell, as Debian packages them. Small, and it has all
-// that building has: a configure script, programs that write sources for others, a hundred files.
+/**
+ * The C project that is built in a mount: the sources of dash, a shell, as Debian packages them. Small, and it has all that
+ * building has: a configure script, programs that write sources for others, a hundred files.
+ */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cache, cached } from '../machine/cache.ts';

@@ -1,5 +1,7 @@
-// Tests of pjdfstest that succeed on the local file system and cannot succeed through an NFSv3 client of Linux, each with
-// the reason. Whatever else differs is a defect.
+/**
+ * Tests of pjdfstest that succeed on the local file system and cannot succeed through an NFSv3 client of Linux, each with the
+ * reason. Whatever else differs is a defect.
+ */
 
 export interface ForcedDifference {
   readonly tests: RegExp;

@@ -1,5 +1,7 @@
-// fsx inside a mount: random reads, writes, mappings, truncations and flushes of a file, each read compared with what was
-// written. For a minute, or as long as FSX_SECONDS says.
+/**
+ * fsx inside a mount: random reads, writes, mappings, truncations and flushes of a file, each read compared with what was
+ * written. For a minute, or as long as FSX_SECONDS says.
+ */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,5 +1,7 @@
-// The basic and special tests that NFS implementers meet with (interoperability/), on the file system that the server
-// serves and in a mount of it.
+/**
+ * The basic and special tests that NFS implementers meet with (interoperability/), on the file system that the server serves
+ * and in a mount of it.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// A script in a guest with the export mounted by its kernel: what every test of this directory does.
+/** A script in a guest with the export mounted by its kernel: what every test of this directory does. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';

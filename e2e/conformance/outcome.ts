@@ -1,4 +1,4 @@
-// What a run of pjdfstest said, test by test.
+/** What a run of pjdfstest said, test by test. */
 
 export type Verdict = 'ok' | 'FAILED' | 'skipped';
 

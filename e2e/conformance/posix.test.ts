@@ -1,5 +1,7 @@
-// POSIX through the Linux kernel's NFS client: pjdfstest inside the mount, compared with pjdfstest on the file system
-// that the server serves. `make test` runs a part of it, as the guest is emulated; `make conformance` all.
+/**
+ * POSIX through the Linux kernel's NFS client: pjdfstest inside the mount, compared with pjdfstest on the file system that the
+ * server serves. `make test` runs a part of it, as the guest is emulated; `make conformance` all.
+ */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

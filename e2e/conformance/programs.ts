@@ -1,5 +1,7 @@
-// The programs that run inside a mount: pjdfstest (POSIX semantics) and fsx (contents of files) from crates.io, and our
-// own interoperability tests. Each is one process, so that it can run on an emulated machine too.
+/**
+ * The programs that run inside a mount: pjdfstest (POSIX semantics) and fsx (contents of files) from crates.io, and our own
+ * interoperability tests. Each is one process, so that it can run on an emulated machine too.
+ */
 import { join } from 'node:path';
 import { type Cache, cached, directoryInputs } from '../machine/cache.ts';
 import { run, succeeds } from '../machine/command.ts';

@@ -1,4 +1,4 @@
-// Keeps what a test found, if it was run whole: a part of it, as `make test` runs it, says less than the whole did before.
+/** Keeps what a test found, if it was run whole: a part of it, as `make test` runs it, says less than the whole did before. */
 import { inject } from 'vitest';
 import { type ConformanceResults, writeConformance } from './results.ts';
 

@@ -1,4 +1,4 @@
-// docs/conformance.md, from what the last run of each test found.
+/** docs/conformance.md, from what the last run of each test found. */
 import { writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';

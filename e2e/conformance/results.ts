@@ -1,5 +1,7 @@
-// What each test of this directory found when it was run whole (`make conformance`): out/conformance.json, one entry a test
-// with the day of its run, for programs and for the page that report.ts makes of it.
+/**
+ * What each test of this directory found when it was run whole (`make conformance`): out/conformance.json, one entry a test
+ * with the day of its run, for programs and for the page that report.ts makes of it.
+ */
 import { join } from 'node:path';
 import { REPOSITORY } from '../environment.ts';
 import { readJsonFile, writeJsonFile } from '../machine/json-file.ts';

@@ -1,5 +1,7 @@
-// The image of the CSI driver and its sidecars: TypeScript as it is (Node strips the types), the packages that it needs, the
-// protocol definitions from the modules that publish them, and the Go programs.
+/**
+ * The image of the CSI driver and its sidecars: TypeScript as it is (Node strips the types), the packages that it needs, the
+ * protocol definitions from the modules that publish them, and the Go programs.
+ */
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { baseImage } from '../application/base-image.ts';

@@ -1,5 +1,7 @@
-// Installs the CSI driver of the tests in their cluster: the driver's controller with the sidecars on the control plane, which
-// no test takes away, and its other half on every node.
+/**
+ * Installs the CSI driver of the tests in their cluster: the driver's controller with the sidecars on the control plane, which
+ * no test takes away, and its other half on every node.
+ */
 import { join } from 'node:path';
 import type { TestEnvironment } from '../environment.ts';
 import { Kubectl } from '../harness/kubectl.ts';

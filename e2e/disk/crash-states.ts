@@ -1,5 +1,7 @@
-// States in which a disk with a volatile cache may be after a crash, from what it was asked to do. Everything that a
-// flush has covered is there; of what was written since, any part, in units of what a disk writes as a whole.
+/**
+ * States in which a disk with a volatile cache may be after a crash, from what it was asked to do. Everything that a flush has
+ * covered is there; of what was written since, any part, in units of what a disk writes as a whole.
+ */
 import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { DiskEvent } from './disk-log.ts';
 

@@ -1,4 +1,4 @@
-// What a disk was asked to do, in order, as a recording disk writes it down and as a test reads it.
+/** What a disk was asked to do, in order, as a recording disk writes it down and as a test reads it. */
 
 /** A write, or the end of a flush that covers all writes before `covers`. */
 export type DiskEvent =

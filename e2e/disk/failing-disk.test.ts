@@ -1,5 +1,7 @@
-// Disks that fail: a flush or a write that ends with EIO, a file system that turns read-only. What can't be made durable is
-// never answered, and the volume's service ends.
+/**
+ * Disks that fail: a flush or a write that ends with EIO, a file system that turns read-only. What can't be made durable is
+ * never answered, and the volume's service ends.
+ */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';

@@ -1,5 +1,7 @@
-// One file of a size that never changes, served through the kernel's FUSE protocol (linux/fuse.h, version 7.31): just as
-// much of it as a loop device on that file needs. Every write and every flush of the loop device passes through here.
+/**
+ * One file of a size that never changes, served through the kernel's FUSE protocol (linux/fuse.h, version 7.31): just as much
+ * of it as a loop device on that file needs. Every write and every flush of the loop device passes through here.
+ */
 import { closeSync, openSync, read, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import koffi from 'koffi';

@@ -1,5 +1,7 @@
-// A disk that answers nothing any more, reads neither, while nothing of its volume is in memory. Whatever clients ask of
-// that volume, they wait; nobody else does, on the same connections and in the same threads neither.
+/**
+ * A disk that answers nothing any more, reads neither, while nothing of its volume is in memory. Whatever clients ask of that
+ * volume, they wait; nobody else does, on the same connections and in the same threads neither.
+ */
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';

@@ -1,5 +1,7 @@
-// The partner's disk hangs, also for who only wants to look at it: that takes no threads from the own disk set, from the start of the
-// process to its end.
+/**
+ * The partner's disk hangs, also for who only wants to look at it: that takes no threads from the own disk set, from the start
+ * of the process to its end.
+ */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,7 @@
-// A volume that no client uses, on a disk that answers nothing any more. The server's own looks at it must not take what everybody
-// else needs (libuv's pool), and it is this volume that is told as silent.
+/**
+ * A volume that no client uses, on a disk that answers nothing any more. The server's own looks at it must not take what
+ * everybody else needs (libuv's pool), and it is this volume that is told as silent.
+ */
 import { execFileSync } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { mkdirSync } from 'node:fs';

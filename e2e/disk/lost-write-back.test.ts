@@ -1,6 +1,8 @@
-// A disk that refuses what the kernel writes back by itself, some time after an UNSTABLE WRITE was answered. Whatever happens to
-// the file's descriptors and to its place in memory meanwhile, no client is told that its data is durable. The volume is given
-// up, and its next owner has another write verifier, so that clients write again what they have not committed.
+/**
+ * A disk that refuses what the kernel writes back by itself, some time after an UNSTABLE WRITE was answered. Whatever happens
+ * to the file's descriptors and to its place in memory meanwhile, no client is told that its data is durable. The volume is
+ * given up, and its next owner has another write verifier, so that clients write again what they have not committed.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';

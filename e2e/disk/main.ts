@@ -1,11 +1,8 @@
-// Crashes, as many as wanted. It kills the process that owns a volume, and some of its successors as they take over. It runs every
-// pair of operations and so many triples of them, stops the owner at every step, and half of its successors too. For crashes of the
-// machine it records a load on each file system and replays the disk up to random points.
-//
-//   node e2e/disk/main.ts [--kills 3000] [--triples 1000] [--states 500] [--seed 1] [--only ext4] [--intents flush|unwritten]
-//
-// Prints a line for the kills and for each file system and set of mount options; exit code 1 if anything acknowledged was
-// missing or done twice.
+/**
+ * Crashes, as many as wanted. It kills the process that owns a volume, and some of its successors as they take over. It runs
+ * every pair of operations and so many triples of them, stops the owner at every step, and half of its successors too. For
+ * crashes of the machine it records a load on each file system and replays the disk up to random points.
+ */
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { crashAgainAndAgain } from '../../fileserver/data-path/crash-run.fixture.ts';
@@ -14,6 +11,11 @@ import { startIoPool } from '../../fileserver/system/thread-identity.ts';
 import { SeededRandom } from '../../testing/seeded-random.ts';
 import { type FileSystemType, missingForDisks, workDirectory } from './recording-disk.ts';
 import { record, replay } from './replay.ts';
+
+//   node e2e/disk/main.ts [--kills 3000] [--triples 1000] [--states 500] [--seed 1] [--only ext4] [--intents flush|unwritten]
+//
+// Prints a line for the kills and for each file system and set of mount options; exit code 1 if anything acknowledged was
+// missing or done twice.
 
 const { values } = parseArgs({
   options: {

@@ -1,5 +1,7 @@
-// Calls of one client, each of which succeeds only if all before it were executed exactly once, and their effects are
-// still there. A round begins and ends with nothing.
+/**
+ * Calls of one client, each of which succeeds only if all before it were executed exactly once, and their effects are still
+ * there. A round begins and ends with nothing.
+ */
 
 import type { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';

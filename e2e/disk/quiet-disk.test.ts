@@ -1,5 +1,7 @@
-// Every kind of call is under way, of a client that waits and of one that has gone, on a disk that takes its time, when a hold
-// begins or an orderly stop. With `held`, and with `clean`, everything is on the disk and nothing more is written.
+/**
+ * Every kind of call is under way, of a client that waits and of one that has gone, on a disk that takes its time, when a hold
+ * begins or an orderly stop. With `held`, and with `clean`, everything is on the disk and nothing more is written.
+ */
 
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

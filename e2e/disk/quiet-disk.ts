@@ -1,5 +1,7 @@
-// What a disk is asked to do after `held` and after `clean`, compared with what the file system shows. Only the file system's own
-// may come then (its log, its tables), and nothing of a file.
+/**
+ * What a disk is asked to do after `held` and after `clean`, compared with what the file system shows. Only the file system's
+ * own may come then (its log, its tables), and nothing of a file.
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {

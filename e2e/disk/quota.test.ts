@@ -1,5 +1,7 @@
-// A btrfs quota that is used up: writing over the journal in place counts against it, and takes the reserve. What needs
-// space is refused, what frees it works, the partner can take over, and nothing ends the service.
+/**
+ * A btrfs quota that is used up: writing over the journal in place counts against it, and takes the reserve. What needs space
+ * is refused, what frees it works, the partner can take over, and nothing ends the service.
+ */
 import { execFileSync } from 'node:child_process';
 import { closeSync, existsSync, fsyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';

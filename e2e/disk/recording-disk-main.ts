@@ -1,5 +1,7 @@
-// The process behind a recording disk: serves an image as a file through FUSE, writes down what is asked of it, and
-// misbehaves on demand. node recording-disk-main.ts IMAGE TARGET [LOG]; orders come over IPC (recording-disk.ts).
+/**
+ * The process behind a recording disk: serves an image as a file through FUSE, writes down what is asked of it, and misbehaves
+ * on demand. node recording-disk-main.ts IMAGE TARGET [LOG]; orders come over IPC (recording-disk.ts).
+ */
 import { fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { encodeEvent, monotonicMs } from './disk-log.ts';

@@ -1,5 +1,7 @@
-// A disk of a test's own: a loop device whose writes and flushes pass through a process of ours, which records them, and
-// can be told to flush slowly, to fail, or to hang. Root only; see why() for what else it needs.
+/**
+ * A disk of a test's own: a loop device whose writes and flushes pass through a process of ours, which records them, and can be
+ * told to flush slowly, to fail, or to hang. Root only; see why() for what else it needs.
+ */
 
 import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';

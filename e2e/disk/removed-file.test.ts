@@ -1,5 +1,7 @@
-// Giving back the space of a removed file needs the disk: which of its blocks were the file's. On one that does not answer
-// that takes as long as it takes, and no thread that serves others may be the one that waits.
+/**
+ * Giving back the space of a removed file needs the disk: which of its blocks were the file's. On one that does not answer that
+ * takes as long as it takes, and no thread that serves others may be the one that waits.
+ */
 import { closeSync, ftruncateSync, mkdirSync, openSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';

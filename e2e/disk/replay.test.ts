@@ -1,4 +1,4 @@
-// Machine crashes: see replay.ts. The number of states is small here; `node e2e/disk/main.ts` does as many as wanted.
+/** Machine crashes: see replay.ts. The number of states is small here; `node e2e/disk/main.ts` does as many as wanted. */
 import { expect, test } from 'vitest';
 import { type FileSystemType, missingForDisks } from './recording-disk.ts';
 import { record, replay } from './replay.ts';

@@ -1,5 +1,7 @@
-// Records what a disk is asked to do while clients work on a file server. Afterwards it puts the server on that disk as it may be
-// after a crash at any moment. Everything acknowledged has to be there, and nothing may be executed twice.
+/**
+ * Records what a disk is asked to do while clients work on a file server. Afterwards it puts the server on that disk as it may
+ * be after a crash at any moment. Everything acknowledged has to be there, and nothing may be executed twice.
+ */
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,5 +1,7 @@
-// Two servers as in production, and a volume of one of them that is stuck. Its server says so; after a while it gives the disk
-// set up, and its dead man's switch ends it. The partner serves the disk set as soon as the disk answers.
+/**
+ * Two servers as in production, and a volume of one of them that is stuck. Its server says so; after a while it gives the disk
+ * set up, and its dead man's switch ends it. The partner serves the disk set as soon as the disk answers.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';

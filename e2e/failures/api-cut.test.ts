@@ -1,4 +1,4 @@
-// The server cannot reach the API, its partner can. A paired owner needs no API to go on (rule R4).
+/** The server cannot reach the API, its partner can. A paired owner needs no API to go on (rule R4). */
 import { apiAddress, between, cut, heal } from '../harness/faults/network.ts';
 import { steadyScenario } from '../harness/steady-scenario.ts';
 

@@ -1,5 +1,7 @@
-// The server dies while the control plane stands still. Nobody can claim without the witness (rule R4): the disk set is served
-// again when the API answers again, and not a moment before the witness has decided which server does it.
+/**
+ * The server dies while the control plane stands still. Nobody can claim without the witness (rule R4): the disk set is served
+ * again when the API answers again, and not a moment before the witness has decided which server does it.
+ */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { pauseControlPlane, unpauseControlPlane } from '../harness/faults/control-plane.ts';
 import { findProcess, signal } from '../harness/faults/processes.ts';

@@ -1,4 +1,4 @@
-// The whole control plane stands still for a minute. Paired owners need it for nothing, and nobody takes over.
+/** The whole control plane stands still for a minute. Paired owners need it for nothing, and nobody takes over. */
 import { pauseControlPlane, unpauseControlPlane } from '../harness/faults/control-plane.ts';
 import { steadyScenario } from '../harness/steady-scenario.ts';
 

@@ -1,5 +1,7 @@
-// One client cannot reach the server; the servers are well. The client waits, and asks the failover name in vain: its
-// partner must not serve what it does not own. When the network is back, the client goes on where it was.
+/**
+ * One client cannot reach the server; the servers are well. The client waits, and asks the failover name in vain: its partner
+ * must not serve what it does not own. When the network is back, the client goes on where it was.
+ */
 import { CLIENT_POD } from '../harness/client-pod.ts';
 import { between, cut, heal } from '../harness/faults/network.ts';
 import type { PodThing } from '../harness/pair.ts';

@@ -1,6 +1,8 @@
-// etcd is restored from a backup under running servers and operators: the API server forgets a takeover, and begins again at an
-// older resourceVersion. A watch from a version that it has not reached yet is silent, for as long as the cluster needs to write
-// so much again; here that is made several minutes.
+/**
+ * etcd is restored from a backup under running servers and operators: the API server forgets a takeover, and begins again at an
+ * older resourceVersion. A watch from a version that it has not reached yet is silent, for as long as the cluster needs to
+ * write so much again; here that is made several minutes.
+ */
 import { expect } from 'vitest';
 import { KubernetesClient } from '../../kubernetes/client.ts';
 import { Connection, fromKubeconfig } from '../../kubernetes/connection.ts';

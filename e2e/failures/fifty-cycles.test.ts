@@ -1,5 +1,7 @@
-// Takeover and giveback, fifty times in a row. Leaks, counters that run full and things left over from the cycle before
-// show only so.
+/**
+ * Takeover and giveback, fifty times in a row. Leaks, counters that run full and things left over from the cycle before show
+ * only so.
+ */
 import { expect } from 'vitest';
 import { PhaseTimes } from '../harness/phase-times.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';

@@ -1,5 +1,7 @@
-// What the partner says does not arrive, what the server says does. TCP makes silence of it, and no partner may take over from an
-// owner that can renew its Lease.
+/**
+ * What the partner says does not arrive, what the server says does. TCP makes silence of it, and no partner may take over from
+ * an owner that can renew its Lease.
+ */
 import { cut, heal } from '../harness/faults/network.ts';
 import { partnerOf } from '../harness/pair.ts';
 import { steadyScenario } from '../harness/steady-scenario.ts';

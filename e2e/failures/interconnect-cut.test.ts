@@ -1,5 +1,7 @@
-// The two servers cannot reach each other, everybody else can reach both. The Lease decides, and it has an owner: that server
-// goes on by renewing it (solo), and its partner must not take over.
+/**
+ * The two servers cannot reach each other, everybody else can reach both. The Lease decides, and it has an owner: that server
+ * goes on by renewing it (solo), and its partner must not take over.
+ */
 import { between, cut, heal } from '../harness/faults/network.ts';
 import { partnerOf } from '../harness/pair.ts';
 import { steadyScenario } from '../harness/steady-scenario.ts';

@@ -1,4 +1,4 @@
-// `kubectl drain`: pods are evicted, as before working on a node. The server hands over before it goes.
+/** `kubectl drain`: pods are evicted, as before working on a node. The server hands over before it goes. */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { drainNode, uncordonNode } from '../harness/faults/nodes.ts';
 import type { Pair } from '../harness/pair.ts';

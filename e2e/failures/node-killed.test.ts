@@ -1,4 +1,4 @@
-// Power off, and on again. Nobody says anything; the node comes back with the pods that the API still lists on it.
+/** Power off, and on again. Nobody says anything; the node comes back with the pods that the API still lists on it. */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { killNode, startNode } from '../harness/faults/nodes.ts';
 import { NODE_BACK_MS_MAX, SILENT_FAILOVER_MS_MAX } from '../harness/timeouts.ts';

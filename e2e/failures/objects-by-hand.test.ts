@@ -1,5 +1,7 @@
-// Whatever the operator made of a pair and somebody deletes or edits comes back as it was, under a client that writes;
-// no disk set moves for it.
+/**
+ * Whatever the operator made of a pair and somebody deletes or edits comes back as it was, under a client that writes; no disk
+ * set moves for it.
+ */
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import type { Thing } from '../harness/kubectl.ts';

@@ -1,4 +1,4 @@
-// The server dies while no operator runs at all. No failover waits for one; what the status shows comes later.
+/** The server dies while no operator runs at all. No failover waits for one; what the status shows comes later. */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { removeOperator, returnOperator } from '../harness/faults/control-plane.ts';
 import { killServerProcess } from '../harness/faults/processes.ts';

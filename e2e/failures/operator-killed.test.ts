@@ -1,4 +1,4 @@
-// The operator is killed in the middle of a takeover, and finds everything half way when it is back.
+/** The operator is killed in the middle of a takeover, and finds everything half way when it is back. */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { killOperator } from '../harness/faults/control-plane.ts';
 import { killServerProcess } from '../harness/faults/processes.ts';

@@ -1,4 +1,4 @@
-// The kernel kills the server's container for its memory. The sentinel, in a container of its own, reports it.
+/** The kernel kills the server's container for its memory. The sentinel, in a container of its own, reports it. */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { exhaustMemory } from '../harness/faults/processes.ts';
 import { SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';

@@ -1,5 +1,7 @@
-// A FilerPair is deleted: everything that was made of it goes, in order; its claims stay, because they are the data. Made
-// again it serves the same files, and its epochs go on from where they were.
+/**
+ * A FilerPair is deleted: everything that was made of it goes, in order; its claims stay, because they are the data. Made again
+ * it serves the same files, and its epochs go on from where they were.
+ */
 import { expect, test } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { readEnvironment } from '../environment.ts';

@@ -1,5 +1,7 @@
-// A pair leaves its namespace and goes on in another one on the same disks: `kubectl filerpair export --end`, and what it
-// prints applied. No data is moved, and the epochs go on from where they were.
+/**
+ * A pair leaves its namespace and goes on in another one on the same disks: `kubectl filerpair export --end`, and what it
+ * prints applied. No data is moved, and the epochs go on from where they were.
+ */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { REPOSITORY, readEnvironment } from '../environment.ts';

@@ -1,5 +1,7 @@
-// A change of the spec that needs new pods, and a new operator at the same time. Servers are replaced one after the
-// other, each through a takeover and a giveback: clients see planned gaps and nothing else.
+/**
+ * A change of the spec that needs new pods, and a new operator at the same time. Servers are replaced one after the other, each
+ * through a takeover and a giveback: clients see planned gaps and nothing else.
+ */
 import { expect } from 'vitest';
 import { restartOperator } from '../harness/faults/control-plane.ts';
 import { SERVERS } from '../harness/pair.ts';

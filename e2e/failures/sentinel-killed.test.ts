@@ -1,4 +1,4 @@
-// SIGKILL of the sentinel: it may not speak for a server that lives, so nothing happens but its restart.
+/** SIGKILL of the sentinel: it may not speak for a server that lives, so nothing happens but its restart. */
 import { findProcess, signal } from '../harness/faults/processes.ts';
 import { steadyScenario } from '../harness/steady-scenario.ts';
 

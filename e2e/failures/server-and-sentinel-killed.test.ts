@@ -1,5 +1,7 @@
-// SIGKILL of server and sentinel in one moment: nobody is left to say so. The partner waits for lease + guard, unless
-// the kubelet is faster: then the operator's proof is.
+/**
+ * SIGKILL of server and sentinel in one moment: nobody is left to say so. The partner waits for lease + guard, unless the
+ * kubelet is faster: then the operator's proof is.
+ */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { findProcess, signal } from '../harness/faults/processes.ts';
 import { SERVER_BACK_MS_MAX, SILENT_FAILOVER_MS_MAX } from '../harness/timeouts.ts';

@@ -1,5 +1,7 @@
-// The server reaches neither its partner nor the API; clients still reach it. It must stop serving by itself before
-// its partner begins, although everybody who asks it finds it well.
+/**
+ * The server reaches neither its partner nor the API; clients still reach it. It must stop serving by itself before its partner
+ * begins, although everybody who asks it finds it well.
+ */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { apiAddress, between, cut, heal } from '../harness/faults/network.ts';
 import { partnerOf } from '../harness/pair.ts';

@@ -1,5 +1,7 @@
-// SIGSTOP of the server beyond its lease, then SIGCONT. It could not fence itself; its dead man's switch must have
-// killed it before its next write could land. The books would show it: two owners wrote, or a line is overwritten.
+/**
+ * SIGSTOP of the server beyond its lease, then SIGCONT. It could not fence itself; its dead man's switch must have killed it
+ * before its next write could land. The books would show it: two owners wrote, or a line is overwritten.
+ */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { findProcess, type NodeProcess, signal } from '../harness/faults/processes.ts';
 import { SERVER_BACK_MS_MAX, SILENT_FAILOVER_MS_MAX } from '../harness/timeouts.ts';

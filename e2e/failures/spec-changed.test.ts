@@ -1,5 +1,7 @@
-// A change of the spec while a client writes: both servers get new pods, one after the other, and the client sees no
-// more than the planned gaps of four hand-overs.
+/**
+ * A change of the spec while a client writes: both servers get new pods, one after the other, and the client sees no more than
+ * the planned gaps of four hand-overs.
+ */
 import { expect } from 'vitest';
 import { changePods, podsOf, rolledOut } from '../harness/rollout.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';

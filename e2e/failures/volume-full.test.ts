@@ -1,5 +1,7 @@
-// The volume runs full under the writer. It is told so; a takeover and a giveback work all the same, for the journal and
-// the ownership record have their space; and with room again everything goes on.
+/**
+ * The volume runs full under the writer. It is told so; a takeover and a giveback work all the same, for the journal and the
+ * ownership record have their space; and with room again everything goes on.
+ */
 import {
   fill,
   makeRoom,

@@ -1,4 +1,4 @@
-// The checker must find what it is there for: a test of the tests.
+/** The checker must find what it is there for: a test of the tests. */
 import { expect, test } from 'vitest';
 import { type HistoryEntry, lineText } from '../writer/history.ts';
 import { BEFORE, checkHistory, type FoundEntry } from './check-history.ts';

@@ -1,4 +1,4 @@
-// Compares what the writer was told with what is on the disk. Pure: history and disk in, verdict out.
+/** Compares what the writer was told with what is on the disk. Pure: history and disk in, verdict out. */
 import {
   type HistoryEntry,
   LINE_SIZE,

@@ -1,4 +1,4 @@
-// Who uses a pair while a test breaks servers: a client, by default a pod, and the writer that runs in it.
+/** Who uses a pair while a test breaks servers: a client, by default a pod, and the writer that runs in it. */
 import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// Scenarios in which a disk set changes its owner and comes back: the fault, the failover, the giveback.
+/** Scenarios in which a disk set changes its owner and comes back: the fault, the failover, the giveback. */
 import { expect } from 'vitest';
 import type { TestEnvironment } from '../environment.ts';
 import { say } from '../machine/stage.ts';

@@ -1,4 +1,4 @@
-// The measured half of docs/failure-modes.md: a table between two marks, written by the runs that measured it.
+/** The measured half of docs/failure-modes.md: a table between two marks, written by the runs that measured it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPOSITORY } from '../environment.ts';

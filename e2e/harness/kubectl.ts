@@ -1,4 +1,4 @@
-// The cluster as a test sees it: through kubectl, as its users do, and not through the code under test.
+/** The cluster as a test sees it: through kubectl, as its users do, and not through the code under test. */
 import { createInterface } from 'node:readline';
 import type { TestEnvironment } from '../environment.ts';
 import { outcomeOf, run, start } from '../machine/command.ts';

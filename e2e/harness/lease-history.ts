@@ -1,4 +1,4 @@
-// Every state of the pair's Leases during a scenario, and whether one epoch ever had two owners.
+/** Every state of the pair's Leases during a scenario, and whether one epoch ever had two owners. */
 import type { Thing } from './kubectl.ts';
 import type { Pair } from './pair.ts';
 

@@ -1,4 +1,4 @@
-// A pair on this machine for tests with NFS clients: the demo's, servers and sentinels as they run in production.
+/** A pair on this machine for tests with NFS clients: the demo's, servers and sentinels as they run in production. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

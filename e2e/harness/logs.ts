@@ -1,4 +1,4 @@
-// What the servers of a scenario said, kept under out/e2e/ before its namespace goes: for reading when it fails.
+/** What the servers of a scenario said, kept under out/e2e/ before its namespace goes: for reading when it fails. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OPERATOR_NAMESPACE } from '../application/chart.ts';

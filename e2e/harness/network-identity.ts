@@ -1,10 +1,12 @@
-// What clients know a pair by, and what must therefore not change when a disk set changes its owner. These are the Services with
-// their cluster IPs, ports and selectors, the addresses behind the failover names, and the DNS records.
-//
-// A pod that is replaced has another pod IP: that is a change of the pod, and its own addresses move with it, during
-// a failover or not. So the addresses of a replaced server are left out of the comparison by name, and nothing else.
+/**
+ * What clients know a pair by, and what must therefore not change when a disk set changes its owner. These are the Services
+ * with their cluster IPs, ports and selectors, the addresses behind the failover names, and the DNS records.
+ */
 import type { Thing } from './kubectl.ts';
 import { type Pair, partnerOf, type Server, SUFFIX, serviceOf } from './pair.ts';
+
+// A pod that is replaced has another pod IP: that is a change of the pod, and its own addresses move with it, during
+// a failover or not. So the addresses of a replaced server are left out of the comparison by name, and nothing else.
 
 interface ServiceThing extends Thing {
   readonly spec: {

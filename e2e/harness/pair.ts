@@ -1,4 +1,4 @@
-// A FilerPair of its own for a scenario: namespace, volumes on the directory that both workers share, the resource.
+/** A FilerPair of its own for a scenario: namespace, volumes on the directory that both workers share, the resource. */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../../testing/eventually.ts';

@@ -1,4 +1,4 @@
-// How long each phase of many changes of owner took, in numbers that say more than the worst of them.
+/** How long each phase of many changes of owner took, in numbers that say more than the worst of them. */
 import type { Transition } from './pair.ts';
 
 export class PhaseTimes {

@@ -1,4 +1,6 @@
-// Ready=True must not lie: for each disk set there is the pod that its record names as the holder's, with a server that runs.
+/**
+ * Ready=True must not lie: for each disk set there is the pod that its record names as the holder's, with a server that runs.
+ */
 import { eventually } from '../../testing/eventually.ts';
 import type { DiskSetThing, Pair, Server } from './pair.ts';
 import { REQUEST_ANSWERED_MS_MAX } from './timeouts.ts';

@@ -1,4 +1,4 @@
-// What the scenarios measured, for programs: out/e2e.json, one object a scenario.
+/** What the scenarios measured, for programs: out/e2e.json, one object a scenario. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPOSITORY } from '../environment.ts';

@@ -1,4 +1,4 @@
-// A change of the spec that needs new pods: what it is, and when it has reached both servers.
+/** A change of the spec that needs new pods: what it is, and when it has reached both servers. */
 import { eventually } from '../../testing/eventually.ts';
 import { say } from '../machine/stage.ts';
 import { PAIR, type Pair, SERVERS, type Server } from './pair.ts';

@@ -1,5 +1,7 @@
-// The frame of every scenario that breaks a pair: a pair of its own, a client that writes throughout, and the books
-// checked afterwards. What happens in between is the scenario's own.
+/**
+ * The frame of every scenario that breaks a pair: a pair of its own, a client that writes throughout, and the books checked
+ * afterwards. What happens in between is the scenario's own.
+ */
 import { expect, test } from 'vitest';
 import { readEnvironment, type TestEnvironment } from '../environment.ts';
 import { say } from '../machine/stage.ts';

@@ -1,5 +1,7 @@
-// Scenarios in which something breaks and no disk set may change its owner: a failover that nobody needed is an
-// interruption that nobody needed.
+/**
+ * Scenarios in which something breaks and no disk set may change its owner: a failover that nobody needed is an interruption
+ * that nobody needed.
+ */
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import type { Pair, Server } from './pair.ts';

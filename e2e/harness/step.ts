@@ -1,5 +1,6 @@
-// The steps of a scenario, as sentences: in the log with the time each took, and in front of the error of the one
-// that failed.
+/**
+ * The steps of a scenario, as sentences: in the log with the time each took, and in front of the error of the one that failed.
+ */
 import { say, seconds } from '../machine/stage.ts';
 
 export async function step<T>(sentence: string, work: () => T | Promise<T>): Promise<T> {

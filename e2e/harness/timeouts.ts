@@ -1,6 +1,8 @@
-// Longest waits, named after what is waited for. They bound a test that hangs; what a failover may take is a
-// budget, computed from the pair's own times. On a machine that is slow now, all of them are longer, leases too: what a
-// pair does without a processor is not what the scenarios are about.
+/**
+ * Longest waits, named after what is waited for. They bound a test that hangs; what a failover may take is a budget, computed
+ * from the pair's own times. On a machine that is slow now, all of them are longer, leases too: what a pair does without a
+ * processor is not what the scenarios are about.
+ */
 import { silenceMs } from '../../pair/serving-lease.ts';
 import { readSlowness } from '../environment.ts';
 

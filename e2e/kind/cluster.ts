@@ -1,4 +1,4 @@
-// The test cluster: one control plane, two workers that share a directory of this machine.
+/** The test cluster: one control plane, two workers that share a directory of this machine. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, succeeds } from '../machine/command.ts';

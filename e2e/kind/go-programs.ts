@@ -1,9 +1,7 @@
-// The Go programs of the test cluster, built from the Go module proxy: kind and helm to drive it, and, where no
-// image registry can be reached, everything that runs in a node.
-//
-// `go install PACKAGE@VERSION` takes the exact dependencies that the module's own go.mod names. Kubernetes and
-// etcd have replace directives, which forbids that, as have the CSI sidecars, and CoreDNS gets a main of our own:
-// these are built from modules in go-modules/.
+/**
+ * The Go programs of the test cluster, built from the Go module proxy: kind and helm to drive it, and, where no image registry
+ * can be reached, everything that runs in a node.
+ */
 import { copyFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cache, cached, directoryInputs } from '../machine/cache.ts';
@@ -20,6 +18,10 @@ import {
   NETWORK_POLICIES,
   PAUSE,
 } from './versions.ts';
+
+// `go install PACKAGE@VERSION` takes the exact dependencies that the module's own go.mod names. Kubernetes and
+// etcd have replace directives, which forbids that, as have the CSI sidecars, and CoreDNS gets a main of our own:
+// these are built from modules in go-modules/.
 
 interface GoProgram {
   readonly name: string;

@@ -1,5 +1,7 @@
-// The image that every node of the test cluster runs: pulled where a registry can be reached, else built from
-// Debian packages and Go programs, with all of Kubernetes' own images inside.
+/**
+ * The image that every node of the test cluster runs: pulled where a registry can be reached, else built from Debian packages
+ * and Go programs, with all of Kubernetes' own images inside.
+ */
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

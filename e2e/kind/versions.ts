@@ -1,4 +1,4 @@
-// Which versions make up the test cluster. Everything that is built is cached by these.
+/** Which versions make up the test cluster. Everything that is built is cached by these. */
 
 export const KUBERNETES = 'v1.36.4';
 export const KIND = 'v0.33.0';

@@ -1,4 +1,4 @@
-// libnfs's utilities (nfs-cp, nfs-ls, nfs-cat): an NFS client that shares no line of code with ours.
+/** libnfs's utilities (nfs-cp, nfs-ls, nfs-cat): an NFS client that shares no line of code with ours. */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

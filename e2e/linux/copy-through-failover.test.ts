@@ -1,5 +1,7 @@
-// The NFS client of a Linux kernel, which knows nothing of FilerPair, through `filerpair proxy`: a copy goes on while
-// its server is killed, taken over, and given back. It sees a pause, and no error.
+/**
+ * The NFS client of a Linux kernel, which knows nothing of FilerPair, through `filerpair proxy`: a copy goes on while its
+ * server is killed, taken over, and given back. It sees a pause, and no error.
+ */
 import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

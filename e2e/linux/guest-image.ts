@@ -1,7 +1,4 @@
-// A Debian guest with a real Linux NFS client, built once and cached.
-//
-// For machines whose own kernel has none, and so that a test can never wedge the machine's kernel with a dead
-// mount. It runs under QEMU's software emulation: no KVM and no rights needed.
+/** A Debian guest with a real Linux NFS client, built once and cached. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cache, cached } from '../machine/cache.ts';
@@ -9,6 +6,9 @@ import { run } from '../machine/command.ts';
 import { needPackages } from '../machine/debian-packages.ts';
 import { NotPossible } from '../machine/not-possible.ts';
 import { stage } from '../machine/stage.ts';
+
+// For machines whose own kernel has none, and so that a test can never wedge the machine's kernel with a dead
+// mount. It runs under QEMU's software emulation: no KVM and no rights needed.
 
 /** Release of the guest; its kernel is that of Debian's cloud images. */
 const DEBIAN = 'bookworm';

@@ -1,7 +1,4 @@
-// Boots the Linux guest and runs a script in it.
-//
-// The script comes in on a second disk. Its output goes out over a serial line, line by line, so that a test can do something to
-// the servers at a moment of the script's choosing. The last line carries the exit code.
+/** Boots the Linux guest and runs a script in it. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -20,6 +17,9 @@ import { join } from 'node:path';
 import { eventually } from '../../testing/eventually.ts';
 import { run, start } from '../machine/command.ts';
 import type { GuestImage } from './guest-image.ts';
+
+// The script comes in on a second disk. Its output goes out over a serial line, line by line, so that a test can do something to
+// the servers at a moment of the script's choosing. The last line carries the exit code.
 
 /** Where the guest sees this machine's 127.0.0.1. */
 export const HOST_IN_GUEST = '10.0.2.2';

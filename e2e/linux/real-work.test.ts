@@ -1,4 +1,4 @@
-// The NFS client of a Linux kernel, mounted directly: what programs really do on a file system.
+/** The NFS client of a Linux kernel, mounted directly: what programs really do on a file system. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

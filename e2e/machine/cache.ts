@@ -1,8 +1,4 @@
-// Things that take minutes to build, kept on this machine by the hash of everything that goes into them.
-//
-// The cache lies outside the clone, so that a second clone on the same machine starts where the first one ended.
-// An entry is a directory, made under another name and renamed when it is whole: a build that was interrupted
-// leaves nothing that looks finished. Two runs at once: the second waits for the first and takes what it made.
+/** Things that take minutes to build, kept on this machine by the hash of everything that goes into them. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -18,6 +14,10 @@ import {
 import { join } from 'node:path';
 import { start } from './command.ts';
 import { say } from './stage.ts';
+
+// The cache lies outside the clone, so that a second clone on the same machine starts where the first one ended.
+// An entry is a directory, made under another name and renamed when it is whole: a build that was interrupted
+// leaves nothing that looks finished. Two runs at once: the second waits for the first and takes what it made.
 
 /** Entries of the same name that nobody has used for this long are removed when a new one is made. */
 const UNUSED_DAYS_MAX = 30;

@@ -1,9 +1,9 @@
-// Runs other programs for the set-up and the tests.
-//
-// Output is collected, not shown: a stage prints one line for people (stage.ts) and the output is only worth
-// reading when the program failed, so the error carries its end.
+/** Runs other programs for the set-up and the tests. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+
+// Output is collected, not shown: a stage prints one line for people (stage.ts) and the output is only worth
+// reading when the program failed, so the error carries its end.
 
 /** Lines of output that an error shows. */
 const ERROR_LINES = 25;

@@ -1,4 +1,4 @@
-// Installs Debian packages that a stage needs, and only those that are missing.
+/** Installs Debian packages that a stage needs, and only those that are missing. */
 import { outcomeOf, run, succeeds } from './command.ts';
 import { NotPossible } from './not-possible.ts';
 import { stage } from './stage.ts';

@@ -1,4 +1,6 @@
-// A root file system made of Debian packages, as a tar file in the cache: what images are made of that no registry gives us.
+/**
+ * A root file system made of Debian packages, as a tar file in the cache: what images are made of that no registry gives us.
+ */
 import { join } from 'node:path';
 import { type Cache, cached } from './cache.ts';
 import { run } from './command.ts';

@@ -1,7 +1,4 @@
-// A Docker engine to work with: the one that is there, or one that we start and stop ourselves.
-//
-// Nothing is assumed, everything is looked at: whether an engine answers, whether Debian's can be installed,
-// whether this machine may give containers every capability.
+/** A Docker engine to work with: the one that is there, or one that we start and stop ourselves. */
 
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,6 +10,9 @@ import { run, succeeds } from './command.ts';
 import { isRoot, needPackages } from './debian-packages.ts';
 import { NotPossible } from './not-possible.ts';
 import { say, stage } from './stage.ts';
+
+// Nothing is assumed, everything is looked at: whether an engine answers, whether Debian's can be installed,
+// whether this machine may give containers every capability.
 
 /** dockerd with an empty data directory answers in 2 s; it also has to load iptables rules and containerd. */
 const ENGINE_START_MS_MAX = 60_000;

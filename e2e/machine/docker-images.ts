@@ -1,4 +1,4 @@
-// Whether an image is here, and fetching it where a registry answers.
+/** Whether an image is here, and fetching it where a registry answers. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { succeeds } from './command.ts';

@@ -1,4 +1,4 @@
-// Files of figures for programs: read as a whole, written as a whole or not at all.
+/** Files of figures for programs: read as a whole, written as a whole or not at all. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 

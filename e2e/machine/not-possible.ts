@@ -1,4 +1,4 @@
-// The machine lacks something that only its owner can give.
+/** The machine lacks something that only its owner can give. */
 
 /** A sentence that says what is missing and which command runs everything that does not need it. */
 export class NotPossible extends Error {

@@ -1,4 +1,4 @@
-// What our images are built on has a digest in its name, or is an image of ours.
+/** What our images are built on has a digest in its name, or is an image of ours. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

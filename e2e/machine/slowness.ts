@@ -1,5 +1,7 @@
-// How slow this machine is now. The times of the tests were chosen on an ordinary machine. On one that is several times slower,
-// pods get no processor for as long as a lease of 2 s. The tests would be about that, not about what they play.
+/**
+ * How slow this machine is now. The times of the tests were chosen on an ordinary machine. On one that is several times slower,
+ * pods get no processor for as long as a lease of 2 s. The tests would be about that, not about what they play.
+ */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 

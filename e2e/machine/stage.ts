@@ -1,5 +1,7 @@
-// What the set-up says while it works: one line when a stage starts, one when it ends, with the time it took.
-// In a log the two lines stand below each other; nothing depends on a terminal.
+/**
+ * What the set-up says while it works: one line when a stage starts, one when it ends, with the time it took. In a log the two
+ * lines stand below each other; nothing depends on a terminal.
+ */
 
 const started = performance.now();
 

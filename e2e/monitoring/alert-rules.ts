@@ -1,4 +1,4 @@
-// The alert rules by promtool: they are valid, and fire when alert-rules.test.yaml says so and at no other time.
+/** The alert rules by promtool: they are valid, and fire when alert-rules.test.yaml says so and at no other time. */
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PrometheusPrograms } from '../environment.ts';

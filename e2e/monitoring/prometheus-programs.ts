@@ -1,4 +1,4 @@
-// Prometheus and promtool of the Debian package, unpacked into the cache: nothing is installed, and no service is started.
+/** Prometheus and promtool of the Debian package, unpacked into the cache: nothing is installed, and no service is started. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PrometheusPrograms } from '../environment.ts';

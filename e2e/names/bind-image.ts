@@ -1,4 +1,4 @@
-// The image of a real DNS server, BIND, with dig and nsupdate, made of Debian packages.
+/** The image of a real DNS server, BIND, with dig and nsupdate, made of Debian packages. */
 import { DEBIAN } from '../kind/versions.ts';
 import { type Cache, contentHash } from '../machine/cache.ts';
 import { run } from '../machine/command.ts';

@@ -1,4 +1,4 @@
-// The image of the real external-dns: its one program, on nothing.
+/** The image of the real external-dns: its one program, on nothing. */
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';

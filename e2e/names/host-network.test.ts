@@ -1,4 +1,4 @@
-// The network of the nodes: the servers' ports are open at the nodes' own addresses, with nothing in between.
+/** The network of the nodes: the servers' ports are open at the nodes' own addresses, with nothing in between. */
 import { outsideScenario } from './outside-scenario.ts';
 
 outsideScenario({

@@ -1,11 +1,15 @@
-// A real DNS server outside the cluster's own DNS, and the real external-dns, in the test cluster: BIND on the network of the
-// control plane's node, where pods and machines outside the cluster reach it alike. It has one zone, which changes by a key (RFC
-// 2136), and external-dns has that key. The cluster's DNS asks BIND for the zone, as a company's cluster asks the company's DNS.
+/**
+ * A real DNS server outside the cluster's own DNS, and the real external-dns, in the test cluster: BIND on the network of the
+ * control plane's node, where pods and machines outside the cluster reach it alike. It has one zone, which changes by a key
+ * (RFC 2136), and external-dns has that key.
+ */
 import { createHash } from 'node:crypto';
 import type { TestEnvironment } from '../environment.ts';
 import { Kubectl, type Thing } from '../harness/kubectl.ts';
 import { run } from '../machine/command.ts';
 import { stage } from '../machine/stage.ts';
+
+// The cluster's DNS asks BIND for the zone, as a company's cluster asks the company's DNS.
 
 export const DNS_NAMESPACE = 'e2e-names';
 /** The zone. */

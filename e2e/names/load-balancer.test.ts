@@ -1,5 +1,7 @@
-// Load balancers: a small controller of the tests gives the Services addresses of the nodes' network. A router (routes of the
-// client) sends them to the node of the pod, as MetalLB has it. Then one that is known by name alone.
+/**
+ * Load balancers: a small controller of the tests gives the Services addresses of the nodes' network. A router (routes of the
+ * client) sends them to the node of the pod, as MetalLB has it. Then one that is known by name alone.
+ */
 import { expect } from 'vitest';
 import type { Thing } from '../harness/kubectl.ts';
 import { partnerOf, SERVERS, SUFFIX, serviceOf } from '../harness/pair.ts';

@@ -1,5 +1,7 @@
-// What a cloud's controller or MetalLB does for Services of type LoadBalancer, as small as it can be: it gives each an
-// address of the nodes' network that nobody has, and never takes it back.
+/**
+ * What a cloud's controller or MetalLB does for Services of type LoadBalancer, as small as it can be: it gives each an address
+ * of the nodes' network that nobody has, and never takes it back.
+ */
 
 import { eventually } from '../../testing/eventually.ts';
 import { Kubectl, type Thing } from '../harness/kubectl.ts';

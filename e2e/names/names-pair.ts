@@ -1,4 +1,4 @@
-// A pair whose names are published outside the cluster, and who is asked about them: the DNS server of the tests, directly.
+/** A pair whose names are published outside the cluster, and who is asked about them: the DNS server of the tests, directly. */
 import { Resolver } from 'node:dns/promises';
 import { eventually } from '../../testing/eventually.ts';
 import type { TestEnvironment } from '../environment.ts';

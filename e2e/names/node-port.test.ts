@@ -1,5 +1,7 @@
-// Ports of the nodes, with names that annotations of the Services publish. And what it comes to when every node accepts
-// connections: the server sees a node in place of the client, and the status warns of it.
+/**
+ * Ports of the nodes, with names that annotations of the Services publish. And what it comes to when every node accepts
+ * connections: the server sees a node in place of the client, and the status warns of it.
+ */
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { PAIR, type Server } from '../harness/pair.ts';

@@ -1,5 +1,7 @@
-// A client outside the cluster: a container on the network of the nodes, which is to the cluster what any machine of a
-// company's network is. It has no way to pods and ClusterIPs, and asks the DNS server of the tests for names.
+/**
+ * A client outside the cluster: a container on the network of the nodes, which is to the cluster what any machine of a
+ * company's network is. It has no way to pods and ClusterIPs, and asks the DNS server of the tests for names.
+ */
 import { randomBytes } from 'node:crypto';
 import type { TestEnvironment } from '../environment.ts';
 import { type Client, WAITING } from '../harness/client-pod.ts';

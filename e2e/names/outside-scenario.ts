@@ -1,5 +1,7 @@
-// Scenarios with a client outside the cluster: the server's process dies, the client follows by name, the disk set fails back.
-// Shares are for that one client's address: whatever rewrites it on the way in shuts the client out.
+/**
+ * Scenarios with a client outside the cluster: the server's process dies, the client follows by name, the disk set fails back.
+ * Shares are for that one client's address: whatever rewrites it on the way in shuts the client out.
+ */
 import { expect } from 'vitest';
 import { readEnvironment } from '../environment.ts';
 import { killServerProcess } from '../harness/faults/processes.ts';

@@ -1,5 +1,7 @@
-// Names outside the cluster, which the real external-dns publishes to a real DNS server. A client that knows no other resolver
-// follows a failover by them, no record changes, and the condition NamesPublished tells what the DNS really answers.
+/**
+ * Names outside the cluster, which the real external-dns publishes to a real DNS server. A client that knows no other resolver
+ * follows a failover by them, no record changes, and the condition NamesPublished tells what the DNS really answers.
+ */
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { REPOSITORY } from '../environment.ts';

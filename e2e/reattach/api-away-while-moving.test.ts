@@ -1,5 +1,7 @@
-// The control plane stands still in the middle of a move, when the pod that holds the disk has been told to go. Who has disks
-// serves on; the disk set on its way is served when the API server answers again, and the move ends by itself.
+/**
+ * The control plane stands still in the middle of a move, when the pod that holds the disk has been told to go. Who has disks
+ * serves on; the disk set on its way is served when the API server answers again, and the move ends by itself.
+ */
 import { expect, inject } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { pauseControlPlane, unpauseControlPlane } from '../harness/faults/control-plane.ts';

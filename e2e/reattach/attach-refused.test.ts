@@ -1,4 +1,4 @@
-// The node of the partner cannot have the disk: the partner gives the disk set back, and its home serves again.
+/** The node of the partner cannot have the disk: the partner gives the disk set back, and its home serves again. */
 import { expect } from 'vitest';
 import { readEnvironment } from '../environment.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';

@@ -1,6 +1,8 @@
-// Somebody deletes the claim of a disk set that is in use. Kubernetes keeps it until its last pod ends, and destroys the volume
-// then: so nothing takes that pod away, neither a rollout nor an administrator's request nor the death of the server. It is told, and
-// the way out of docs/operator.md leads to the same files.
+/**
+ * Somebody deletes the claim of a disk set that is in use. Kubernetes keeps it until its last pod ends, and destroys the volume
+ * then: so nothing takes that pod away, neither a rollout nor an administrator's request nor the death of the server. It is
+ * told, and the way out of docs/operator.md leads to the same files.
+ */
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { otherImage } from '../application/chart.ts';

@@ -1,5 +1,7 @@
-// The storage does not let go of the disk: it is not served, the status says why in the storage's own words, and when it lets go
-// the move goes on by itself.
+/**
+ * The storage does not let go of the disk: it is not served, the status says why in the storage's own words, and when it lets
+ * go the move goes on by itself.
+ */
 import { expect } from 'vitest';
 import { readEnvironment } from '../environment.ts';
 import { step } from '../harness/step.ts';

@@ -1,5 +1,7 @@
-// What can go wrong with the storage: the CSI driver of the tests refuses what a file in its directory tells it to refuse
-// (csi/driver/disks.ts).
+/**
+ * What can go wrong with the storage: the CSI driver of the tests refuses what a file in its directory tells it to refuse
+ * (csi/driver/disks.ts).
+ */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cluster } from '../kind/cluster.ts';

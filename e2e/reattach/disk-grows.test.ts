@@ -1,5 +1,7 @@
-// A larger size is asked for while the disk is served: Kubernetes grows the disk and its file system where it is mounted, and
-// clients see the space without anybody having stopped.
+/**
+ * A larger size is asked for while the disk is served: Kubernetes grows the disk and its file system where it is mounted, and
+ * clients see the space without anybody having stopped.
+ */
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { STORAGE_CLASS_XFS } from '../csi/install.ts';

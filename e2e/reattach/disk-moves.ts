@@ -1,4 +1,4 @@
-// What the move of a disk set's disks takes, step by step, as a watch of the API shows it.
+/** What the move of a disk set's disks takes, step by step, as a watch of the API shows it. */
 import { Kubectl, type Thing } from '../harness/kubectl.ts';
 import { claimOf, diskSetOf, type Pair, type PodThing, type Server } from '../harness/pair.ts';
 

@@ -1,5 +1,7 @@
-// Disks that are made where their first pod is and cannot be attached anywhere else: the pair serves, and says that nobody
-// could take over, and why.
+/**
+ * Disks that are made where their first pod is and cannot be attached anywhere else: the pair serves, and says that nobody
+ * could take over, and why.
+ */
 import { expect, test } from 'vitest';
 import { STORAGE_CLASS_LOCAL } from '../csi/install.ts';
 import { readEnvironment } from '../environment.ts';

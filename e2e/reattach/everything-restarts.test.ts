@@ -1,7 +1,8 @@
-// In the middle of a move everything that carries it out is restarted: both operators, the CSI driver with its sidecars, and the
-// kubelet of the node that the disk leaves. (The other one carries the client's session.) None of them remembers anything that
-// the API and the node do not show, so somebody serves in the end. Who, is left open: on a busy machine a server may get no
-// processor for longer than its lease, and then the disks turn round on their way.
+/**
+ * In the middle of a move everything that carries it out is restarted: both operators, the CSI driver with its sidecars, and
+ * the kubelet of the node that the disk leaves. (The other one carries the client's session.) None of them remembers anything
+ * that the API and the node do not show, so somebody serves in the end.
+ */
 
 import { eventually } from '../../testing/eventually.ts';
 import { killOperator } from '../harness/faults/control-plane.ts';
@@ -12,6 +13,9 @@ import { step } from '../harness/step.ts';
 import { REQUEST_ANSWERED_MS_MAX, RESTARTED_MS_MAX } from '../harness/timeouts.ts';
 import { run } from '../machine/command.ts';
 import { ReattachPair } from './reattach-pair.ts';
+
+// Who, is left open: on a busy machine a server may get no processor for longer than its lease, and then the disks turn round
+// on their way.
 
 async function restartDriver(pair: Pair): Promise<void> {
   const kubectl = new Kubectl(pair.environment, 'kube-system');

@@ -1,5 +1,7 @@
-// What keeps a disk to one node is taken away from a pair that runs: its volumes get an access mode that allows two nodes, or its
-// driver is installed anew and attaches nothing. Nothing moves then, whatever happens; it is told, and refused to who asks.
+/**
+ * What keeps a disk to one node is taken away from a pair that runs: its volumes get an access mode that allows two nodes, or
+ * its driver is installed anew and attaches nothing. Nothing moves then, whatever happens; it is told, and refused to who asks.
+ */
 import { expect } from 'vitest';
 import { DRIVER } from '../csi/driver/identity.ts';
 import { csiDriver } from '../csi/install.ts';

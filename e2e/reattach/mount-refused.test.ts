@@ -1,5 +1,7 @@
-// A file system that was damaged on its way cannot be mounted: the disk set is not served, and the status says why and where to
-// look. When an administrator has repaired it everything goes on by itself.
+/**
+ * A file system that was damaged on its way cannot be mounted: the disk set is not served, and the status says why and where to
+ * look. When an administrator has repaired it everything goes on by itself.
+ */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';

@@ -1,4 +1,4 @@
-// Scenarios in which a disk set changes its owner and its disks follow it from node to node, there and back.
+/** Scenarios in which a disk set changes its owner and its disks follow it from node to node, there and back. */
 import { expect } from 'vitest';
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { type Pair, partnerOf, type Server } from '../harness/pair.ts';

@@ -1,5 +1,7 @@
-// A pair on volumes that two nodes could have at once is refused from the start: no pod starts, and the reason is told. When the
-// volumes are put right it goes on by itself.
+/**
+ * A pair on volumes that two nodes could have at once is refused from the start: no pod starts, and the reason is told. When
+ * the volumes are put right it goes on by itself.
+ */
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

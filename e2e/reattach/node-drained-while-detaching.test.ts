@@ -1,5 +1,8 @@
-// The node that a disk leaves is drained while the storage has not let go of it yet: nothing there but the VolumeAttachment tells
-// of the disk then. The server that is evicted there is made again elsewhere or waits; when the storage lets go, the move ends.
+/**
+ * The node that a disk leaves is drained while the storage has not let go of it yet: nothing there but the VolumeAttachment
+ * tells of the disk then. The server that is evicted there is made again elsewhere or waits; when the storage lets go, the move
+ * ends.
+ */
 import { readEnvironment } from '../environment.ts';
 import { drainNode, uncordonNode } from '../harness/faults/nodes.ts';
 import type { Pair } from '../harness/pair.ts';

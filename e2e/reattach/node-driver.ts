@@ -1,4 +1,4 @@
-// The half of the tests' CSI driver that runs on a node, started anew there: it then says again what the node can have.
+/** The half of the tests' CSI driver that runs on a node, started anew there: it then says again what the node can have. */
 
 import { eventually } from '../../testing/eventually.ts';
 import { DRIVER } from '../csi/driver/identity.ts';

@@ -1,5 +1,7 @@
-// The survivor's node is full. Disks are as important as servers: by their priority class they get room for their pod. Without
-// one, and without a slot for a volume, it is told what is missing, and the move ends when there is room.
+/**
+ * The survivor's node is full. Disks are as important as servers: by their priority class they get room for their pod. Without
+ * one, and without a slot for a volume, it is told what is missing, and the move ends when there is room.
+ */
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { STORAGE_CLASS } from '../csi/install.ts';

@@ -1,5 +1,7 @@
-// The node loses its power when the pod that held the disk has gone already and the storage has not let go yet: nothing but
-// the VolumeAttachment tells of the disk then. An administrator says that the node is off, and the disk moves.
+/**
+ * The node loses its power when the pod that held the disk has gone already and the storage has not let go yet: nothing but the
+ * VolumeAttachment tells of the disk then. An administrator says that the node is off, and the disk moves.
+ */
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { readEnvironment } from '../environment.ts';

@@ -1,5 +1,7 @@
-// The node with the disk loses its power. Kubernetes does not take a disk from a node of which it only knows that it is
-// silent; so somebody who has switched it off says so, and then it does.
+/**
+ * The node with the disk loses its power. Kubernetes does not take a disk from a node of which it only knows that it is silent;
+ * so somebody who has switched it off says so, and then it does.
+ */
 import { expect } from 'vitest';
 import { eventually } from '../../testing/eventually.ts';
 import { killNode, startNode } from '../harness/faults/nodes.ts';

@@ -1,5 +1,7 @@
-// The node with the disk is cut off from everything, and nobody says that it is off: its server stops by itself, its disk
-// stays mounted there, and nobody else gets it. When the node is back, the disk moves.
+/**
+ * The node with the disk is cut off from everything, and nobody says that it is off: its server stops by itself, its disk stays
+ * mounted there, and nobody else gets it. When the node is back, the disk moves.
+ */
 import { expect } from 'vitest';
 import { isolateNode, rejoinNode } from '../harness/faults/network.ts';
 import { step } from '../harness/step.ts';

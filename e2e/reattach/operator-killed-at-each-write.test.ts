@@ -1,6 +1,8 @@
-// The operator is killed between every two writes of a takeover and of a giveback whose disks move. It is killed after the first
-// write, at the next request after the second, and so on, until a request needs no more. The API server has carried the write
-// out, and the operator has not heard of it. It runs on this machine, through a proxy that counts; the cluster's own have gone.
+/**
+ * The operator is killed between every two writes of a takeover and of a giveback whose disks move. It is killed after the
+ * first write, at the next request after the second, and so on, until a request needs no more. The API server has carried the
+ * write out, and the operator has not heard of it.
+ */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -18,6 +20,8 @@ import { say } from '../machine/stage.ts';
 import { OperatorProcess } from '../scale/operator-process.ts';
 import { PLANNED_MS_GOAL } from './moving-scenario.ts';
 import { ReattachPair } from './reattach-pair.ts';
+
+// It runs on this machine, through a proxy that counts; the cluster's own have gone.
 
 const HEALTH_PORT = 18081;
 /** An operator that has nothing to do writes nothing for so long. ms */

@@ -1,5 +1,7 @@
-// A planned takeover and giveback: the disk goes to the other node and comes back. Meanwhile a stranger's container has a
-// private copy of its mount on the first node, which must not keep it there.
+/**
+ * A planned takeover and giveback: the disk goes to the other node and comes back. Meanwhile a stranger's container has a
+ * private copy of its mount on the first node, which must not keep it there.
+ */
 import { dirname } from 'node:path';
 import { expect } from 'vitest';
 import { step } from '../harness/step.ts';

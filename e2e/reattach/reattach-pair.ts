@@ -1,4 +1,4 @@
-// A pair whose disks move from node to node: ReadWriteOnce claims of the tests' CSI driver.
+/** A pair whose disks move from node to node: ReadWriteOnce claims of the tests' CSI driver. */
 import { join } from 'node:path';
 import { STORAGE_CLASS } from '../csi/install.ts';
 import type { TestEnvironment } from '../environment.ts';

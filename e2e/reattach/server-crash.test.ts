@@ -1,5 +1,7 @@
-// The server's process dies on a node that lives: its disk has to be unmounted and detached there. With claims of the strictest
-// kind: ReadWriteOncePod, made when their first pod has a node (WaitForFirstConsumer).
+/**
+ * The server's process dies on a node that lives: its disk has to be unmounted and detached there. With claims of the strictest
+ * kind: ReadWriteOncePod, made when their first pod has a node (WaitForFirstConsumer).
+ */
 import { STORAGE_CLASS_LATE } from '../csi/install.ts';
 import { killServerProcess } from '../harness/faults/processes.ts';
 import { SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';

@@ -1,5 +1,7 @@
-// A snapshot of both disk sets while a client writes to both in turn: line n to a, and when that is acknowledged, line n
-// to b. At any one point in time b has as many lines as a or one less; copies of two points have not.
+/**
+ * A snapshot of both disk sets while a client writes to both in turn: line n to a, and when that is acknowledged, line n to b.
+ * At any one point in time b has as many lines as a or one less; copies of two points have not.
+ */
 import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,7 @@
-// The operator as one process of this machine, and what it costs: processor time and memory from /proc, calls of the
-// API from its own metrics.
+/**
+ * The operator as one process of this machine, and what it costs: processor time and memory from /proc, calls of the API from
+ * its own metrics.
+ */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,5 +1,7 @@
-// What the operator costs with many pairs: a real API server, pairs with everything that belongs to them, servers that are
-// only said to run (simulated-cluster.ts). Figures into out/scale.json.
+/**
+ * What the operator costs with many pairs: a real API server, pairs with everything that belongs to them, servers that are only
+ * said to run (simulated-cluster.ts). Figures into out/scale.json.
+ */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

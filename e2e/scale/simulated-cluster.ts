@@ -1,6 +1,8 @@
-// Nodes, kubelets and servers for pairs by the thousand, where only the API server is real. Pods are bound to nodes that exist as
-// objects only, and are said to run. Their servers write what servers write onto Leases and into FilerShares. Nothing is served.
-// The cluster's own scheduler has to be gone: it would wait for disks.
+/**
+ * Nodes, kubelets and servers for pairs by the thousand, where only the API server is real. Pods are bound to nodes that exist
+ * as objects only, and are said to run. Their servers write what servers write onto Leases and into FilerShares. Nothing is
+ * served. The cluster's own scheduler has to be gone: it would wait for disks.
+ */
 
 import { diskSetName } from '../../crds/filer-disk-set.ts';
 import { apiVersion } from '../../crds/group.ts';

@@ -1,4 +1,4 @@
-// An API server that has too much to do says so, and when to ask again: the tests' own requests are not what is measured.
+/** An API server that has too much to do says so, and when to ask again: the tests' own requests are not what is measured. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError } from '../../kubernetes/api-error.ts';
 

@@ -1,4 +1,4 @@
-// What `helm install` leaves: kinds that the API server knows, a default class, and an operator that runs.
+/** What `helm install` leaves: kinds that the API server knows, a default class, and an operator that runs. */
 import { expect, test } from 'vitest';
 import { OPERATOR_NAMESPACE, RELEASE } from '../application/chart.ts';
 import { readEnvironment } from '../environment.ts';

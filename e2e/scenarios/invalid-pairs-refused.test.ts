@@ -1,5 +1,7 @@
-// The API server itself refuses an object that cannot work, before the operator sees it, with a message that names the field and the
-// reason: through kubectl, and with the chart's policies beside the schemas.
+/**
+ * The API server itself refuses an object that cannot work, before the operator sees it, with a message that names the field
+ * and the reason: through kubectl, and with the chart's policies beside the schemas.
+ */
 import { describe, expect, test } from 'vitest';
 import { type AnyObject, examples, refusedObjects } from '../../crds/testing/examples.ts';
 import { readEnvironment } from '../environment.ts';

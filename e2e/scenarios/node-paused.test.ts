@@ -1,6 +1,8 @@
-// A worker node hangs (docker pause): no error message, no refused connection, only silence. The partner waits for
-// lease + guard. When the node goes on, the kernel has killed the server before it could write (dead man's switch),
-// and the restarted one finds that it owns nothing.
+/**
+ * A worker node hangs (docker pause): no error message, no refused connection, only silence. The partner waits for lease +
+ * guard. When the node goes on, the kernel has killed the server before it could write (dead man's switch), and the restarted
+ * one finds that it owns nothing.
+ */
 
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { pauseNode, unpauseNode } from '../harness/faults/nodes.ts';

@@ -1,5 +1,7 @@
-// `kubectl delete pod`. The server gets SIGTERM, finishes what it is doing, releases its disk set to its partner, and
-// the operator makes a new pod.
+/**
+ * `kubectl delete pod`. The server gets SIGTERM, finishes what it is doing, releases its disk set to its partner, and the
+ * operator makes a new pod.
+ */
 
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { deletePod } from '../harness/faults/pods.ts';

@@ -1,4 +1,4 @@
-// SIGKILL of the server process. The sentinel sees it die and tells the partner at once: no timeout is involved.
+/** SIGKILL of the server process. The sentinel sees it die and tells the partner at once: no timeout is involved. */
 
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { killServerProcess } from '../harness/faults/processes.ts';

@@ -1,5 +1,7 @@
-// A server is taken out of service for planned work: it is listed in spec.maintenance.drain. Its partner serves as long as it stands
-// there, and the disk set goes back when it does not.
+/**
+ * A server is taken out of service for planned work: it is listed in spec.maintenance.drain. Its partner serves as long as it
+ * stands there, and the disk set goes back when it does not.
+ */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { PAIR, type Pair, type Server } from '../harness/pair.ts';
 import { SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';

@@ -1,5 +1,7 @@
-// An administrator asks for a takeover, and for the giveback afterwards. Both are FilerPairOperations, and both are hand-overs:
-// the owner finishes its work and releases.
+/**
+ * An administrator asks for a takeover, and for the giveback afterwards. Both are FilerPairOperations, and both are hand-overs:
+ * the owner finishes its work and releases.
+ */
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { SERVER_BACK_MS_MAX } from '../harness/timeouts.ts';
 

@@ -1,5 +1,7 @@
-// What a client waits for that no fault concerns. Its history measures what must reach a disk. Beside it stands how long
-// attributes took, which need no disk, and how late its own clock rang, which is the machine's doing.
+/**
+ * What a client waits for that no fault concerns. Its history measures what must reach a disk. Beside it stands how long
+ * attributes took, which need no disk, and how late its own clock rang, which is the machine's doing.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FilerPairClient } from '../../client/index.ts';
 import type { nfs_fh3 } from '../../protocol/nfs3.ts';

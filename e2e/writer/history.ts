@@ -1,5 +1,7 @@
-// What the writer says it saw: one JSON object a line, in the order in which it happened to the writer.
-// Times are milliseconds on the writer's own monotonic clock; only differences mean something.
+/**
+ * What the writer says it saw: one JSON object a line, in the order in which it happened to the writer. Times are milliseconds
+ * on the writer's own monotonic clock; only differences mean something.
+ */
 
 /** A line of the file was written with FILE_SYNC and acknowledged: it must never be missing again. */
 export interface LineAcknowledged {

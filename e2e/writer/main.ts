@@ -1,12 +1,7 @@
-// The program of the client pod: uses a pair through the client library while a test breaks servers, and tells on
-// standard output what happened to it (history.ts).
-//
-//   node e2e/writer/main.ts URL RUN [PAUSE_MS]
-//
-// With a pause it is a client that no fault concerns (bystander.ts).
-//
-// Standard input is the test's hand: a line "mark NAME" puts a mark into the history, the end of input ends the
-// run after everything begun has been answered. Exit code 0 after an orderly end, 1 when it could not go on.
+/**
+ * The program of the client pod: uses a pair through the client library while a test breaks servers, and tells on standard
+ * output what happened to it (history.ts).
+ */
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,6 +9,13 @@ import { type ConnectionEvent, FilerPairClient } from '../../client/index.ts';
 import { standBy } from './bystander.ts';
 import { type HistoryEntry, LINES_FILE, runDirectory } from './history.ts';
 import { changeNames, type WorkloadOptions, writeLines } from './workload.ts';
+
+//   node e2e/writer/main.ts URL RUN [PAUSE_MS]
+//
+// With a pause it is a client that no fault concerns (bystander.ts).
+//
+// Standard input is the test's hand: a line "mark NAME" puts a mark into the history, the end of input ends the
+// run after everything begun has been answered. Exit code 0 after an orderly end, 1 when it could not go on.
 
 /** Between two requests of a loop, by default: a few hundred a second, and gaps are known to a few milliseconds. */
 const PAUSE_MS = 2;

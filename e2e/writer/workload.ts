@@ -1,10 +1,7 @@
-// What the writer does while a test breaks servers: lines that must not be lost, and operations that must not be
-// executed twice.
-//
-// Every operation is one that fails when it is executed a second time. A guarded CREATE and MKDIR find the name taken (EXIST),
-// LINK too. RENAME and REMOVE find their source gone (NOENT), and a SETATTR guarded by ctime finds the ctime moved (NOT_SYNC). So
-// an answer other than NFS3_OK says that a request was executed twice, or that one before it was lost. The history alone tells
-// what remains on the disk afterwards: see expectedAfter().
+/**
+ * What the writer does while a test breaks servers: lines that must not be lost, and operations that must not be executed
+ * twice.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Attributes, constants, type FilerPairClient, NfsError } from '../../client/index.ts';
 import {
@@ -16,6 +13,11 @@ import {
   SATTR3_NOTHING,
 } from '../../protocol/nfs3.ts';
 import { type HistoryEntry, LINES_FILE, lineText, runDirectory } from './history.ts';
+
+// Every operation is one that fails when it is executed a second time. A guarded CREATE and MKDIR find the name taken (EXIST),
+// LINK too. RENAME and REMOVE find their source gone (NOENT), and a SETATTR guarded by ctime finds the ctime moved (NOT_SYNC). So
+// an answer other than NFS3_OK says that a request was executed twice, or that one before it was lost. The history alone tells
+// what remains on the disk afterwards: see expectedAfter().
 
 const NO_SPACE_PAUSE_MS = 50;
 

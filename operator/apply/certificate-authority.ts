@@ -1,5 +1,7 @@
-// Makes the certificates of the interconnect: an authority for each FilerPair, and one certificate for each server,
-// which it shows when it dials and when it answers. ECDSA on P-256: a signature costs a tenth of a millisecond.
+/**
+ * Makes the certificates of the interconnect: an authority for each FilerPair, and one certificate for each server, which it
+ * shows when it dials and when it answers. ECDSA on P-256: a signature costs a tenth of a millisecond.
+ */
 
 // @peculiar/x509 describes its classes with decorators, and needs this before it.
 import 'reflect-metadata';

@@ -1,4 +1,4 @@
-// How actions become requests, and which refusals are told instead of tried again. Against a real HTTP server.
+/** How actions become requests, and which refusals are told instead of tried again. Against a real HTTP server. */
 
 import { afterEach, describe, expect, test } from 'vitest';
 import { ApiError, isConflict } from '../../kubernetes/api-error.ts';

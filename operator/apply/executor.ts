@@ -1,4 +1,4 @@
-// Carries out a plan, action by action. What fails ends the plan: the next decision starts from what there is then.
+/** Carries out a plan, action by action. What fails ends the plan: the next decision starts from what there is then. */
 
 import { randomBytes } from 'node:crypto';
 import type { FilerPairStatus } from '../../crds/pair/status.ts';

@@ -1,7 +1,9 @@
-// Reads past the caches, shared by all callers that ask for the same one at the same time. When a node dies, many pairs want to know
-// where all pods and attachments are, and what the Node says, each before it mounts its own disks. One read for each of them would be
-// most of the API server's work at that moment.
-//
+/**
+ * Reads past the caches, shared by all callers that ask for the same one at the same time. When a node dies, many pairs want to
+ * know where all pods and attachments are, and what the Node says, each before it mounts its own disks. One read for each of
+ * them would be most of the API server's work at that moment.
+ */
+
 // No caller gets the result of a read that had begun before it asked: it waits for the next one, together with all others that ask
 // meanwhile.
 

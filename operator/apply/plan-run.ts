@@ -1,5 +1,7 @@
-// One attempt to carry out the actions of a plan. An action that fails holds up only the actions that need it: the rest
-// of the plan goes on, so that one refused object never keeps a dead server from being replaced.
+/**
+ * One attempt to carry out the actions of a plan. An action that fails holds up only the actions that need it: the rest of the
+ * plan goes on, so that one refused object never keeps a dead server from being replaced.
+ */
 
 import type { Logger } from 'winston';
 import { ApiError } from '../../kubernetes/api-error.ts';

@@ -1,7 +1,11 @@
-// Whatever another controller does, no object is written in a hot loop. A webhook that takes a change back, or an operator of
-// another version that wants the object otherwise, answers each write with a change that makes the next reconcile, and so the
-// next write. An object may be written many times at once, which no real change of a pair comes near, and from then on once in a
-// while, until it has been left alone for long enough.
+/**
+ * Whatever another controller does, no object is written in a hot loop. A webhook that takes a change back, or an operator of
+ * another version that wants the object otherwise, answers each write with a change that makes the next reconcile, and so the
+ * next write.
+ */
+
+// An object may be written many times at once, which no real change of a pair comes near, and from then on once in a while,
+// until it has been left alone for long enough.
 
 /** So many writes of one object are made at once: a failover and what follows it need fewer than ten. */
 const WRITES_AT_ONCE = 20;

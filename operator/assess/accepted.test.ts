@@ -1,4 +1,4 @@
-// What the class of a FilerPair does not allow is not made, also where the API server has let it through.
+/** What the class of a FilerPair does not allow is not made, also where the API server has let it through. */
 import { describe, expect, test } from 'vitest';
 import { requestsForLimits } from '../../crds/testing/requests-for-limits.ts';
 import { attachmentPod } from '../desired/attachment-pod.ts';

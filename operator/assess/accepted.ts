@@ -1,5 +1,7 @@
-// Accepted: may the pair have what it asks for? The API server refuses most of what the class does not allow. A FilerPair that is
-// there all the same is older than the policy, or the class has changed since. Servers that run go on as they are.
+/**
+ * Accepted: may the pair have what it asks for? The API server refuses most of what the class does not allow. A FilerPair that
+ * is there all the same is older than the policy, or the class has changed since. Servers that run go on as they are.
+ */
 
 import { type ConditionResult, isFalse, isTrue } from '../model/condition-result.ts';
 import { type Assessment, question } from './assessment.ts';

@@ -1,4 +1,4 @@
-// Each question is answered once for each assessment and part.
+/** Each question is answered once for each assessment and part. */
 
 import { expect, test, vi } from 'vitest';
 import { type Assessed, assess, question } from './assessment.ts';

@@ -1,5 +1,7 @@
-// One assessment is made for each reconcile: what is known of the pair, and the answers given about it so far. So each question is
-// answered once, however many conditions, actions and other questions need the answer.
+/**
+ * One assessment is made for each reconcile: what is known of the pair, and the answers given about it so far. So each question
+ * is answered once, however many conditions, actions and other questions need the answer.
+ */
 
 import type { View } from '../model/view.ts';
 

@@ -1,4 +1,4 @@
-// AtHome: does each server own its own disk set? A disk set that is away costs only performance.
+/** AtHome: does each server own its own disk set? A disk set that is away costs only performance. */
 
 import { type ConditionResult, isFalse, isTrue, isUnknown } from '../model/condition-result.ts';
 import type { ServerView } from '../model/view.ts';

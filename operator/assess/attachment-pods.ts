@@ -1,4 +1,4 @@
-// The pods that hold the claims of a disk set on a node (storage type Reattach), as they are.
+/** The pods that hold the claims of a disk set on a node (storage type Reattach), as they are. */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import {

@@ -1,6 +1,8 @@
-// A claim that somebody has deleted stays as long as a pod uses it (Kubernetes' finalizer pvc-protection), and goes with its last
-// pod. Where the reclaim policy is Delete the volume and all files go with it. No new pod may use it. So the operator does
-// nothing that would take a pod from it, and people are told while it can still be helped.
+/**
+ * A claim that somebody has deleted stays as long as a pod uses it (Kubernetes' finalizer pvc-protection), and goes with its
+ * last pod. Where the reclaim policy is Delete the volume and all files go with it. No new pod may use it. So the operator does
+ * nothing that would take a pod from it, and people are told while it can still be helped.
+ */
 
 import { isTrue, type Policy } from '../model/condition-result.ts';
 import type { ClaimView, ServerView } from '../model/view.ts';

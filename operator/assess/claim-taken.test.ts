@@ -1,4 +1,4 @@
-// Two FilerPairs that name one claim: one has it, the other one says so and writes nothing on it.
+/** Two FilerPairs that name one claim: one has it, the other one says so and writes nothing on it. */
 import { describe, expect, test } from 'vitest';
 import type { Claim } from '../model/objects.ts';
 import { spec, World } from '../plan/world.fixture.ts';

@@ -1,4 +1,4 @@
-// Two FilerPairs that name one claim: one of them has it, and the other one leaves it alone, whatever it is asked for.
+/** Two FilerPairs that name one claim: one of them has it, and the other one leaves it alone, whatever it is asked for. */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from './assessment.ts';

@@ -1,16 +1,18 @@
-// Whether the claims are such that what the storage type promises can hold (rule R9). The API server refuses what it can see in
-// the FilerPair itself; what a claim, its volume and its driver are like shows only when they are there.
-//
-// With Reattach nothing lands late because the attach/detach controller gives a volume to one node at a time. It does
-// only if the PersistentVolume's own access modes say so (Kubernetes: IsMultiAttachAllowed), and only if the driver attaches at
-// all: without attaching, nothing in the API tells when a node has unmounted the file system (NodeUnstageVolume), which
-// is after the pod's object has gone.
+/**
+ * Whether the claims are such that what the storage type promises can hold (rule R9). The API server refuses what it can see in
+ * the FilerPair itself; what a claim, its volume and its driver are like shows only when they are there.
+ */
 
 import { type ConditionResult, isFalse } from '../model/condition-result.ts';
 import type { Claim } from '../model/objects.ts';
 import { type Assessment, question } from './assessment.ts';
 import { takenBy } from './claim-taken.ts';
 import { howToOffer, isClaimOffered } from './offered.ts';
+
+// With Reattach nothing lands late because the attach/detach controller gives a volume to one node at a time. It does
+// only if the PersistentVolume's own access modes say so (Kubernetes: IsMultiAttachAllowed), and only if the driver attaches at
+// all: without attaching, nothing in the API tells when a node has unmounted the file system (NodeUnstageVolume), which
+// is after the pod's object has gone.
 
 export const MISFITS = [
   'ClaimTaken',

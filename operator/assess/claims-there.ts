@@ -1,5 +1,7 @@
-// Claims that the spec adopts have to exist, and so have those that were made once. An empty volume in the place of a full one
-// would look to clients as if their files had been deleted.
+/**
+ * Claims that the spec adopts have to exist, and so have those that were made once. An empty volume in the place of a full one
+ * would look to clients as if their files had been deleted.
+ */
 
 import { type ConditionResult, isFalse, isUnknown } from '../model/condition-result.ts';
 import { recordedClaim } from '../model/disk-set-record.ts';

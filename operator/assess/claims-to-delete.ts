@@ -1,3 +1,4 @@
+/** Which claims go with their FilerPair. */
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { namedVolumes } from '../model/effective-pair.ts';
 import { APPLIED_ANNOTATION } from '../model/names.ts';

@@ -1,4 +1,4 @@
-// ClientAddressesKept: a warning exactly where a node rewrites the addresses by which shares let clients in.
+/** ClientAddressesKept: a warning exactly where a node rewrites the addresses by which shares let clients in. */
 
 import { expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';

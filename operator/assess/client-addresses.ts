@@ -1,5 +1,8 @@
-// ClientAddressesKept: do the servers see the addresses of clients outside the cluster, which shares name? A node that passes a
-// connection on to another node has to put its own address in place of the client's, or the answer would not come back through it.
+/**
+ * ClientAddressesKept: do the servers see the addresses of clients outside the cluster, which shares name? A node that passes a
+ * connection on to another node has to put its own address in place of the client's, or the answer would not come back through
+ * it.
+ */
 
 import { type ConditionResult, isFalse, isTrue } from '../model/condition-result.ts';
 import type { FilerShareObject } from '../model/objects.ts';

@@ -1,4 +1,4 @@
-// The conditions: each finding once, and the order of each chain.
+/** The conditions: each finding once, and the order of each chain. */
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';

@@ -1,5 +1,7 @@
-// The registry of conditions of a FilerPair: each row is a condition of the status, in this order, and the question that it answers.
-// The status, the events, and the test of the tables in docs/operator.md follow from it.
+/**
+ * The registry of conditions of a FilerPair: each row is a condition of the status, in this order, and the question that it
+ * answers. The status, the events, and the test of the tables in docs/operator.md follow from it.
+ */
 
 import type { ConditionResult } from '../model/condition-result.ts';
 import { accepted } from './accepted.ts';

@@ -1,5 +1,7 @@
-// Degraded: does the pair work with less than it should have? Worst first: files that are about to be lost; a pair without a
-// second server, which will not survive the next failure; both servers on one node.
+/**
+ * Degraded: does the pair work with less than it should have? Worst first: files that are about to be lost; a pair without a
+ * second server, which will not survive the next failure; both servers on one node.
+ */
 
 import {
   type ConditionResult,

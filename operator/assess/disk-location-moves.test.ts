@@ -1,7 +1,8 @@
-// Moves of disks under everything that goes on at once, chosen by a seed. Owners change at any moment. The operator looks at a
-// cache that lags behind, carries out its plan action by action, and is killed in between. Kubelets and the attach/detach
-// controller take their time. Whatever happens, no pod of the disks is taken from the node of the owner that the Lease names, and
-// never do two of them want the same disk. When owners stay the disks end up with them.
+/**
+ * Moves of disks under everything that goes on at once, chosen by a seed. Owners change at any moment. The operator looks at a
+ * cache that lags behind, carries out its plan action by action, and is killed in between. Kubelets and the attach/detach
+ * controller take their time.
+ */
 
 import { expect, test } from 'vitest';
 import { SeededRandom } from '../../testing/seeded-random.ts';
@@ -11,6 +12,9 @@ import type { Observed } from '../model/observed.ts';
 import { decide } from '../plan/decide.ts';
 import { attached, mounted, podsOf, running } from '../plan/reattach-world.fixture.ts';
 import { settings } from '../plan/world.fixture.ts';
+
+// Whatever happens, no pod of the disks is taken from the node of the owner that the Lease names, and never do two of them want
+// the same disk. When owners stay the disks end up with them.
 
 const HOME = 'a';
 const SEEDS = 25;

@@ -1,4 +1,4 @@
-// Disks follow the Lease, one step after the other, and it is always said what they wait for.
+/** Disks follow the Lease, one step after the other, and it is always said what they wait for. */
 import { describe, expect, test } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { attachmentPod } from '../desired/attachment-pod.ts';

@@ -1,14 +1,4 @@
-// Where the disks of a disk set are, where they belong, and what is to be done about it (storage type Reattach).
-//
-// The Lease alone says who owns the disk set; its disks belong on the node of the pod that the Lease names. Nothing here
-// can give anybody a right to serve: a wrong or late look can only make disks come late. The way of a move:
-//
-//   Lease names b ──> pod on node 1 is told to go ──> it unmounts ──> detached from node 1 ──> pod on node 2 ──> mounted
-//                        Leaving                                    Detaching               Attaching        Attached
-//
-// The pod on the new node is made only when the storage has let go of the old one, which is asked past the caches right before.
-// The attach/detach controller, which keeps a volume to one node, is the fence behind that (claims-fit.ts sees to it that
-// there is one). And a pod that waits for its volume is slower: the kubelet's patience with one that is not there yet doubles.
+/** Where the disks of a disk set are, where they belong, and what is to be done about it (storage type Reattach). */
 
 import { serverPod } from '../desired/pod.ts';
 import { TEMPLATE_ANNOTATION } from '../model/names.ts';
@@ -27,6 +17,16 @@ import {
   waiting,
 } from './disk-move-steps.ts';
 import { notKnown, volumesOf } from './disk-set-volumes.ts';
+
+// The Lease alone says who owns the disk set; its disks belong on the node of the pod that the Lease names. Nothing here
+// can give anybody a right to serve: a wrong or late look can only make disks come late. The way of a move:
+//
+//   Lease names b ──> pod on node 1 is told to go ──> it unmounts ──> detached from node 1 ──> pod on node 2 ──> mounted
+//                        Leaving                                    Detaching               Attaching        Attached
+//
+// The pod on the new node is made only when the storage has let go of the old one, which is asked past the caches right before.
+// The attach/detach controller, which keeps a volume to one node, is the fence behind that (claims-fit.ts sees to it that
+// there is one). And a pod that waits for its volume is slower: the kubelet's patience with one that is not there yet doubles.
 
 /** null: the pair's volumes do not move. */
 export const diskLocation = question((view: Assessment, home: ServerView): DiskLocation | null => {

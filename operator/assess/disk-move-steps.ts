@@ -1,4 +1,7 @@
-// The steps of a move of disks, and what is awaited in each: they leave a node, are detached from it, and are attached to another one.
+/**
+ * The steps of a move of disks, and what is awaited in each: they leave a node, are detached from it, and are attached to
+ * another one.
+ */
 
 import { durationText } from '../../crds/quantities.ts';
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';

@@ -1,4 +1,4 @@
-// In which phase of its life a disk set is, as far as its Lease and its owner's pod tell.
+/** In which phase of its life a disk set is, as far as its Lease and its owner's pod tell. */
 
 import { deathProof } from '../model/death-proof.ts';
 import { podOfIncarnation, type ServerView } from '../model/view.ts';

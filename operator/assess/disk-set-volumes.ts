@@ -1,4 +1,4 @@
-// The PersistentVolumes of a disk set.
+/** The PersistentVolumes of a disk set. */
 
 import type { ServerView } from '../model/view.ts';
 import { type Assessment, question } from './assessment.ts';

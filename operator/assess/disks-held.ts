@@ -1,13 +1,16 @@
-// Why the disks of a disk set have to stay where they are (storage type Reattach). A move would take the last pod from a claim that
-// is being deleted, nothing keeps two nodes from a volume, or the class does not allow the pair. A disk set without its disks
-// serves nobody, so then its owner is not changed either: not by itself (the servers read it from their Leases as maintenance),
-// and not for an administrator.
+/**
+ * Why the disks of a disk set have to stay where they are (storage type Reattach). A move would take the last pod from a claim
+ * that is being deleted, nothing keeps two nodes from a volume, or the class does not allow the pair.
+ */
 
 import type { ServerView } from '../model/view.ts';
 import { accepted } from './accepted.ts';
 import { type Assessment, question } from './assessment.ts';
 import { claimsBeingDeleted } from './claim-being-deleted.ts';
 import { MISFITS, misfit } from './claims-fit.ts';
+
+// A disk set without its disks serves nobody, so then its owner is not changed either: not by itself (the servers read it from
+// their Leases as maintenance), and not for an administrator.
 
 export interface DisksHeld {
   /** As in a condition. */

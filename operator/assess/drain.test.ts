@@ -1,4 +1,4 @@
-// Drained servers: desired state, in force as long as it stands in the spec.
+/** Drained servers: desired state, in force as long as it stands in the spec. */
 
 import { beforeEach, expect, test } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';

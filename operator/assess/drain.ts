@@ -1,5 +1,8 @@
-// Servers that are to be out of service: spec.maintenance.drain. It is desired state: as long as a server is listed, its partner serves
-// its disk set. The servers keep it there (a note on the Lease); the operator asks for the takeover, again and again if need be.
+/**
+ * Servers that are to be out of service: spec.maintenance.drain. It is desired state: as long as a server is listed, its
+ * partner serves its disk set. The servers keep it there (a note on the Lease); the operator asks for the takeover, again and
+ * again if need be.
+ */
 
 import type { RequestAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import type { ServerView } from '../model/view.ts';

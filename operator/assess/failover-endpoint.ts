@@ -1,6 +1,8 @@
-// Whether the secondary Service of a disk set leads anywhere now: to the partner's pod, exactly while the partner owns
-// the disk set and says that its secondary port is open for this epoch. The server opens and closes this gate itself;
-// the operator makes good what got lost, and never works against what a server did a moment ago (isBehind).
+/**
+ * Whether the secondary Service of a disk set leads anywhere now: to the partner's pod, exactly while the partner owns the disk
+ * set and says that its secondary port is open for this epoch. The server opens and closes this gate itself; the operator makes
+ * good what got lost, and never works against what a server did a moment ago (isBehind).
+ */
 
 import {
   type EndpointSlice,

@@ -1,4 +1,4 @@
-// A planned hand-over leaves Ready as it is while it takes no longer than the wait for a silent server would.
+/** A planned hand-over leaves Ready as it is while it takes no longer than the wait for a silent server would. */
 
 import { describe, expect, test } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';

@@ -1,4 +1,4 @@
-// Whether an image has ever started. Before it has, no server that runs is given up for a pod that is made from it.
+/** Whether an image has ever started. Before it has, no server that runs is given up for a pod that is made from it. */
 
 import { imageTrialName } from '../desired/image-trial-pod.ts';
 import { imagesOfPod, wantedImage } from '../desired/pod.ts';

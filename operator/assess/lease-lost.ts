@@ -1,6 +1,8 @@
-// A Lease that vanishes while servers run takes the memory of who owns the disk set with it. Making a new one, without
-// an owner, would let one server claim while another still serves; so none is made as long as a pod of the pair is
-// there. The Leases' finalizer keeps this from happening by an ordinary delete.
+/**
+ * A Lease that vanishes while servers run takes the memory of who owns the disk set with it. Making a new one, without an
+ * owner, would let one server claim while another still serves; so none is made as long as a pod of the pair is there. The
+ * Leases' finalizer keeps this from happening by an ordinary delete.
+ */
 
 import { type ConditionResult, isFalse } from '../model/condition-result.ts';
 import { leaseName } from '../model/names.ts';

@@ -1,4 +1,6 @@
-// A node is marked as out of service only by the policy that the user chose, and only while somebody else waits for its disks.
+/**
+ * A node is marked as out of service only by the policy that the user chose, and only while somebody else waits for its disks.
+ */
 import { describe, expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';
 import type { Action } from '../model/action.ts';

@@ -1,9 +1,6 @@
-// Which nodes are to be marked as out of service, so that Kubernetes takes disks from them by force (storage type Reattach).
-//
-// Never on silence alone, unless the spec says AfterTimeout: a node that is only cut off still has the disk mounted, and its kernel may
-// write what it holds. What is asked for in any case: the disk set has another owner by now, by the rules of the Lease. That
-// owner runs on a node that is ready and waits. Its disks are on a node that is not ready. No server of the pair is known to
-// serve from that node. So the worst that a wrong mark can do is what the storage allows a node that it has been taken from.
+/**
+ * Which nodes are to be marked as out of service, so that Kubernetes takes disks from them by force (storage type Reattach).
+ */
 
 import { durationText } from '../../crds/quantities.ts';
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
@@ -17,6 +14,11 @@ import { claimsBeingDeleted } from './claim-being-deleted.ts';
 import { diskLocation } from './disk-location.ts';
 import { isNodeReady } from './disk-move-steps.ts';
 import { nodesOfLiving } from './owner-life.ts';
+
+// Never on silence alone, unless the spec says AfterTimeout: a node that is only cut off still has the disk mounted, and its kernel may
+// write what it holds. What is asked for in any case: the disk set has another owner by now, by the rules of the Lease. That
+// owner runs on a node that is ready and waits. Its disks are on a node that is not ready. No server of the pair is known to
+// serve from that node. So the worst that a wrong mark can do is what the storage allows a node that it has been taken from.
 
 export interface NodeToMark {
   readonly node: Node;

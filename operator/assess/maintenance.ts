@@ -1,4 +1,4 @@
-// Maintenance: is somebody at work on the pair, so that something does not happen by itself?
+/** Maintenance: is somebody at work on the pair, so that something does not happen by itself? */
 
 import { type ConditionResult, isFalse, isTrue } from '../model/condition-result.ts';
 import { type Assessment, question } from './assessment.ts';

@@ -1,4 +1,4 @@
-// NamesPublished: what the DNS answers counts, and "could not find out" is not "no".
+/** NamesPublished: what the DNS answers counts, and "could not find out" is not "no". */
 
 import { expect, test } from 'vitest';
 import type { Service } from '../model/objects.ts';

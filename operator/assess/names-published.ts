@@ -1,5 +1,7 @@
-// NamesPublished: do the names outside the cluster answer what they should? What counts is what the DNS says, whatever publishes
-// it, as a client would hear it.
+/**
+ * NamesPublished: do the names outside the cluster answer what they should? What counts is what the DNS says, whatever
+ * publishes it, as a client would hear it.
+ */
 
 import { type DnsRecord, dnsRecords, leadsToNodes } from '../desired/dns-records.ts';
 import { type ConditionResult, isFalse, isTrue, isUnknown } from '../model/condition-result.ts';

@@ -1,5 +1,7 @@
-// Whether the scheduler would find room on a node for the pod that mounts a disk set there (storage type Reattach). On a full node a
-// failover waits until somebody else's pod has gone, unless the pod may take the place of others.
+/**
+ * Whether the scheduler would find room on a node for the pod that mounts a disk set there (storage type Reattach). On a full
+ * node a failover waits until somebody else's pod has gone, unless the pod may take the place of others.
+ */
 
 import { amountOf } from '../../crds/quantities.ts';
 import { attachmentPriority, attachmentRequests } from '../desired/attachment-pod.ts';

@@ -1,4 +1,4 @@
-// Claims and Secrets of others are used only where their owner has said so.
+/** Claims and Secrets of others are used only where their owner has said so. */
 import { describe, expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';
 import { parseConfig } from '../../fileserver/config/config.ts';

@@ -1,6 +1,8 @@
-// Claims and Secrets that a FilerPair did not make are used only if their owner says so, on them. A user who may create a
-// FilerPair may not be one who may read the claim or the Secret. A name in the spec is no consent, nor is one that happens to be
-// what a claim of the pair would be called.
+/**
+ * Claims and Secrets that a FilerPair did not make are used only if their owner says so, on them. A user who may create a
+ * FilerPair may not be one who may read the claim or the Secret. A name in the spec is no consent, nor is one that happens to
+ * be what a claim of the pair would be called.
+ */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { type ConditionResult, isFalse, isUnknown } from '../model/condition-result.ts';

@@ -1,14 +1,16 @@
-// Whether the process that a Lease names may be serving, as far as anybody can tell. Drives what people are told, and what
-// is not done to a node on which somebody lives; never ownership (rule R5).
-//
-// A pod's status is its kubelet's last word. On a node that has fallen silent it proves nothing, and what is left is the
-// behaviour of the partner. The partner runs, and would have taken over a dead owner's disk set by itself within seconds. If it
-// has not in all the time that it takes a node to be called silent, the owner has renewed its lease. It lives.
+/**
+ * Whether the process that a Lease names may be serving, as far as anybody can tell. Drives what people are told, and what is
+ * not done to a node on which somebody lives; never ownership (rule R5).
+ */
 
 import { isSilent } from '../model/node-silence.ts';
 import type { PodFinding } from '../model/pod-state.ts';
 import { podOfIncarnation, type ServerView, serverNamed } from '../model/view.ts';
 import { type Assessment, question } from './assessment.ts';
+
+// A pod's status is its kubelet's last word. On a node that has fallen silent it proves nothing, and what is left is the
+// behaviour of the partner. The partner runs, and would have taken over a dead owner's disk set by itself within seconds. If it
+// has not in all the time that it takes a node to be called silent, the owner has renewed its lease. It lives.
 
 export type OwnerLife =
   /** Its container runs, by the word of a kubelet that reports; or what its partner does proves that it lives. */

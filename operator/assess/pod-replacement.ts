@@ -1,7 +1,14 @@
-// Which pods of a server to delete, and whether it needs a new one. Replacing is never urgent, since the partner takes
-// over without it, and never dangerous, since a new pod is a new incarnation that claims by the rules. What it can do
-// is harm availability, so each branch says why it holds back.
-//
+/**
+ * Which pods of a server to delete, and whether it needs a new one. Replacing is never urgent, since the partner takes over
+ * without it, and never dangerous, since a new pod is a new incarnation that claims by the rules. What it can do is harm
+ * availability, so each branch says why it holds back.
+ */
+
+import type { PodFinding } from '../model/pod-state.ts';
+import type { ServerView } from '../model/view.ts';
+import { partnerOf } from '../model/view.ts';
+import { type Assessment, question } from './assessment.ts';
+
 // First finding wins:
 //   leasesMissing     no Lease, no pod: a server could not own anything
 //   holderUnreachable the only pod is on a lost node, but still owns a disk set although the partner runs: the
@@ -11,11 +18,6 @@
 //                     own evictions stop there as well.
 //   noUsablePod       delete what has ended or is lost, make a new one
 //   superfluous       more than one usable pod (a node came back): keep the one that owns a disk set, else the current
-
-import type { PodFinding } from '../model/pod-state.ts';
-import type { ServerView } from '../model/view.ts';
-import { partnerOf } from '../model/view.ts';
-import { type Assessment, question } from './assessment.ts';
 
 export interface Replacement {
   readonly finding:

@@ -1,4 +1,4 @@
-// Progressing: is something under way that will end by itself, or does something wait for an administrator?
+/** Progressing: is something under way that will end by itself, or does something wait for an administrator? */
 
 import {
   type ConditionResult,

@@ -1,4 +1,4 @@
-// Ready: are both disk sets served?
+/** Ready: are both disk sets served? */
 
 import { openFailures } from '../../crds/pair/reasons.ts';
 import {

@@ -1,5 +1,7 @@
-// Reconciling and Stalled, as kstatus reads them: is the spec of now still being carried out, or does that wait for somebody?
-// At most one of the two is True.
+/**
+ * Reconciling and Stalled, as kstatus reads them: is the spec of now still being carried out, or does that wait for somebody?
+ * At most one of the two is True.
+ */
 
 import {
   type ConditionResult,

@@ -1,6 +1,8 @@
-// The word that a node is switched off (filerpair.dev/powered-off) names a boot. A node that is still ready in that very boot some
-// minutes later has refuted it: the power command had no effect, say. Kept, the word would mark the node at once when it is
-// merely cut off, months later, with the disks still mounted.
+/**
+ * The word that a node is switched off (filerpair.dev/powered-off) names a boot. A node that is still ready in that very boot
+ * some minutes later has refuted it: the power command had no effect, say. Kept, the word would mark the node at once when it
+ * is merely cut off, months later, with the disks still mounted.
+ */
 
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Node } from '../model/objects.ts';

@@ -1,5 +1,7 @@
-// Changes of the spec, rolled out: step by step, held up by everything that can be wrong, and in a small living cluster
-// in which everybody moves in any order and anything is interrupted.
+/**
+ * Changes of the spec, rolled out: step by step, held up by everything that can be wrong, and in a small living cluster in
+ * which everybody moves in any order and anything is interrupted.
+ */
 
 import { describe, expect, test } from 'vitest';
 import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';

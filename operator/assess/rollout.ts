@@ -1,17 +1,7 @@
-// How a change of the spec reaches servers that run: one server after the other, each through a planned takeover and a
-// giveback, so that clients see planned gaps and nothing else.
-//
-//   a outdated ──> takeover of its disk set ──> its pod is replaced ──> giveback ──> the same with b
-//         (only while a takeover is possible)        (it owns nothing)      (only while it could be taken over again)
-//
-// A new image has started somewhere before a server is given up for it. It comes to all pairs that want it, as does whatever else
-// an upgrade of the operator or of its settings changes of pods, as a wave. It comes to one pair, and when that runs it, to some
-// at a time; while one does not come back, to no further one.
-//
-// Nothing is remembered between two steps. Pods carry the fingerprint of what they were made from, and Leases say who owns what.
-// The answer to the rollout's own request, which stays on the Lease, says that a disk set is away because of it. So it may be
-// interrupted anywhere: by an operator that dies, a server that dies, a spec that changes again, a person who asks for something.
-// The next look goes on from what there is then, and holds while something is not well.
+/**
+ * How a change of the spec reaches servers that run: one server after the other, each through a planned takeover and a
+ * giveback, so that clients see planned gaps and nothing else.
+ */
 
 import type { RequestAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { imagesOfPod, serverPod, wantedImage } from '../desired/pod.ts';
@@ -29,6 +19,18 @@ import { moveText, pendingMove } from './operations/moves.ts';
 import { ownsSomething } from './pod-replacement.ts';
 import { takeoverPossible } from './takeover-possible.ts';
 import { unsafeChange } from './unsafe-change.ts';
+
+//   a outdated ──> takeover of its disk set ──> its pod is replaced ──> giveback ──> the same with b
+//         (only while a takeover is possible)        (it owns nothing)      (only while it could be taken over again)
+//
+// A new image has started somewhere before a server is given up for it. It comes to all pairs that want it, as does whatever else
+// an upgrade of the operator or of its settings changes of pods, as a wave. It comes to one pair, and when that runs it, to some
+// at a time; while one does not come back, to no further one.
+//
+// Nothing is remembered between two steps. Pods carry the fingerprint of what they were made from, and Leases say who owns what.
+// The answer to the rollout's own request, which stays on the Lease, says that a disk set is away because of it. So it may be
+// interrupted anywhere: by an operator that dies, a server that dies, a spec that changes again, a person who asks for something.
+// The next look goes on from what there is then, and holds while something is not well.
 
 export type RolloutState =
   /** Other pairs get the new image first. */

@@ -1,4 +1,4 @@
-// A snapshot, step by step, as Leases and VolumeSnapshots tell it; and everything that makes it none.
+/** A snapshot, step by step, as Leases and VolumeSnapshots tell it; and everything that makes it none. */
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { FreezeAnswerAnnotation } from '../../kubernetes/labels-and-annotations.ts';

@@ -1,13 +1,7 @@
-// A snapshot of everything at one point in time: the volumes of both disk sets as they were at one moment, without stopping
-// a server. What keeps them from changing meanwhile are the owners, who stand still; what copies them is the storage.
-//
-//   asked for ──> both are asked to stand still ──> both stand ──> VolumeSnapshots made ──> all cut ──> both are told that
-//                 (on their Leases)                                                                    it is over
-//   ──> both say that it was whole ──> done
-//
-// Every step is read from Leases and VolumeSnapshots: the successor of an operator that dies in the middle goes on. That it was
-// one point in time is not the operator's word: each owner says of itself that nothing has changed from before the first
-// VolumeSnapshot was made until after the last one was cut. If either cannot, there is no snapshot.
+/**
+ * A snapshot of everything at one point in time: the volumes of both disk sets as they were at one moment, without stopping a
+ * server. What keeps them from changing meanwhile are the owners, who stand still; what copies them is the storage.
+ */
 
 import type { FreezeAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import { labels, snapshotAnnotations } from '../../kubernetes/labels-and-annotations.ts';
@@ -16,6 +10,14 @@ import type { ServerView } from '../model/view.ts';
 import { type Assessment, question } from './assessment.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
 import { unfinished } from './operations/unfinished.ts';
+
+//   asked for ──> both are asked to stand still ──> both stand ──> VolumeSnapshots made ──> all cut ──> both are told that
+//                 (on their Leases)                                                                    it is over
+//   ──> both say that it was whole ──> done
+//
+// Every step is read from Leases and VolumeSnapshots: the successor of an operator that dies in the middle goes on. That it was
+// one point in time is not the operator's word: each owner says of itself that nothing has changed from before the first
+// VolumeSnapshot was made until after the last one was cut. If either cannot, there is no snapshot.
 
 /** How long clients wait at most, ms: storage cuts within seconds, or somebody should look why it does not. */
 export const FREEZE_MS_MAX = 10_000;

@@ -1,5 +1,7 @@
-// TakeoverPossible: if the owner of a disk set died now, would its partner serve it? Always current, so that nobody
-// learns on the day of the failure that the other half of the pair was not there.
+/**
+ * TakeoverPossible: if the owner of a disk set died now, would its partner serve it? Always current, so that nobody learns on
+ * the day of the failure that the other half of the pair was not there.
+ */
 
 import { takeoverChecks } from '../../crds/pair/reasons.ts';
 import { silenceMs } from '../../pair/serving-lease.ts';

@@ -1,5 +1,11 @@
-// Changes that would do harm if they were rolled out server by server, and why.
-//
+/** Changes that would do harm if they were rolled out server by server, and why. */
+
+import { durationText } from '../../crds/quantities.ts';
+import { configOfPod } from '../desired/server-config.ts';
+import type { Node, Pod } from '../model/objects.ts';
+import type { ServerView } from '../model/view.ts';
+import type { Assessment } from './assessment.ts';
+
 // Lease times: while the change is under way, one server has the old times and one the new. A holder may write until
 // lease + guard/2 after its last confirmation (then its dead man's switch has killed it). It says its lease + guard on
 // each Lease that it holds, and whoever claims on silence waits for the longer one of that and its own: so any times go
@@ -7,12 +13,6 @@
 // lease + guard/2 must stay below the other side's lease + guard, by the least margin that the schema allows to one pair
 // of times: half of the shortest guard, which is 100 ms and a tenth of the lease. All pods count, also one that ends or
 // whose node is away: it is an incarnation that may still be alive.
-
-import { durationText } from '../../crds/quantities.ts';
-import { configOfPod } from '../desired/server-config.ts';
-import type { Node, Pod } from '../model/objects.ts';
-import type { ServerView } from '../model/view.ts';
-import type { Assessment } from './assessment.ts';
 
 export interface LeaseTimes {
   readonly leaseMs: number;

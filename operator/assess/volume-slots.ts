@@ -1,5 +1,7 @@
-// Whether a node has room for the volumes of a disk set (storage type Reattach). A driver may say how many volumes it can attach to
-// a node; on a full one a failover waits until somebody else's pod has gone.
+/**
+ * Whether a node has room for the volumes of a disk set (storage type Reattach). A driver may say how many volumes it can
+ * attach to a node; on a full one a failover waits until somebody else's pod has gone.
+ */
 
 import type { ServerView } from '../model/view.ts';
 import type { Assessment } from './assessment.ts';

@@ -1,5 +1,7 @@
-// The identity of one server and the least that it may do. It reads and writes the two Leases of its pair, and opens or closes the
-// one EndpointSlice that leads to its own secondary port. It reads FilerShares and writes their status.
+/**
+ * The identity of one server and the least that it may do. It reads and writes the two Leases of its pair, and opens or closes
+ * the one EndpointSlice that leads to its own secondary port. It reads FilerShares and writes their status.
+ */
 
 import { GROUP } from '../../crds/group.ts';
 import { leaseName, serverObjectName } from '../model/names.ts';

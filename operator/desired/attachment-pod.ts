@@ -1,5 +1,7 @@
-// The pod that holds a disk set's claims on the node of its owner (storage type Reattach): Kubernetes attaches and mounts
-// them for it, and it lets them appear in the directory of the node that the servers' containers look into.
+/**
+ * The pod that holds a disk set's claims on the node of its owner (storage type Reattach): Kubernetes attaches and mounts them
+ * for it, and it lets them appear in the directory of the node that the servers' containers look into.
+ */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';

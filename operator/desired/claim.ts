@@ -1,4 +1,4 @@
-// The PersistentVolumeClaims of a disk set. They have no owner reference: deleting a FilerPair never deletes data.
+/** The PersistentVolumeClaims of a disk set. They have no owner reference: deleting a FilerPair never deletes data. */
 
 import type { StorageType } from '../../crds/pair/storage.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';

@@ -1,5 +1,7 @@
-// Names outside the cluster, told to ExternalDNS by annotations of the Services (its source "service"), for installations
-// without its resource.
+/**
+ * Names outside the cluster, told to ExternalDNS by annotations of the Services (its source "service"), for installations
+ * without its resource.
+ */
 
 import type { ServerView, View } from '../model/view.ts';
 import { leadsToNodes, recordsOf } from './dns-records.ts';

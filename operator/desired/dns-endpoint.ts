@@ -1,4 +1,4 @@
-// Names outside the cluster, told to ExternalDNS in its own resource (its source "crd").
+/** Names outside the cluster, told to ExternalDNS in its own resource (its source "crd"). */
 
 import type { View } from '../model/view.ts';
 import { dnsRecords } from './dns-records.ts';

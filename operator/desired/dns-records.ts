@@ -1,6 +1,8 @@
-// What the DNS outside the cluster should say, whatever publishes it: both names of both servers, from the day the pair is
-// created. They lead to the Services, or to the nodes of the servers, neither of which changes when a disk set changes its owner.
-// So nothing in DNS changes at a failover.
+/**
+ * What the DNS outside the cluster should say, whatever publishes it: both names of both servers, from the day the pair is
+ * created. They lead to the Services, or to the nodes of the servers, neither of which changes when a disk set changes its
+ * owner. So nothing in DNS changes at a failover.
+ */
 
 import type { Node, Service } from '../model/objects.ts';
 import type { DnsRecordType } from '../model/observed.ts';

@@ -1,5 +1,7 @@
-// A pod that starts a new image once and ends. So it is known that the image can be pulled, runs on such a machine and has the
-// program in it, before a server that runs is given up for it.
+/**
+ * A pod that starts a new image once and ends. So it is known that the image can be pulled, runs on such a machine and has the
+ * program in it, before a server that runs is given up for it.
+ */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';

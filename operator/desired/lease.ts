@@ -1,4 +1,4 @@
-// The Lease of one disk set as the operator makes it: without a holder. From then on it belongs to the servers.
+/** The Lease of one disk set as the operator makes it: without a holder. From then on it belongs to the servers. */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Lease } from '../../kubernetes/objects.ts';

@@ -1,6 +1,8 @@
-// Who may open a connection with what: clients with the NFS ports, which shares decide about; the interconnect is between the
-// pair's two servers; metrics are for namespaces that the administrator names. Kubelets, with their probes, are never kept
-// out. Ports by name, since a pod that runs may have other numbers than the spec. On the network of nodes none of it holds.
+/**
+ * Who may open a connection with what: clients with the NFS ports, which shares decide about; the interconnect is between the
+ * pair's two servers; metrics are for namespaces that the administrator names. Kubelets, with their probes, are never kept out.
+ * Ports by name, since a pod that runs may have other numbers than the spec. On the network of nodes none of it holds.
+ */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { View } from '../model/view.ts';

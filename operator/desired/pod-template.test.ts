@@ -1,4 +1,4 @@
-// What FilerPair and FilerPairClass say about pods arrives in them, and nothing of the operator's own is lost by it.
+/** What FilerPair and FilerPairClass say about pods arrives in them, and nothing of the operator's own is lost by it. */
 
 import { describe, expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';

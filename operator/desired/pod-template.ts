@@ -1,4 +1,7 @@
-// The part of a pod that FilerPair and FilerPairClass say (podTemplate), as fields of a pod. What the operator says itself wins.
+/**
+ * The part of a pod that FilerPair and FilerPairClass say (podTemplate), as fields of a pod. What the operator says itself
+ * wins.
+ */
 
 import type { EffectiveServer } from '../model/effective-pair.ts';
 

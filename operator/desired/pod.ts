@@ -1,5 +1,7 @@
-// The pod of one server: the server and its sentinel from one image. A bare pod, since a Deployment or StatefulSet
-// would wait for a node that is only cut off, or not know which of two pods the Services must lead to.
+/**
+ * The pod of one server: the server and its sentinel from one image. A bare pod, since a Deployment or StatefulSet would wait
+ * for a node that is only cut off, or not know which of two pods the Services must lead to.
+ */
 
 import { handleKeysName, labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';

@@ -1,6 +1,8 @@
-// Ports while they change. A pod listens where the spec of its making said. A Service has to lead there under every number by
-// which somebody may still look for it: the spec's, and those of the pods that run. So both servers find each other, and clients
-// their server, at every moment of a rollout. Service ports lead to container ports by name.
+/**
+ * Ports while they change. A pod listens where the spec of its making said. A Service has to lead there under every number by
+ * which somebody may still look for it: the spec's, and those of the pods that run. So both servers find each other, and
+ * clients their server, at every moment of a rollout. Service ports lead to container ports by name.
+ */
 
 import type { Pod } from '../model/objects.ts';
 import type { View } from '../model/view.ts';

@@ -1,6 +1,8 @@
-// Tells pods that this operator, its settings or their class would make otherwise from those that a change of their own spec has
-// outdated. It is a fingerprint of what the operator makes of three FilerPairs that never change, and of what the class says about
-// pods. Such a change comes to all pairs at once if nobody holds it up.
+/**
+ * Tells pods that this operator, its settings or their class would make otherwise from those that a change of their own spec
+ * has outdated. It is a fingerprint of what the operator makes of three FilerPairs that never change, and of what the class
+ * says about pods. Such a change comes to all pairs at once if nobody holds it up.
+ */
 
 import { type FilerPairSpecInput, filerPairSpec } from '../../crds/pair/spec.ts';
 import { fingerprint } from '../model/fingerprint.ts';

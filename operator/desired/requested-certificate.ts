@@ -1,4 +1,4 @@
-// The certificate of one server that cert-manager is asked for, where the interconnect has certificates of it.
+/** The certificate of one server that cert-manager is asked for, where the interconnect has certificates of it. */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { certificateDnsName, requestedCertificateName } from '../model/names.ts';

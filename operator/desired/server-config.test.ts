@@ -1,4 +1,4 @@
-// What the operator writes is what the server reads: two programs, one file.
+/** What the operator writes is what the server reads: two programs, one file. */
 
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../fileserver/config/config.ts';

@@ -1,5 +1,7 @@
-// The configuration file of one server, the same for every pod of it: what differs from run to run comes from the
-// pod's environment.
+/**
+ * The configuration file of one server, the same for every pod of it: what differs from run to run comes from the pod's
+ * environment.
+ */
 
 import type { StorageType } from '../../crds/pair/storage.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';

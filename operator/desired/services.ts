@@ -1,4 +1,4 @@
-// The Services of one server. They exist from the pair's first day and never change at a failover.
+/** The Services of one server. They exist from the pair's first day and never change at a failover. */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { CURRENT_LABEL, interconnectServiceName } from '../model/names.ts';

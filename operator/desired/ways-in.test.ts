@@ -1,4 +1,4 @@
-// How clients outside the cluster get in: what the Services, the pods and the DNS say for each kind of way.
+/** How clients outside the cluster get in: what the Services, the pods and the DNS say for each kind of way. */
 
 import { describe, expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';

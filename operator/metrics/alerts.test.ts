@@ -1,4 +1,4 @@
-// Alert rules and dashboards against the code and the docs: metrics that exist, a runbook for each alert, a test for each.
+/** Alert rules and dashboards against the code and the docs: metrics that exist, a runbook for each alert, a test for each. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

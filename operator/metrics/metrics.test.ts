@@ -1,4 +1,4 @@
-// What Prometheus reads from the operator, over HTTP.
+/** What Prometheus reads from the operator, over HTTP. */
 
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';

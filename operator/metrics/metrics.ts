@@ -1,4 +1,4 @@
-// The operator's metrics, by name: one place that says what each of them means. Those of the servers are their own.
+/** The operator's metrics, by name: one place that says what each of them means. Those of the servers are their own. */
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { FilerPairStatus } from '../../crds/pair/status.ts';

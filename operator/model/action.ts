@@ -1,6 +1,8 @@
-// What decide() wants done: data, in the order in which it has to happen. The folder apply/ carries it out, runtime/ calls both
-// again whenever something changes, so a plan that fails halfway is no harm: the next one starts from there. An action that fails
-// holds up only what says that it needs it.
+/**
+ * What decide() wants done: data, in the order in which it has to happen. The folder apply/ carries it out, runtime/ calls both
+ * again whenever something changes, so a plan that fails halfway is no harm: the next one starts from there. An action that
+ * fails holds up only what says that it needs it.
+ */
 
 import type { FilerPairStatus } from '../../crds/pair/status.ts';
 import type { LastTransitionAnnotation } from '../../kubernetes/labels-and-annotations.ts';

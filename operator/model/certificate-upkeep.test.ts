@@ -1,5 +1,7 @@
-// Years in the life of a pair's certificates, and that its servers trust each other all the time, although each learns of
-// a change when its kubelet tells it.
+/**
+ * Years in the life of a pair's certificates, and that its servers trust each other all the time, although each learns of a
+ * change when its kubelet tells it.
+ */
 
 import { expect, test } from 'vitest';
 import { reconcileCredentials } from '../plan/credentials.ts';

@@ -1,7 +1,9 @@
-// What to do about the certificates of a pair's interconnect, so that the two servers always trust each other while certificates
-// and authority change. Servers learn of a change when their kubelet exchanges the files, each at another time. So nothing is
-// used before both have had time to learn to trust it, and nothing is forgotten while it is used:
-//
+/**
+ * What to do about the certificates of a pair's interconnect, so that the two servers always trust each other while
+ * certificates and authority change. Servers learn of a change when their kubelet exchanges the files, each at another time. So
+ * nothing is used before both have had time to learn to trust it, and nothing is forgotten while it is used:
+ */
+
 //   new authority made ──> both servers trust both ──settled──> certificates from the new one ──settled──> old one goes
 //
 // Nothing is remembered between two steps but what stands in the Secrets themselves, so the operator may die anywhere.

@@ -1,4 +1,4 @@
-// What a policy for a condition finds.
+/** What a policy for a condition finds. */
 
 export interface ConditionResult {
   readonly status: 'True' | 'False' | 'Unknown';

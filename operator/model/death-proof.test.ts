@@ -1,4 +1,4 @@
-// Rule R5: what proves that the holder of a Lease is dead, and above all what does not.
+/** Rule R5: what proves that the holder of a Lease is dead, and above all what does not. */
 
 import { describe, expect, test } from 'vitest';
 import { deathProof } from './death-proof.ts';

@@ -1,7 +1,13 @@
-// Rule R5 for the operator: it saw the very container terminated that the owner of a disk set ran in. The proof goes
-// onto the Lease, and the partner may claim at once instead of waiting for lease + guard. It matters where the
-// sentinel could not speak: both containers of the pod killed, or their network gone with them.
-//
+/**
+ * Rule R5 for the operator: it saw the very container terminated that the owner of a disk set ran in. The proof goes onto the
+ * Lease, and the partner may claim at once instead of waiting for lease + guard. It matters where the sentinel could not speak:
+ * both containers of the pod killed, or their network gone with them.
+ */
+
+import type { DeathProofAnnotation } from '../../kubernetes/labels-and-annotations.ts';
+import type { LeaseView } from './lease-view.ts';
+import type { Pod, Terminated } from './objects.ts';
+
 // Why a proof that this function gives is true:
 //
 // 1. Content, not time, tells what terminated. At its start, before it asks for anything, the server writes
@@ -23,10 +29,6 @@
 //    claimer checks again that the Lease still names both: a proof that is late does nothing.
 //
 // A pod that is missing from the API, a node that is NotReady, and a deletion proves nothing and is not looked at.
-
-import type { DeathProofAnnotation } from '../../kubernetes/labels-and-annotations.ts';
-import type { LeaseView } from './lease-view.ts';
-import type { Pod, Terminated } from './objects.ts';
 
 /** Proof that the Lease's holder has ended, or null if nothing that was seen proves it. */
 export function deathProof(lease: LeaseView, pods: readonly Pod[]): DeathProofAnnotation | null {

@@ -1,4 +1,4 @@
-// Storage of one zone: a pair that could not fail over says so, and new pods go where both disk sets can follow.
+/** Storage of one zone: a pair that could not fail over says so, and new pods go where both disk sets can follow. */
 
 import { describe, expect, test } from 'vitest';
 import { takeoverPossible } from '../assess/takeover-possible.ts';

@@ -1,6 +1,8 @@
-// On which nodes a disk set's volumes can be attached at all (storage type Reattach): storage of one zone, or of one cabinet,
-// says so on its PersistentVolumes. A pair whose servers run where one of them cannot have the other's disks looks whole
-// until the day of the failure. So it is said at once, and new pods are put where both disk sets can be had.
+/**
+ * On which nodes a disk set's volumes can be attached at all (storage type Reattach): storage of one zone, or of one cabinet,
+ * says so on its PersistentVolumes. A pair whose servers run where one of them cannot have the other's disks looks whole until
+ * the day of the failure. So it is said at once, and new pods are put where both disk sets can be had.
+ */
 
 import type { Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm } from './objects.ts';
 import type { ServerView, View } from './view.ts';

@@ -1,4 +1,4 @@
-// What the FilerDiskSets of a pair remember: it outlives the status, which a backup tool or `kubectl apply` may drop.
+/** What the FilerDiskSets of a pair remember: it outlives the status, which a backup tool or `kubectl apply` may drop. */
 
 import { diskSetName } from '../../crds/filer-disk-set.ts';
 import type { StorageType } from '../../crds/pair/storage.ts';

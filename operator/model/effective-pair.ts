@@ -1,5 +1,7 @@
-// A FilerPair as the operator carries it out: the spec with its class and the defaults, sorted, in plain numbers. Everything
-// that is made for a pair is made of this; the order of lists in the spec, and what is left out there, mean nothing any more.
+/**
+ * A FilerPair as the operator carries it out: the spec with its class and the defaults, sorted, in plain numbers. Everything
+ * that is made for a pair is made of this; the order of lists in the spec, and what is left out there, mean nothing any more.
+ */
 
 import type { z } from 'zod';
 import type { FilerPairClassSpec } from '../../crds/filer-pair-class.ts';

@@ -1,4 +1,4 @@
-// A short name for a piece of data, the same every time. Not for security: it tells versions apart.
+/** A short name for a piece of data, the same every time. Not for security: it tells versions apart. */
 
 /** FNV-1a over the JSON text, 64 bits in two halves, as 13 characters of [0-9a-v]. Key order counts. */
 export function fingerprint(value: unknown): string {

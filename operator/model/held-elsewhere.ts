@@ -1,4 +1,4 @@
-// Who else has, or is about to have, the volumes of a disk set that are to be mounted on a node.
+/** Who else has, or is about to have, the volumes of a disk set that are to be mounted on a node. */
 
 import { ATTACHMENT_NODE_ANNOTATION } from './names.ts';
 import type { Pod, VolumeAttachment } from './objects.ts';

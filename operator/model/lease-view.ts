@@ -1,4 +1,4 @@
-// What a disk set's Lease says, read leniently: annotations are text that anybody with the right can write.
+/** What a disk set's Lease says, read leniently: annotations are text that anybody with the right can write. */
 
 import {
   type DeathProofAnnotation,

@@ -1,5 +1,7 @@
-// Does an object have everything that we want it to have? Fields that we do not name are not ours: defaults, status,
-// what other controllers write.
+/**
+ * Does an object have everything that we want it to have? Fields that we do not name are not ours: defaults, status, what other
+ * controllers write.
+ */
 
 /** True if `actual` contains `wanted`: objects member by member, lists of equal length item by item. */
 export function matches(wanted: unknown, actual: unknown): boolean {

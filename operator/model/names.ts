@@ -1,4 +1,4 @@
-// Names of everything that the operator makes for a pair.
+/** Names of everything that the operator makes for a pair. */
 
 import { diskSetName } from '../../crds/filer-disk-set.ts';
 import { fingerprint } from './fingerprint.ts';

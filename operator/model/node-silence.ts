@@ -1,6 +1,8 @@
-// For how long a node has been silent or away, by one clock: what the operator itself has seen, and when. The times in a
-// Node are the control plane's, and a clock that differs from it by a minute would call a node lost a minute early. An
-// operator that starts begins to count anew, so a judgement can only come later.
+/**
+ * For how long a node has been silent or away, by one clock: what the operator itself has seen, and when. The times in a Node
+ * are the control plane's, and a clock that differs from it by a minute would call a node lost a minute early. An operator that
+ * starts begins to count anew, so a judgement can only come later.
+ */
 
 import type { Node } from './objects.ts';
 import type { Observed } from './observed.ts';

@@ -1,4 +1,4 @@
-// The fields of Kubernetes objects that the operator reads. Everything else stays in the JSON, untouched.
+/** The fields of Kubernetes objects that the operator reads. Everything else stays in the JSON, untouched. */
 
 import type { z } from 'zod';
 import type { Condition as TypedCondition } from '../../crds/condition.ts';

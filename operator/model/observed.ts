@@ -1,5 +1,7 @@
-// One plain input for decide(): everything known about one FilerPair at one moment. Absent is null or a missing
-// entry; what could not be found out is 'unknown' and never looks like absent.
+/**
+ * One plain input for decide(): everything known about one FilerPair at one moment. Absent is null or a missing entry; what
+ * could not be found out is 'unknown' and never looks like absent.
+ */
 
 import type { CertificateFacts } from './certificate-upkeep.ts';
 import type {

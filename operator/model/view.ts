@@ -1,4 +1,4 @@
-// Everything that the policies share, worked out once from what was observed.
+/** Everything that the policies share, worked out once from what was observed. */
 
 import { notAllowed } from '../../crds/class-limits.ts';
 import { type FilerPairClassSpec, filerPairClassSpec } from '../../crds/filer-pair-class.ts';

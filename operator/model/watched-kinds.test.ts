@@ -1,4 +1,7 @@
-// The table of watched kinds: what it keeps is enough to see that what was applied is there, and nothing that only costs memory.
+/**
+ * The table of watched kinds: what it keeps is enough to see that what was applied is there, and nothing that only costs
+ * memory.
+ */
 
 import { describe, expect, test } from 'vitest';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';

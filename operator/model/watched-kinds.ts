@@ -1,5 +1,7 @@
-// The table of watched kinds: what the operator keeps of the cluster, and whom a change concerns. The caches, the lists of what is
-// observed of a pair, and the test of the chart's rules follow from it.
+/**
+ * The table of watched kinds: what the operator keeps of the cluster, and whom a change concerns. The caches, the lists of what
+ * is observed of a pair, and the test of the chart's rules follow from it.
+ */
 
 import { DEFAULT_CLASS_ANNOTATION } from '../../crds/filer-pair-class.ts';
 import type { EndpointSlice } from '../../kubernetes/failover-endpoint.ts';

@@ -1,4 +1,4 @@
-// Where clients find the disk sets, by kind of exposure; the same before and after a failover.
+/** Where clients find the disk sets, by kind of exposure; the same before and after a failover. */
 
 import { expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';

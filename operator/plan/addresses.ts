@@ -1,5 +1,7 @@
-// Where clients find the disk sets: the Services of each server, by the names outside the cluster where there are any. None of it
-// changes at a failover.
+/**
+ * Where clients find the disk sets: the Services of each server, by the names outside the cluster where there are any. None of
+ * it changes at a failover.
+ */
 
 import type { FilerPairStatus } from '../../crds/pair/status.ts';
 import type { Assessment } from '../assess/assessment.ts';

@@ -1,7 +1,8 @@
-// A pair that is deleted goes in order. First go its pods, so that the servers can still release what they own (they need their
-// rights, Services and Leases for that). Then the last epoch goes onto the claims, which stay, because they are the data, unless
-// the spec says Delete of them. Then, when nothing of this is left to do, the FilerPair goes, and with it, by Kubernetes' garbage
-// collector, everything that it owned. The Leases go last.
+/**
+ * A pair that is deleted goes in order. First go its pods, so that the servers can still release what they own (they need their
+ * rights, Services and Leases for that). Then the last epoch goes onto the claims, which stay, because they are the data,
+ * unless the spec says Delete of them.
+ */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { claimsToDelete } from '../assess/claims-to-delete.ts';
@@ -12,6 +13,9 @@ import type { Claim, FilerPairObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { recordsLetGo } from './disk-set-records.ts';
 import { letLeaseGo } from './lease-upkeep.ts';
+
+// Then, when nothing of this is left to do, the FilerPair goes, and with it, by Kubernetes' garbage collector, everything that
+// it owned. The Leases go last.
 
 export function cleanUp(observed: Observed): Action[] {
   if (observed.pods.length > 0) return podsDeleted(observed);

@@ -1,6 +1,8 @@
-// A small cluster that lives: servers that hand over, claim, pair and die, and a kubelet that starts and ends them. An operator
-// looks at a cache and carries out its plan one action at a time, while the rest of the world moves on. Who moves next is chosen
-// by a seed. It knows of the pair's protocol only what the operator can see.
+/**
+ * A small cluster that lives: servers that hand over, claim, pair and die, and a kubelet that starts and ends them. An operator
+ * looks at a cache and carries out its plan one action at a time, while the rest of the world moves on. Who moves next is
+ * chosen by a seed. It knows of the pair's protocol only what the operator can see.
+ */
 
 import {
   labels,

@@ -1,5 +1,7 @@
-// The Secrets of a pair as far as decide() sees them, and what the operator's actions make of them: certificates without
-// keys, whose text is their name.
+/**
+ * The Secrets of a pair as far as decide() sees them, and what the operator's actions make of them: certificates without keys,
+ * whose text is their name.
+ */
 
 import type { Action } from '../model/action.ts';
 import type {

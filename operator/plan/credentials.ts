@@ -1,6 +1,7 @@
-// The Secrets of a pair. One has the keys that sign file handles: it is made once and stays with the claims, since without it the
-// handles that clients hold end. The others hold the certificates by which the two servers recognize each other. Servers with
-// certificates from elsewhere have the operator's as well: so a change of issuer never parts them while they restart one by one.
+/**
+ * The Secrets of a pair. One has the keys that sign file handles: it is made once and stays with the claims, since without it
+ * the handles that clients hold end. The others hold the certificates by which the two servers recognize each other.
+ */
 
 import { handleKeysName } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
@@ -22,6 +23,9 @@ import {
   TRUSTED_AT_ANNOTATION,
 } from '../model/names.ts';
 import { serverNamed } from '../model/view.ts';
+
+// Servers with certificates from elsewhere have the operator's as well: so a change of issuer never parts them while they
+// restart one by one.
 
 export interface Credentials {
   readonly actions: readonly Action[];

@@ -1,4 +1,4 @@
-// decide() as a whole: from a new pair through its failures, each time the whole plan.
+/** decide() as a whole: from a new pair through its failures, each time the whole plan. */
 
 import { describe, expect, test } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';

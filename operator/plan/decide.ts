@@ -1,10 +1,7 @@
-// The reconciliation logic: everything observed about one FilerPair -> everything to be done about it. Pure, so that the same
-// input always gives the same plan, and idempotent: on a state in which the plan is carried out it finds nothing to do. Nothing
-// here is on the path of a failover, which the servers do by themselves, but one: with storage type Reattach their disks follow.
-//
-// Order of a plan: proofs of death (a partner may be waiting for one), disks that have to move, and what people asked for. Then
-// comes everything that has to exist, in the order in which one thing needs another. Status and events tell about the state
-// before it.
+/**
+ * The reconciliation logic: everything observed about one FilerPair -> everything to be done about it. Pure, so that the same
+ * input always gives the same plan, and idempotent: on a state in which the plan is carried out it finds nothing to do.
+ */
 
 import { explain } from '../../crds/explain.ts';
 import { filerPairSpec } from '../../crds/pair/spec.ts';
@@ -37,6 +34,13 @@ import { provision } from './provision.ts';
 import { rolledOut } from './rollout-actions.ts';
 import { shareActions, unservedSharesDueAt } from './share-actions.ts';
 import { computeStatus, newTransitions, sameStatus, statusEvents, unassessedStatus } from './status.ts';
+
+// Nothing here is on the path of a failover, which the servers do by themselves, but one: with storage type Reattach their
+// disks follow.
+//
+// Order of a plan: proofs of death (a partner may be waiting for one), disks that have to move, and what people asked for. Then
+// comes everything that has to exist, in the order in which one thing needs another. Status and events tell about the state
+// before it.
 
 export const nothing: Plan = {
   actions: [],

@@ -1,7 +1,4 @@
-// Moves of disks as actions: attachment pods that go and come. First of all that is done for a pair, since clients wait.
-//
-// In front of each is a read of the Lease itself, past the cache, or a compare-and-swap on it. A pod is told to go only while the
-// Lease still names the owner because of whom it has to.
+/** Moves of disks as actions: attachment pods that go and come. First of all that is done for a pair, since clients wait. */
 
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';
@@ -18,6 +15,9 @@ import { matches } from '../model/matches.ts';
 import { REMINDERS_ANNOTATION } from '../model/names.ts';
 import type { Pod } from '../model/objects.ts';
 import type { ServerView } from '../model/view.ts';
+
+// In front of each is a read of the Lease itself, past the cache, or a compare-and-swap on it. A pod is told to go only while the
+// Lease still names the owner because of whom it has to.
 
 export function attachmentsMoved(view: Assessment): Action[] {
   if (claimsFit(view) !== null) return [];

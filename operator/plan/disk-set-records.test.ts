@@ -1,5 +1,7 @@
-// What must not be forgotten of a disk set is in its FilerDiskSet: a status that was dropped, by a backup tool or by `kubectl apply`,
-// takes nothing with it.
+/**
+ * What must not be forgotten of a disk set is in its FilerDiskSet: a status that was dropped, by a backup tool or by `kubectl
+ * apply`, takes nothing with it.
+ */
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';

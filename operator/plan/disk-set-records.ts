@@ -1,5 +1,8 @@
-// FilerDiskSets: what must not be forgotten of a disk set is written down before anything depends on it, and only grows. Two facts keep
-// data: an epoch below which no Lease begins, and the claims that were bound once, which are not made anew when they vanish.
+/**
+ * FilerDiskSets: what must not be forgotten of a disk set is written down before anything depends on it, and only grows. Two
+ * facts keep data: an epoch below which no Lease begins, and the claims that were bound once, which are not made anew when they
+ * vanish.
+ */
 
 import {
   type DiskSetTransition,

@@ -1,4 +1,4 @@
-// How many servers a drain has to leave.
+/** How many servers a drain has to leave. */
 
 import { expect, test } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';

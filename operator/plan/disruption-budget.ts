@@ -1,5 +1,7 @@
-// The PodDisruptionBudget of a pair: `kubectl drain` takes one server at a time, and waits while the other one could
-// not take over. A server that is evicted gets SIGTERM and hands its disk sets over before it ends.
+/**
+ * The PodDisruptionBudget of a pair: `kubectl drain` takes one server at a time, and waits while the other one could not take
+ * over. A server that is evicted gets SIGTERM and hands its disk sets over before it ends.
+ */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';

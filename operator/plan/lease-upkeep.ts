@@ -1,5 +1,7 @@
-// What the operator writes on Leases that exist: proofs of death, requests, and the finalizer's end. Holder, epoch and
-// acknowledger belong to the servers and are never touched; every patch is a compare-and-swap on what was judged.
+/**
+ * What the operator writes on Leases that exist: proofs of death, requests, and the finalizer's end. Holder, epoch and
+ * acknowledger belong to the servers and are never touched; every patch is a compare-and-swap on what was judged.
+ */
 
 import { leaseAnnotations, type RequestAnnotation } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';

@@ -1,4 +1,4 @@
-// The order of lists in a spec means nothing: another order is the same pair, and no reason to touch a server.
+/** The order of lists in a spec means nothing: another order is the same pair, and no reason to touch a server. */
 
 import { expect, test } from 'vitest';
 import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';

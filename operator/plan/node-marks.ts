@@ -1,5 +1,7 @@
-// Marks of nodes as out of service, set and taken off: compare-and-swap on the Node, since others have taints there too.
-// They are set for a pair, and taken off for the cluster: the pair may be gone by then.
+/**
+ * Marks of nodes as out of service, set and taken off: compare-and-swap on the Node, since others have taints there too. They
+ * are set for a pair, and taken off for the cluster: the pair may be gone by then.
+ */
 
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';

@@ -1,4 +1,4 @@
-// FilerPairOperations as actions: what each asks of Leases and records, its status, and its end by age.
+/** FilerPairOperations as actions: what each asks of Leases and records, its status, and its end by age. */
 
 import type { Condition } from '../../crds/condition.ts';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';

@@ -1,4 +1,4 @@
-// FilerPairOperations in a World, for tests.
+/** FilerPairOperations in a World, for tests. */
 
 import type { FilerPairOperationSpec } from '../../crds/filer-pair-operation.ts';
 import { leaseAnnotations, type RequestAnnotation } from '../../kubernetes/labels-and-annotations.ts';

@@ -1,4 +1,4 @@
-// What has to exist for a pair, in the order in which it is needed, and what of it is missing or not as it should be.
+/** What has to exist for a pair, in the order in which it is needed, and what of it is missing or not as it should be. */
 
 import { amountOf } from '../../crds/quantities.ts';
 import {

@@ -1,4 +1,4 @@
-// A pair whose disks move from node to node, for tests: what kubelets, the attach/detach controller and servers do.
+/** A pair whose disks move from node to node, for tests: what kubelets, the attach/detach controller and servers do. */
 
 import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';
 import type { Claim, Pod, VolumeAttachment } from '../model/objects.ts';

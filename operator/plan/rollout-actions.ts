@@ -1,5 +1,7 @@
-// The rollout's next step as actions. What could go wrong is asked first: whether a new pod would be accepted at all. Before a
-// pod is deleted, the API itself and not the caches has to say that its server owns nothing.
+/**
+ * The rollout's next step as actions. What could go wrong is asked first: whether a new pod would be accepted at all. Before a
+ * pod is deleted, the API itself and not the caches has to say that its server owns nothing.
+ */
 
 import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';

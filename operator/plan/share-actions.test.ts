@@ -1,4 +1,6 @@
-// The operator's part of FilerShares: what cannot be served is told so, and a directory that goes with its share is waited for.
+/**
+ * The operator's part of FilerShares: what cannot be served is told so, and a directory that goes with its share is waited for.
+ */
 
 import { describe, expect, test } from 'vitest';
 import type { Action } from '../model/action.ts';

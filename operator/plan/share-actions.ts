@@ -1,6 +1,8 @@
-// The operator's part of FilerShares; servers do the rest. A share that no server can serve, since there is no such pair, server or
-// volume, is told so, and one whose disk set has not been served for a while. One whose directory goes with it is held until a server
-// has deleted the directory. Of any other share nothing is written.
+/**
+ * The operator's part of FilerShares; servers do the rest. A share that no server can serve, since there is no such pair,
+ * server or volume, is told so, and one whose disk set has not been served for a while. One whose directory goes with it is
+ * held until a server has deleted the directory. Of any other share nothing is written.
+ */
 
 import type { Condition } from '../../crds/condition.ts';
 import {

@@ -1,4 +1,4 @@
-// The steps of a snapshot as actions. What is asked of owners is a compare-and-swap on their Leases.
+/** The steps of a snapshot as actions. What is asked of owners is a compare-and-swap on their Leases. */
 
 import {
   type FreezeAnnotation,

@@ -1,5 +1,7 @@
-// What no status may say, checked after every decision of every test's world and model. It knows nothing of the policies:
-// only Leases, pods and nodes as the API has them, and the words that stand in the status.
+/**
+ * What no status may say, checked after every decision of every test's world and model. It knows nothing of the policies: only
+ * Leases, pods and nodes as the API has them, and the words that stand in the status.
+ */
 
 import type { Condition } from '../../crds/condition.ts';
 import { diskSetReasons, pairReasons, serverReasons } from '../../crds/pair/reasons.ts';

@@ -1,5 +1,7 @@
-// The status of a FilerPair: computed whole each time, with the times of what has not changed kept. null if it is
-// already there, so that nothing is written in the steady state.
+/**
+ * The status of a FilerPair: computed whole each time, with the times of what has not changed kept. null if it is already
+ * there, so that nothing is written in the steady state.
+ */
 
 import type { FilerPairStatus } from '../../crds/pair/status.ts';
 import { durationText } from '../../crds/quantities.ts';

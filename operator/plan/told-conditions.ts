@@ -1,4 +1,4 @@
-// Conditions as a status tells them: with the time of the last change, which is kept while their status stays.
+/** Conditions as a status tells them: with the time of the last change, which is kept while their status stays. */
 
 import type { Condition } from '../../crds/condition.ts';
 import type { Assessment } from '../assess/assessment.ts';

@@ -1,5 +1,7 @@
-// A pair in a cluster, as decide() sees it, for tests: start with a spec, let plans be carried out, let servers and
-// kubelets do something, look at the next plan. Only data; the API's own behaviour is tested on a real cluster.
+/**
+ * A pair in a cluster, as decide() sees it, for tests: start with a spec, let plans be carried out, let servers and kubelets do
+ * something, look at the next plan. Only data; the API's own behaviour is tested on a real cluster.
+ */
 
 import type { Condition } from '../../crds/condition.ts';
 import { type FilerPairSpecInput, filerPairSpec } from '../../crds/pair/spec.ts';

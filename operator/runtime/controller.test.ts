@@ -1,5 +1,7 @@
-// The real Controller and Executor against a real HTTP server that refuses one request at a time: what does not depend on
-// the refused one has to happen all the same.
+/**
+ * The real Controller and Executor against a real HTTP server that refuses one request at a time: what does not depend on the
+ * refused one has to happen all the same.
+ */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createLogger, transports } from 'winston';

@@ -1,5 +1,7 @@
-// The loop: something changed -> observe -> decide -> execute. Holds no knowledge of its own but the last problems of
-// each pair, so it may be killed at any moment.
+/**
+ * The loop: something changed -> observe -> decide -> execute. Holds no knowledge of its own but the last problems of each
+ * pair, so it may be killed at any moment.
+ */
 
 import type { Logger } from 'winston';
 import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';

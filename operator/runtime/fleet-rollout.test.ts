@@ -1,4 +1,4 @@
-// A new image of the operator comes to many pairs: decide() for each of them, and one wave that they share.
+/** A new image of the operator comes to many pairs: decide() for each of them, and one wave that they share. */
 
 import { describe, expect, test } from 'vitest';
 import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';

@@ -1,8 +1,7 @@
-// What the pairs know of each other's rollouts, so that a new image comes to them as a wave. It comes first to one pair, then to
-// some at a time, and to no further one while one of them does not come back.
-//
-// What is noted here is only younger than the statuses, from which an operator that starts goes on: two pairs that are
-// looked at in the same moment must not both take the last turn.
+/**
+ * What the pairs know of each other's rollouts, so that a new image comes to them as a wave. It comes first to one pair, then
+ * to some at a time, and to no further one while one of them does not come back.
+ */
 
 import { imagesStarted } from '../assess/image-trial.ts';
 import { arrival, atOnceMax } from '../assess/rollout.ts';
@@ -10,6 +9,9 @@ import type { RolloutNote } from '../model/action.ts';
 import { RENDERING_ANNOTATION } from '../model/names.ts';
 import type { FilerPairObject, Pod } from '../model/objects.ts';
 import type { OtherPairs } from '../model/observed.ts';
+
+// What is noted here is only younger than the statuses, from which an operator that starts goes on: two pairs that are
+// looked at in the same moment must not both take the last turn.
 
 interface Noted {
   readonly rollout: RolloutNote | null;

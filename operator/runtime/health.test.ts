@@ -1,5 +1,7 @@
-// The operator's port is one that every pod in the cluster may reach. A pod that holds connections open there, or asks without
-// end, must not have the kubelet start the operator again.
+/**
+ * The operator's port is one that every pod in the cluster may reach. A pod that holds connections open there, or asks without
+ * end, must not have the kubelet start the operator again.
+ */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';

@@ -1,5 +1,6 @@
-// HTTP for the kubelet and Prometheus: /healthz (the event loop turns), /readyz (every cache has been listed once),
-// /metrics.
+/**
+ * HTTP for the kubelet and Prometheus: /healthz (the event loop turns), /readyz (every cache has been listed once), /metrics.
+ */
 
 import type { Server } from 'node:http';
 import { createProbeServer, sparingly } from '../../kubernetes/probe-server.ts';

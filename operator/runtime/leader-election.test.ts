@@ -1,4 +1,4 @@
-// Several instances against one API server that keeps one Lease by compare-and-swap, as the real one does.
+/** Several instances against one API server that keeps one Lease by compare-and-swap, as the real one does. */
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';

@@ -1,9 +1,8 @@
-// One operator instance acts, the others wait with warm caches. A Lease decides, by compare-and-swap. That two act at
-// once for a moment (the old one stalled) is harmless: plans are idempotent, and whatever concerns ownership is a
-// compare-and-swap of its own. Servers fail over without any operator.
-//
-// The Lease is also how an instance learns that the API server's etcd was restored from a backup: it reads an older version than
-// it has seen. Its caches may then lack what has happened since, and nothing would ever tell them. So it ends, and starts again.
+/**
+ * One operator instance acts, the others wait with warm caches. A Lease decides, by compare-and-swap. That two act at once for
+ * a moment (the old one stalled) is harmless: plans are idempotent, and whatever concerns ownership is a compare-and-swap of
+ * its own. Servers fail over without any operator.
+ */
 
 import { ApiError, isAlreadyExists, isNotFound } from '../../kubernetes/api-error.ts';
 import { pause } from '../../kubernetes/back-off.ts';
@@ -11,6 +10,9 @@ import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { Lease } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
 import { isOlder } from '../../kubernetes/resource-version.ts';
+
+// The Lease is also how an instance learns that the API server's etcd was restored from a backup: it reads an older version than
+// it has seen. Its caches may then lack what has happened since, and nothing would ever tell them. So it ends, and starts again.
 
 export interface LeaderElectionOptions {
   readonly client: KubernetesClient;

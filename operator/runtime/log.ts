@@ -1,4 +1,4 @@
-// The operator's log: one JSON object a line, for the cluster's collector.
+/** The operator's log: one JSON object a line, for the cluster's collector. */
 
 import { createLogger, format, type Logger, transports } from 'winston';
 

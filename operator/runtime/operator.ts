@@ -1,4 +1,4 @@
-// Puts the parts together and runs them: caches first, then the election, then the work.
+/** Puts the parts together and runs them: caches first, then the election, then the work. */
 
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'winston';

@@ -1,4 +1,4 @@
-// What the operator is told through its environment (the chart sets it).
+/** What the operator is told through its environment (the chart sets it). */
 
 import { z } from 'zod';
 

@@ -1,5 +1,7 @@
-// Which pairs need a reconcile, and when. One worker a key at a time; a key that is added while it is worked on is worked on
-// again afterwards; a key that fails waits longer each time.
+/**
+ * Which pairs need a reconcile, and when. One worker a key at a time; a key that is added while it is worked on is worked on
+ * again afterwards; a key that fails waits longer each time.
+ */
 
 import { ApiError } from '../../kubernetes/api-error.ts';
 import { type BackOff, createBackOff } from '../../kubernetes/back-off.ts';

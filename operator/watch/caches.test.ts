@@ -1,5 +1,7 @@
-// The operator's copy of the cluster, against a real HTTP server: what it asks for, and what it never concludes from its own
-// being late.
+/**
+ * The operator's copy of the cluster, against a real HTTP server: what it asks for, and what it never concludes from its own
+ * being late.
+ */
 
 import type { ServerResponse } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';

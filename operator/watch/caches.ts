@@ -1,5 +1,7 @@
-// What is known of one pair, as one plain input for decide(): from the copy of the cluster, and by asking the API for what cannot
-// be watched. Every change that can matter names the pairs to reconcile.
+/**
+ * What is known of one pair, as one plain input for decide(): from the copy of the cluster, and by asking the API for what
+ * cannot be watched. Every change that can matter names the pairs to reconcile.
+ */
 
 import { diskSetName } from '../../crds/filer-disk-set.ts';
 import type { ApiError } from '../../kubernetes/api-error.ts';

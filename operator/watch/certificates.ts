@@ -1,5 +1,7 @@
-// What is in the Secrets with authority and certificates, as facts: who issued what, for which name, until when. Keys are
-// checked and left behind.
+/**
+ * What is in the Secrets with authority and certificates, as facts: who issued what, for which name, until when. Keys are
+ * checked and left behind.
+ */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';

@@ -1,4 +1,4 @@
-// Which FilerPairs name which claims: what one pair takes or leaves, another one may have to leave or may have.
+/** Which FilerPairs name which claims: what one pair takes or leaves, another one may have to leave or may have. */
 
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { Change } from '../../kubernetes/reflector.ts';

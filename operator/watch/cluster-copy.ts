@@ -1,4 +1,4 @@
-// The operator's copy of the cluster: a reflector for each row of the table of watched kinds. Nothing is polled.
+/** The operator's copy of the cluster: a reflector for each row of the table of watched kinds. Nothing is polled. */
 
 import type { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient, Selection } from '../../kubernetes/client.ts';

@@ -1,4 +1,4 @@
-// Whom a change concerns: the keys of the pairs to reconcile.
+/** Whom a change concerns: the keys of the pairs to reconcile. */
 
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';

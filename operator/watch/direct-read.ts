@@ -1,4 +1,4 @@
-// Reads one object past the copies: for what carries no label of a pair, and for what may be newer than its copy.
+/** Reads one object past the copies: for what carries no label of a pair, and for what may be newer than its copy. */
 
 import { ApiError, isNotFound } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';

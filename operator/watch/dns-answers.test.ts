@@ -1,4 +1,4 @@
-// What is known of the DNS: unknown until it has answered, never "no such name" because it did not.
+/** What is known of the DNS: unknown until it has answered, never "no such name" because it did not. */
 
 import { expect, test } from 'vitest';
 import { DnsAnswers } from './dns-answers.ts';

@@ -1,5 +1,7 @@
-// What the DNS says, as a client would hear it: asked in the background, so that no pair waits for a DNS server. Until an
-// answer is there it is unknown.
+/**
+ * What the DNS says, as a client would hear it: asked in the background, so that no pair waits for a DNS server. Until an
+ * answer is there it is unknown.
+ */
 
 import { Resolver } from 'node:dns/promises';
 import { answerKey, type DnsLookup, type DnsRecordType } from '../model/observed.ts';

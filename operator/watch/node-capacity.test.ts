@@ -1,4 +1,4 @@
-// What a node could still give, as the scheduler counts, against a real HTTP server.
+/** What a node could still give, as the scheduler counts, against a real HTTP server. */
 
 import { afterEach, expect, test } from 'vitest';
 import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';

@@ -1,5 +1,7 @@
-// How much a node could still give to new pods: what it has, less what the pods there request, as the scheduler counts. Asked
-// in the background, seldom, and past the caches, which know pods of pairs alone; until an answer is there it is unknown.
+/**
+ * How much a node could still give to new pods: what it has, less what the pods there request, as the scheduler counts. Asked
+ * in the background, seldom, and past the caches, which know pods of pairs alone; until an answer is there it is unknown.
+ */
 
 import { amountOf } from '../../crds/quantities.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';

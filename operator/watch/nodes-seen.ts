@@ -1,4 +1,4 @@
-// When this process saw nodes become ready, silent or gone, by its own clock.
+/** When this process saw nodes become ready, silent or gone, by its own clock. */
 
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { Change } from '../../kubernetes/reflector.ts';

@@ -1,4 +1,4 @@
-// Which FilerPairClass a FilerPair has: the one that it names, else the one that is marked as the default.
+/** Which FilerPairClass a FilerPair has: the one that it names, else the one that is marked as the default. */
 
 import { DEFAULT_CLASS_ANNOTATION } from '../../crds/filer-pair-class.ts';
 import type { FilerPairClassObject, FilerPairObject } from '../model/objects.ts';

@@ -1,4 +1,7 @@
-// What the cluster says about the volumes of a pair: where they can be and are attached, and what keeps them from two nodes at once.
+/**
+ * What the cluster says about the volumes of a pair: where they can be and are attached, and what keeps them from two nodes at
+ * once.
+ */
 
 import type { PersistentVolume, Pod, VolumeAttachment } from '../model/objects.ts';
 import type { Observed, VolumeFence } from '../model/observed.ts';

@@ -1,12 +1,7 @@
 /**
- * The simulated cluster around the operator: machines whose kernels have file systems mounted, kubelets, the attach/detach
- * controller, the scheduler and the collectors of pods and claims; servers that claim disk sets and open what is mounted; and
- * people. It knows the truth that no controller sees, and says when a disk is in two hands.
- *
- * Who may claim when is not its subject (simulation/run.ts has that): here a server that lives claims at any moment, and the
- * owner before has stopped by then.
+ * The simulated cluster around the operator: machines, kubelets, Kubernetes' controllers, servers and administrators. It knows the
+ * truth that no controller sees, and says when a disk is in two hands.
  */
-
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { ATTACHMENT_NODE_ANNOTATION, ATTACHMENT_NODE_UID_ANNOTATION } from '../../operator/model/names.ts';
@@ -21,6 +16,10 @@ import type {
 import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { SimulatedApi } from './api.ts';
 import type { Fence } from './variants.ts';
+
+// Machines have kernels with file systems mounted. Beside the kubelets there are the attach/detach controller, the scheduler and
+// the collectors of pods and claims. Servers claim disk sets and open what is mounted. Who may claim when is not its subject
+// (simulation/run.ts has that): here a server that lives claims at any moment, and the owner before has stopped by then.
 
 export const homes = ['a', 'b'] as const;
 export type LostNodesPolicy = 'Wait' | 'Confirmed' | 'AfterTimeout';

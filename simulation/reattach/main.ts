@@ -1,15 +1,14 @@
-/**
- * Runs the model of moving disks over many seeds, or replays one seed with its whole trace.
- *
- *   node simulation/reattach/main.ts [--seeds 10000] [--from 1] [--fence attach|multi|none] [--whole]
- *   node simulation/reattach/main.ts --seed 4711 [--fence ...] [--whole] [--wishes] [--pair-goes] [--broken OldMountStaysNamed]
- *
- * Every twentieth seed has operators that decide about everything (--whole: all of them); that costs most of the time. In every
- * second one of these people ask for moves (--wishes). In one of twenty others the FilerPair is gone in the end (--pair-goes).
- */
+/** Runs the model of moving disks over many seeds, or replays one seed with its whole trace. */
 import { parseArgs } from 'node:util';
 import { type ReattachOptions, runReattachSeed } from './run.ts';
 import { type Fence, operatorVariantNamed } from './variants.ts';
+
+//   node simulation/reattach/main.ts [--seeds 10000] [--from 1] [--fence attach|multi|none] [--whole]
+//   node simulation/reattach/main.ts --seed 4711 [--fence ...] [--whole] [--wishes] [--pair-goes] [--broken OldMountStaysNamed]
+//
+// Every twentieth seed has operators that decide about everything (--whole: all of them); that costs most of the time. In every
+// second one of these, administrators ask for moves (--wishes). In one of twenty others the FilerPair is gone in the end
+// (--pair-goes).
 
 const { values } = parseArgs({
   options: {

@@ -1,5 +1,7 @@
-// Disks that move from node to node, under two operators and everything that can happen to a cluster. Never two kernels with one
-// file system, never a claim's files lost by the operator, and each disk set served again in the end.
+/**
+ * Disks that move from node to node, under two operators and everything that can happen to a cluster. Never two kernels with
+ * one file system, never a claim's files lost by the operator, and each disk set served again in the end.
+ */
 import { describe, expect, test } from 'vitest';
 import { type ReattachOptions, runReattachSeed } from './run.ts';
 import { operatorVariants } from './variants.ts';

@@ -1,4 +1,4 @@
-// CSI Controller: makes and removes disks, attaches each to one node at a time.
+/** CSI Controller: makes and removes disks, attaches each to one node at a time. */
 import { CsiError } from './csi-error.ts';
 import type { Disks } from './disks.ts';
 import type { Handlers, Request } from './service.ts';

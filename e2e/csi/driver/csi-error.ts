@@ -1,4 +1,4 @@
-// A refusal with the status of gRPC that the CSI specification names for it.
+/** A refusal with the status of gRPC that the CSI specification names for it. */
 import { status } from '@grpc/grpc-js';
 
 export class CsiError extends Error {

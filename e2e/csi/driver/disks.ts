@@ -1,5 +1,7 @@
-// The disks of the test driver: image files in one directory that all nodes see, as all see a storage array. Beside each is the
-// name of the one node that it is attached to. Attaching is taking that name with link(2): of two nodes exactly one wins.
+/**
+ * The disks of the test driver: image files in one directory that all nodes see, as all see a storage array. Beside each is the
+ * name of the one node that it is attached to. Attaching is taking that name with link(2): of two nodes exactly one wins.
+ */
 import {
   closeSync,
   constants,

@@ -1,4 +1,4 @@
-// CSI Identity: who the driver is.
+/** CSI Identity: who the driver is. */
 import type { Handlers } from './service.ts';
 
 export const DRIVER = 'disks.e2e.filerpair.dev';

@@ -1,7 +1,4 @@
-// The CSI driver of the tests with disks that move: main.ts controller|node. Environment: NODE_NAME (node only).
-//
-// Real where it matters: it attaches a disk to one node at a time and refuses every other, makes file systems, mounts, and
-// lets go only when told. Not real: a disk is a file, and a node that is cut off from the cluster still reaches it.
+/** The CSI driver of the tests with disks that move: main.ts controller|node. Environment: NODE_NAME (node only). */
 import { join } from 'node:path';
 import { controller } from './controller.ts';
 import { Disks } from './disks.ts';
@@ -9,6 +6,9 @@ import { DRIVER, identity } from './identity.ts';
 import { node } from './node.ts';
 import { registration } from './registration.ts';
 import { type Handlers, type Service, serve } from './service.ts';
+
+// Real where it matters: it attaches a disk to one node at a time and refuses every other, makes file systems, mounts, and
+// lets go only when told. Not real: a disk is a file, and a node that is cut off from the cluster still reaches it.
 
 const PROTOCOLS = '/app/protocols';
 /** In every node, by the cluster's configuration (kind/cluster.ts). */

@@ -1,5 +1,7 @@
-// CSI Node: mounts disks on the node that they are attached to. All commands run in the node's own mount namespace (the pod
-// shares its process namespace), with the node's programs: what is mounted there is mounted for the kubelet too.
+/**
+ * CSI Node: mounts disks on the node that they are attached to. All commands run in the node's own mount namespace (the pod
+ * shares its process namespace), with the node's programs: what is mounted there is mounted for the kubelet too.
+ */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { CsiError } from './csi-error.ts';

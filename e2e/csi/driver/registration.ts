@@ -1,5 +1,7 @@
-// How the kubelet learns of the driver: it watches a directory for sockets and asks each who is there. (In clusters with an
-// image registry node-driver-registrar does this.)
+/**
+ * How the kubelet learns of the driver: it watches a directory for sockets and asks each who is there. (In clusters with an
+ * image registry node-driver-registrar does this.)
+ */
 import { DRIVER } from './identity.ts';
 import type { Handlers } from './service.ts';
 

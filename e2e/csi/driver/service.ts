@@ -1,4 +1,4 @@
-// gRPC on a Unix socket: a service of a .proto file, with one handler a call. What a handler throws becomes the status.
+/** gRPC on a Unix socket: a service of a .proto file, with one handler a call. What a handler throws becomes the status. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import {

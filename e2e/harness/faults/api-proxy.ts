@@ -1,4 +1,4 @@
-// A proxy in front of the API server for a client that a test wants to end between two of its writes.
+/** A proxy in front of the API server for a client that a test wants to end between two of its writes. */
 import { writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';

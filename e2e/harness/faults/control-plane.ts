@@ -1,4 +1,4 @@
-// Faults of Kubernetes itself and of the operator.
+/** Faults of Kubernetes itself and of the operator. */
 import { OPERATOR_NAMESPACE } from '../../application/chart.ts';
 import { run, succeeds } from '../../machine/command.ts';
 import { Kubectl, type Thing } from '../kubectl.ts';

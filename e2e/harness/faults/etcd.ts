@@ -1,4 +1,4 @@
-// etcd is put back to what it was earlier, as from a backup: the API server forgets what it had acknowledged since.
+/** etcd is put back to what it was earlier, as from a backup: the API server forgets what it had acknowledged since. */
 
 import { eventually } from '../../../testing/eventually.ts';
 import { run, succeeds } from '../../machine/command.ts';

@@ -1,10 +1,10 @@
-// Cuts in the network: packets are dropped in the nodes that they pass, nobody is told.
-//
+/** Cuts in the network: packets are dropped in the nodes that they pass, nobody is told. */
+import { run, succeeds } from '../../machine/command.ts';
+import type { Pair } from '../pair.ts';
+
 // Pods of different nodes reach each other through the FORWARD chain of both nodes, and the API server likewise;
 // packets to a Service have their real destination by then. Rules stand in a chain of their own, first in FORWARD, so
 // that connections that are already open are cut as well, and healing is one command.
-import { run, succeeds } from '../../machine/command.ts';
-import type { Pair } from '../pair.ts';
 
 const CHAIN = 'E2E-CUT';
 

@@ -1,4 +1,4 @@
-// What happens to worker nodes: containers here, machines elsewhere.
+/** What happens to worker nodes: containers here, machines elsewhere. */
 
 import { eventually } from '../../../testing/eventually.ts';
 import { run, succeeds } from '../../machine/command.ts';

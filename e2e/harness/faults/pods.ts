@@ -1,4 +1,4 @@
-// The ways in which people and controllers take a pod away.
+/** The ways in which people and controllers take a pod away. */
 import type { Pair, Server } from '../pair.ts';
 
 /** As `kubectl delete pod` does it: SIGTERM first, the grace period, a replacement by the operator. */

@@ -1,4 +1,4 @@
-// Signals to the processes of a pair, found in their node by their pod's UID (in the cgroup) and their program.
+/** Signals to the processes of a pair, found in their node by their pod's UID (in the cgroup) and their program. */
 import { run } from '../../machine/command.ts';
 import type { Pair, Server } from '../pair.ts';
 

@@ -1,11 +1,11 @@
-// A volume that can run full: an ext4 of its own in place of a directory of the shared one.
-//
-// Loop devices belong to the machine, mounts to each node; mounting one device in several nodes of one kernel gives
-// one file system.
+/** A volume that can run full: an ext4 of its own in place of a directory of the shared one. */
 import { join } from 'node:path';
 import { SHARED_IN_NODES } from '../../kind/cluster.ts';
 import { run, succeeds } from '../../machine/command.ts';
 import { Pair, type Server } from '../pair.ts';
+
+// Loop devices belong to the machine, mounts to each node; mounting one device in several nodes of one kernel gives
+// one file system.
 
 const FILLER = 'filler';
 

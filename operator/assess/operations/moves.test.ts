@@ -1,4 +1,4 @@
-// Takeovers and givebacks as FilerPairOperations: each ends once, says how, and acts at most once.
+/** Takeovers and givebacks as FilerPairOperations: each ends once, says how, and acts at most once. */
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import { leaseAnnotations } from '../../../kubernetes/labels-and-annotations.ts';

@@ -1,7 +1,7 @@
-// Takeovers and givebacks that somebody asks for with a FilerPairOperation. Each becomes a request on the disk set's Lease; a server
-// acts on it and answers on the Lease, and the answer ends the operation.
-//
-//   FilerPairOperation ──> request on the Lease ──> result on the Lease ──> status of the operation, then the request goes
+/**
+ * Takeovers and givebacks that somebody asks for with a FilerPairOperation. Each becomes a request on the disk set's Lease; a
+ * server acts on it and answers on the Lease, and the answer ends the operation.
+ */
 
 import type { FilerPairOperationSpec } from '../../../crds/filer-pair-operation.ts';
 import type {
@@ -22,6 +22,8 @@ import {
   unfinished,
   waits,
 } from './unfinished.ts';
+
+//   FilerPairOperation ──> request on the Lease ──> result on the Lease ──> status of the operation, then the request goes
 
 export interface MoveFinding extends OperationFinding {
   /** To be put on the Lease of this disk set now; null: nothing is. */

@@ -1,5 +1,7 @@
-// RecreateClaim: an empty claim in the place of one that is lost. It is the one way to make the operator forget a claim that had data,
-// and it holds for one loss: it names the UID of the claim that is given up.
+/**
+ * RecreateClaim: an empty claim in the place of one that is lost. It is the one way to make the operator forget a claim that
+ * had data, and it holds for one loss: it names the UID of the claim that is given up.
+ */
 
 import { recordedClaim } from '../../model/disk-set-record.ts';
 import type { FilerPairOperationObject } from '../../model/objects.ts';

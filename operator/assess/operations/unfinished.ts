@@ -1,4 +1,4 @@
-// The FilerPairOperations of a pair that have not ended, and what is found about each.
+/** The FilerPairOperations of a pair that have not ended, and what is found about each. */
 
 import type { FilerPairOperationSpec, operationReasons } from '../../../crds/filer-pair-operation.ts';
 import type { FilerPairOperationObject } from '../../model/objects.ts';
