@@ -69,6 +69,9 @@ e2e: setup ## The tests on a kind cluster (KEEP=1 leaves it running; SCENARIO= p
 failures: setup ## Every way to fail on a kind cluster, more than an hour; writes docs/failure-modes.md (SCENARIO=)
 	@$(NODE) e2e/main.ts failures $(SCENARIO)
 
+install-check: setup ## The README's own commands, and an upgrade from the release before, on a kind cluster with a registry
+	@$(NODE) e2e/main.ts install
+
 names: setup ## Names outside the cluster by the real external-dns and BIND, and ways in from there (SCENARIO=)
 	@$(NODE) e2e/main.ts names $(SCENARIO)
 
@@ -102,7 +105,20 @@ build: setup ## Bundle the programs and compile the npm package's modules into d
 package: setup ## The client library as an npm package of its own, in out/
 	@$(NODE) scripts/pack-client.ts
 
-generate: setup ## What is generated: CRD, API reference, pictures, lines of links in docs
+.PHONY: release release-compare release-check install-check publish
+release: setup ## Everything that a release consists of, in out/release/ (REGISTRY= for the chart); docs/releasing.md
+	@$(NODE) scripts/release/main.ts build --registry '$(REGISTRY)'
+
+release-compare: setup ## Whether two builds of the release are the same, byte for byte
+	@$(NODE) scripts/release/main.ts compare --registry '$(REGISTRY)'
+
+release-check: setup ## Start what make release built: images and the executable, for this processor and for arm64 by an emulator
+	@vitest run --config e2e/vitest.config.ts --project install images
+
+publish: setup ## Push what make release built to REGISTRY=, and a chart that knows it
+	@$(NODE) scripts/release/main.ts publish --registry '$(REGISTRY)'
+
+generate: setup ## What is generated: CRD, API reference, chart's values, pictures, lines of links in docs
 	@$(NODE) crds/generate.ts && $(NODE) scripts/pictures/main.ts && $(NODE) scripts/links/main.ts --mend
 
 format: setup ## Format and fix what can be fixed

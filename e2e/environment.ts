@@ -47,6 +47,7 @@ export interface ControlPlanePrograms {
   readonly etcd: string;
   readonly apiServer: string;
   readonly helm: string;
+  readonly kubectl: string;
   readonly policyEnforcer: string;
 }
 

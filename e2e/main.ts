@@ -280,8 +280,9 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     const programs = await controlPlanePrograms(cache);
     const [etcd, apiServer] = [programs.get('etcd')!, programs.get('kube-apiserver')!];
     const policyEnforcer = programs.get('kube-network-policies')!;
-    const helm = (await drivingPrograms(cache)).get('helm')!;
-    writeControlPlanePrograms({ etcd, apiServer, helm, policyEnforcer });
+    const driving = await drivingPrograms(cache);
+    const [helm, kubectl] = [driving.get('helm')!, driving.get('kubectl')!];
+    writeControlPlanePrograms({ etcd, apiServer, helm, kubectl, policyEnforcer });
     if (isRoot()) await needPackages(['iproute2', 'iptables'], 'Seeing NetworkPolicies enforced');
     return vitest(['admission'], filters);
   },

@@ -23,6 +23,7 @@ export default defineConfig({
         },
       },
       { extends: true, test: { name: 'admission', include: ['e2e/admission/**/*.test.ts'] } },
+      { extends: true, test: { name: 'install', include: ['e2e/install/**/*.test.ts'] } },
       { extends: true, test: { name: 'names', include: ['e2e/names/**/*.test.ts'] } },
       {
         extends: true,

@@ -40,6 +40,7 @@ interface Rendered {
   readonly spec?: { readonly template?: { readonly spec: PodSpec } };
 }
 interface PodSpec {
+  readonly imagePullSecrets?: readonly object[];
   readonly containers: readonly {
     readonly image: string;
     readonly command: readonly string[];
@@ -48,17 +49,16 @@ interface PodSpec {
 }
 
 const run = (...args: string[]): string => execFileSync(helm!, args, { encoding: 'utf8', stdio: 'pipe' });
-const render = (...settings: string[]): Rendered[] =>
-  loadAllYaml(
-    run(
-      'template',
-      'filerpair',
-      chart,
-      '--namespace',
-      'system',
-      ...settings.flatMap((one) => ['--set', one]),
-    ),
-  ) as unknown as Rendered[];
+const template = (...settings: string[]): Rendered[] => {
+  const flags = settings.flatMap((one) => ['--set', one]);
+  const text = run('template', 'filerpair', chart, '--namespace', 'system', ...flags);
+  return loadAllYaml(text) as unknown as Rendered[];
+};
+/** As of a release that was published there. */
+const REGISTRY = 'registry.example.org/filerpair';
+const render = (...settings: string[]): Rendered[] => template(`image.registry=${REGISTRY}`, ...settings);
+const operatorOf = (objects: readonly Rendered[]): PodSpec =>
+  objects.find(({ kind }) => kind === 'Deployment')!.spec!.template!.spec;
 /** With everything that the operator can do. */
 const ALL = ['certManager.enabled=true', 'nodes.mayMarkOutOfService=true'];
 const rulesOf = (settings: string[] = []): readonly PolicyRule[] =>
@@ -75,15 +75,59 @@ describe.skipIf(helm === undefined)('the chart', () => {
   });
 
   test('starts the operator with an environment that it understands', () => {
-    const { containers } = render().find(({ kind }) => kind === 'Deployment')!.spec!.template!.spec;
+    const { containers } = operatorOf(render());
     const environment = Object.fromEntries(
       containers[0]!.env.map(({ name, value }) => [name, value ?? 'from-pod']),
     );
-    expect(readSettings(environment)).toMatchObject({ FILESERVER_IMAGE: 'filerpair/fileserver:0.1.0' });
+    expect(readSettings(environment)).toMatchObject({ FILESERVER_IMAGE: `${REGISTRY}/fileserver:0.1.0` });
     expect(containers[0]).toMatchObject({
-      image: 'filerpair/operator:0.1.0',
+      image: `${REGISTRY}/operator:0.1.0`,
       command: ['node', '--max-semi-space-size=4', '--optimize-for-size', '/app/dist/operator/main.js'],
     });
+  });
+
+  test('names images by digest if it is told one, as a whole if it is told that, and never guesses where they are', () => {
+    const images = (...settings: string[]) => {
+      const { containers } = operatorOf(template(...settings));
+      const { value } = containers[0]!.env.find(({ name }) => name === 'FILESERVER_IMAGE')!;
+      return [containers[0]!.image, value];
+    };
+    const [one, two] = ['1', '2'].map((digit) => `sha256:${digit.repeat(64)}`);
+    const digests = [`image.digests.operator=${one}`, `image.digests.fileserver=${two}`];
+    expect(images(`image.registry=${REGISTRY}/`, ...digests)).toEqual([
+      `${REGISTRY}/operator:0.1.0@${one}`,
+      `${REGISTRY}/fileserver:0.1.0@${two}`,
+    ]);
+    expect(images('image.operator=one:1', 'image.fileserver=two:2')).toEqual(['one:1', 'two:2']);
+    expect(() => images()).toThrow('image.registry is empty: say where the images are');
+    expect(() => images(`image.registry=${REGISTRY}`, 'image.digests.operator=sha256:1')).toThrow('digests');
+  });
+
+  test('gives the secrets of its registry to the operator and, by the default class, to every pod of a pair', () => {
+    const secrets = ['imagePullSecrets[0].name=registry'];
+    const classOf = (objects: readonly Rendered[]) =>
+      filerPairClassSpec.parse(objects.find(({ kind }) => kind === 'FilerPairClass')!.spec);
+    expect(operatorOf(render(...secrets)).imagePullSecrets).toEqual([{ name: 'registry' }]);
+    expect(classOf(render(...secrets)).podTemplate).toEqual({
+      spec: { imagePullSecrets: [{ name: 'registry' }] },
+    });
+    const own = [
+      'defaultClass.podTemplate.spec.imagePullSecrets[0].name=own',
+      'defaultClass.podTemplate.spec.priorityClassName=storage',
+    ];
+    expect(classOf(render(...secrets, ...own)).podTemplate).toEqual({
+      spec: { imagePullSecrets: [{ name: 'own' }, { name: 'registry' }], priorityClassName: 'storage' },
+    });
+  });
+
+  test('lets a drain take one of several operators at a time, and the only one at once', () => {
+    const budgets = (...settings: string[]) =>
+      render(...settings).filter(({ kind }) => kind === 'PodDisruptionBudget');
+    expect(budgets()).toMatchObject([
+      { metadata: { name: 'filerpair-operator', namespace: 'system' }, spec: { maxUnavailable: 1 } },
+    ]);
+    expect(budgets('replicas=1')).toEqual([]);
+    expect(budgets('podDisruptionBudget.enabled=false')).toEqual([]);
   });
 
   test('has the policy of limits as it follows from their rules, with the classes as parameters', () => {
@@ -135,9 +179,10 @@ describe.skipIf(helm === undefined)('the chart', () => {
           spec: { variables: { name: string; expression: string }[] };
         }
       ).spec.variables.find(({ name }) => name === 'images')!.expression;
-    expect(JSON.parse(images([]))).toEqual(['filerpair/fileserver:0.1.0']);
+    const own = `${REGISTRY}/fileserver:0.1.0`;
+    expect(JSON.parse(images([]))).toEqual([own]);
     const more = ['defaultClass.images.server=one:1', 'image.otherFileservers={two:2}'];
-    expect(JSON.parse(images(more))).toEqual(['filerpair/fileserver:0.1.0', 'one:1', 'two:2']);
+    expect(JSON.parse(images(more))).toEqual([own, 'one:1', 'two:2']);
   });
 
   test('may mark nodes as out of service only where a class may let it', () => {
@@ -151,8 +196,7 @@ describe.skipIf(helm === undefined)('the chart', () => {
 
   test('may ask cert-manager only where that is said, and looks for it only then', () => {
     const asks = (settings: string[]) => {
-      const { containers } = render(...settings).find(({ kind }) => kind === 'Deployment')!.spec!.template!
-        .spec;
+      const { containers } = operatorOf(render(...settings));
       return containers[0]!.env.find(({ name }) => name === 'CERT_MANAGER')!.value;
     };
     for (const [settings, answer] of [
@@ -182,7 +226,7 @@ describe.skipIf(helm === undefined)('the chart', () => {
     expect(new Set(inOne.map((rule) => JSON.stringify(rule)))).toEqual(
       new Set(all.map((rule) => JSON.stringify(rule))),
     );
-    const { containers } = objects.find(({ kind }) => kind === 'Deployment')!.spec!.template!.spec;
+    const { containers } = operatorOf(objects);
     const environment = Object.fromEntries(containers[0]!.env.map(({ name, value }) => [name, value ?? 'x']));
     expect(readSettings(environment)).toMatchObject({ WATCH_NAMESPACES: ['a', 'b'] });
   });

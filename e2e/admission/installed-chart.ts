@@ -16,12 +16,18 @@ export const KNOWN_MS_MAX = 60_000;
 /** A step of helm takes seconds; a machine with much to do takes longer. */
 const HELM_MS_MAX = 240_000;
 
+/** Nothing of the chart runs here: its images need a name only. */
+const REGISTRY = 'registry.example.org/filerpair';
+
 const CHART = join(REPOSITORY, 'helm/filerpair');
 
-/** All objects of the chart with these values. */
+/** All objects of the chart with these values, as helm sends them. */
+export const renderedText = (values: object): Promise<string> =>
+  withValues(values, (file) => helm('template', RELEASE, CHART, '--values', file));
+
+/** The same, parsed. */
 export async function rendered(values: object): Promise<KubernetesObject[]> {
-  const text = await withValues(values, (file) => helm('template', RELEASE, CHART, '--values', file));
-  return loadAllYaml(text) as unknown as KubernetesObject[];
+  return loadAllYaml(await renderedText(values)) as unknown as KubernetesObject[];
 }
 
 /** Installs the chart, or changes its values. */
@@ -44,7 +50,8 @@ const helm = (...args: readonly string[]): Promise<string> =>
 
 async function withValues<T>(values: object, use: (file: string) => Promise<T>): Promise<T> {
   const file = join(tmpdir(), `filerpair-values-${process.pid}.json`);
-  writeFileSync(file, JSON.stringify(values));
+  const image = { registry: REGISTRY, ...(values as { image?: object }).image };
+  writeFileSync(file, JSON.stringify({ ...values, image }));
   try {
     return await use(file);
   } finally {

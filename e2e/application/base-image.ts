@@ -30,6 +30,8 @@ const COMMANDS =
 const ROOT_HOOKS = [
   // Merged /usr, as Debian's own images have it.
   '--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr',
+  // What the packages are, where scanners for vulnerabilities look in images without dpkg: control files in status.d.
+  `--extract-hook=mkdir -p "$1"/var/lib/dpkg/status.d; for deb in "$1"/var/cache/apt/archives/*.deb; do { dpkg-deb -f "$deb"; echo "SHA256: $(sha256sum "$deb" | cut -d " " -f 1)"; } >"$1"/var/lib/dpkg/status.d/$(dpkg-deb -f "$deb" Package); done`,
   // Of the documentation the licences stay.
   '--extract-hook=find "$1"/usr/share/doc -type f ! -name copyright -delete; find "$1"/usr/share/doc -type d -empty -delete',
   '--extract-hook=rm -rf "$1"/usr/share/man "$1"/usr/share/locale "$1"/var/lib/apt "$1"/var/cache/apt "$1"/usr/share/zoneinfo/right',
@@ -38,6 +40,9 @@ const ROOT_HOOKS = [
   '--extract-hook=echo "node:x:1000:1000::/home/node:/bin/sh" >>"$1"/etc/passwd; echo "node:x:1000:" >>"$1"/etc/group; mkdir -p "$1"/home/node; chown 1000:1000 "$1"/home/node',
   `--extract-hook=for name in ${COMMANDS}; do ln -sf busybox "$1"/bin/$name; done`,
 ];
+
+/** Where the base image looks for programs. */
+export const BASE_PATH = 'PATH=/usr/local/bin:/usr/bin:/bin';
 
 /** Makes the base image available to the engine and returns its reference. */
 export async function baseImage(cache: Cache, repository: string): Promise<string> {
@@ -58,6 +63,20 @@ export async function baseImage(cache: Cache, repository: string): Promise<strin
     else await importFromPackages(cache, node, version, reference);
     return reference;
   });
+}
+
+/**
+ * Writes the root file system of the base image without Node.
+ *
+ * @param options further ones of mmdebstrap, such as another architecture: nothing of it is executed here
+ */
+export async function collectRoot(
+  tar: string,
+  options: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const command = ['mmdebstrap', '--quiet', '--variant=extract', `--include=${PACKAGES.join(',')}`];
+  await run([...command, ...ROOT_HOOKS, ...options, DEBIAN, tar], { variables });
 }
 
 /** The published image that the Dockerfile names, by digest. */
@@ -87,27 +106,12 @@ async function importFromPackages(
   const licence = join(dirname(node), '../LICENSE');
   if (!existsSync(licence)) throw new Error(`${licence} is missing: run "make setup"`);
   const hooks = [
-    ...ROOT_HOOKS,
     `--extract-hook=install -D -m644 '${licence}' "$1"/usr/share/doc/node/copyright`,
     `--extract-hook=install -D -m755 '${node}' "$1"/usr/local/bin/node`,
   ];
   const directory = await cached(cache, 'base-root', [DEBIAN, version, ...PACKAGES, ...ROOT_HOOKS], (into) =>
-    stage('collecting Debian packages for the base image', async () => {
-      const tar = join(into, 'root.tar');
-      await run([
-        'mmdebstrap',
-        '--quiet',
-        '--variant=extract',
-        `--include=${PACKAGES.join(',')}`,
-        ...hooks,
-        DEBIAN,
-        tar,
-      ]);
-    }),
+    stage('collecting Debian packages for the base image', () => collectRoot(join(into, 'root.tar'), hooks)),
   );
-  const changes = ['ENV PATH=/usr/local/bin:/usr/bin:/bin', 'CMD ["node"]'].flatMap((line) => [
-    '--change',
-    line,
-  ]);
+  const changes = [`ENV ${BASE_PATH}`, 'CMD ["node"]'].flatMap((line) => ['--change', line]);
   await run(['docker', 'import', ...changes, join(directory, 'root.tar'), reference]);
 }

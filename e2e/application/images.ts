@@ -1,5 +1,5 @@
 /** Our images: the file server, the operator and the e2e tests' client, built from this clone. */
-import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cache, contentHash, directoryInputs } from '../machine/cache.ts';
 import { run } from '../machine/command.ts';
@@ -27,20 +27,33 @@ export async function images(cache: Cache, repository: string): Promise<Images> 
   const context = join(repository, '.cache/images');
   const application = join(context, 'application');
   const tests = join(context, 'tests');
-  await stage('bundling for the images', () => bundle(repository, application, tests));
-  await collectPackages(repository, application);
+  await stage('bundling for the images', async () => {
+    await makeContext(repository, application);
+    await bundle(repository, tests, ['--tests']);
+  });
   const fileserver = await build(repository, application, 'fileserver', base);
   const operator = await build(repository, application, 'operator', base);
   const client = await build(repository, tests, 'e2e-client', fileserver);
   return { fileserver, operator, client };
 }
 
-/** The products, and apart from them what belongs to the tests. */
-async function bundle(repository: string, application: string, tests: string): Promise<void> {
-  for (const directory of [application, tests]) rmSync(directory, { recursive: true, force: true });
-  const program = [process.execPath, join(repository, 'scripts/bundle.ts')];
-  await run([...program, join(application, 'dist')], { cwd: repository });
-  await run([...program, tests, '--tests'], { cwd: repository });
+/** Makes the build context of the images that are released: `directory` is emptied first. */
+export async function makeContext(repository: string, directory: string): Promise<void> {
+  await bundle(repository, directory, [], 'dist');
+  await collectPackages(repository, directory);
+  mkdirSync(join(directory, 'bin'));
+  copyFileSync(join(repository, 'images/filerpair.sh'), join(directory, 'bin/filerpair'));
+}
+
+async function bundle(
+  repository: string,
+  directory: string,
+  flags: readonly string[],
+  below = '.',
+): Promise<void> {
+  rmSync(directory, { recursive: true, force: true });
+  const program = [process.execPath, join(repository, 'scripts/bundle.ts'), join(directory, below)];
+  await run([...program, ...flags], { cwd: repository });
 }
 
 /**

@@ -16,12 +16,23 @@ app.kubernetes.io/part-of: filerpair
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{/* Image of a program, by its name: as a whole if the values say so, else in the registry by tag, and by digest if there is one. */}}
+{{- define "filerpair.image" -}}
+{{- $image := .root.Values.image -}}
+{{- with get $image .name -}}
+{{ . }}
+{{- else -}}
+{{- $registry := required "image.registry is empty: say where the images are. \"make publish REGISTRY=...\" pushes them, and a chart that knows where" $image.registry -}}
+{{- printf "%s/%s:%s" (trimSuffix "/" $registry) .name .root.Chart.AppVersion }}{{ with get $image.digests .name }}@{{ . }}{{ end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "filerpair.operatorImage" -}}
-{{ .Values.image.operator | default (printf "filerpair/operator:%s" .Chart.AppVersion) }}
+{{ include "filerpair.image" (dict "root" . "name" "operator") }}
 {{- end }}
 
 {{- define "filerpair.fileserverImage" -}}
-{{ .Values.image.fileserver | default (printf "filerpair/fileserver:%s" .Chart.AppVersion) }}
+{{ include "filerpair.image" (dict "root" . "name" "fileserver") }}
 {{- end }}
 
 {{/* Images of file servers that may run privileged, as a CEL list: JSON is CEL. */}}
