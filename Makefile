@@ -21,7 +21,7 @@ test: setup ## Every test: code, simulation, NFS clients, a real kind cluster
 	@scripts/test.sh
 
 check: setup ## Formatting, lint, types, architecture, prose, links, packages' hashes and licences, CRDs against the last release's (seconds)
-	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/prose/main.ts && $(NODE) scripts/links/main.ts && $(NODE) scripts/pictures/main.ts --check && $(NODE) scripts/supply-chain.ts && $(NODE) scripts/crds/main.ts
+	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/prose/main.ts && $(NODE) scripts/links/main.ts && $(NODE) scripts/pictures/main.ts --check && $(NODE) scripts/chart-values.ts --check && $(NODE) scripts/supply-chain.ts && $(NODE) scripts/crds/main.ts
 
 files: setup ## Each source file in one sentence, from its header (IN= a folder)
 	@$(NODE) scripts/file-map.ts $(IN)
@@ -69,7 +69,7 @@ e2e: setup ## The tests on a kind cluster (KEEP=1 leaves it running; SCENARIO= p
 failures: setup ## Every way to fail on a kind cluster, more than an hour; writes docs/failure-modes.md (SCENARIO=)
 	@$(NODE) e2e/main.ts failures $(SCENARIO)
 
-install-check: setup ## The README's own commands, and an upgrade from the release before, on a kind cluster with a registry
+install-check: setup ## The README's own commands on a kind cluster that knows nothing of FilerPair, with a registry
 	@$(NODE) e2e/main.ts install
 
 names: setup ## Names outside the cluster by the real external-dns and BIND, and ways in from there (SCENARIO=)
@@ -119,7 +119,7 @@ publish: setup ## Push what make release built to REGISTRY=, and a chart that kn
 	@$(NODE) scripts/release/main.ts publish --registry '$(REGISTRY)'
 
 generate: setup ## What is generated: CRD, API reference, chart's values, pictures, lines of links in docs
-	@$(NODE) crds/generate.ts && $(NODE) scripts/pictures/main.ts && $(NODE) scripts/links/main.ts --mend
+	@$(NODE) crds/generate.ts && $(NODE) scripts/pictures/main.ts && $(NODE) scripts/chart-values.ts && $(NODE) scripts/links/main.ts --mend
 
 format: setup ## Format and fix what can be fixed
 	@biome check --write .

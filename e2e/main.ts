@@ -65,6 +65,7 @@ import { measureScale } from './scale/scale.ts';
 //   node e2e/main.ts admission         what the API server refuses: an API server without nodes, as a process of this machine
 //   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
 //   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
+//   node e2e/main.ts install [FILTER]  the README's own commands, from a registry, on a cluster that knows nothing of FilerPair
 //   node e2e/main.ts moves             of these the two that belong to every run of all tests
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts conformance [FILTER] test suites in a mount, whole (FSX_SECONDS=60 of fsx), and the long versions of
@@ -285,6 +286,27 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     writeControlPlanePrograms({ etcd, apiServer, helm, kubectl, policyEnforcer });
     if (isRoot()) await needPackages(['iproute2', 'iptables'], 'Seeing NetworkPolicies enforced');
     return vitest(['admission'], filters);
+  },
+  install: async (filters) => {
+    await engineUp(cache);
+    const programs = await drivingPrograms(cache);
+    const target = clusterIn(REPOSITORY, `${cluster.name}-install`);
+    await clusterUp(target, programs, await nodeImage(cache));
+    const [kubectl, helm, kind] = ['kubectl', 'helm', 'kind'].map((name) => programs.get(name)!);
+    // Images of this clone come from the registry, as everybody's do.
+    const none = { fileserver: '', operator: '', client: '' };
+    const environment = { cluster: target, images: none, kubectl: kubectl!, helm: helm!, kind: kind! };
+    writeEnvironment(environment);
+    try {
+      await withDisks(environment, 'move');
+      return await vitest(['install'], filters.length === 0 ? ['readme'] : filters);
+    } finally {
+      if (keep) say(`the cluster ${target.name} stays`);
+      else {
+        await bringDown(target);
+        await engineDown(cache);
+      }
+    }
   },
   names: (filters) => onCluster(['names'], filters, withNames),
   // What moves alone is built sooner than what else disks can do.
