@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check files unit simulate build bench images package kind kind-down e2e failures names alerts reattach admission scale clients conformance disk hostile registers crashes mutants format generate clean explore fuzz sbom
+.PHONY: help setup demo test check files unit simulate build bench docs images package kind kind-down e2e failures names alerts reattach admission scale clients conformance disk hostile registers crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,8 +14,8 @@ help: ## What there is
 setup: ## Node 24 and the packages, as the lock file says (done by every other target)
 	@scripts/setup.sh
 
-demo: setup ## Two servers on this machine, a writer, a kill, a takeover, a giveback; under a minute
-	@$(NODE) demo/main.ts
+demo: setup ## Two servers on this machine, a writer, a kill, a takeover, a giveback; under a minute (UI=1: as a page in the browser, too)
+	@$(NODE) demo/main.ts $(if $(UI),--ui)
 
 test: setup ## Every test: code, simulation, NFS clients, a real kind cluster
 	@scripts/test.sh
@@ -117,6 +117,9 @@ release-check: setup ## Start what make release built: images and the executable
 
 publish: setup ## Push what make release built to REGISTRY=, and a chart that knows it
 	@$(NODE) scripts/release/main.ts publish --registry '$(REGISTRY)'
+
+docs: setup ## The docs as a site in out/site, without network (BASE=/v0.1.0/, SOURCE= where the repository can be read)
+	@BASE=$(BASE) SOURCE=$(SOURCE) $(NODE) scripts/site/main.ts
 
 generate: setup ## What is generated: CRD, API reference, chart's values, pictures, lines of links in docs
 	@$(NODE) crds/generate.ts && $(NODE) scripts/pictures/main.ts && $(NODE) scripts/chart-values.ts && $(NODE) scripts/links/main.ts --mend

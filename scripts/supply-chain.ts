@@ -40,13 +40,15 @@ const LICENCE_KNOWN = new Map([
 const WITHOUT_LICENCE_FILE = new Set(['node_modules/stream-buffers']);
 /**
  * They have a script for their installation, and npm runs none (.npmrc). The library of koffi comes in a package of its own.
- * The script of protobufjs would print advice; those of ssh2 and cpu-features would build what makes them faster.
+ * The script of protobufjs would print advice; those of ssh2 and cpu-features would build what makes them faster. That of
+ * esbuild would fetch its program where npm has left out the package that holds it.
  */
 const SCRIPTS_NOT_RUN = new Set([
   'node_modules/koffi',
   'node_modules/protobufjs',
   'node_modules/ssh2',
   'node_modules/cpu-features',
+  'node_modules/vitepress/node_modules/esbuild',
 ]);
 /** Packages of this repository (npm workspaces). */
 const OURS = new Set(['', 'scripts/runtime', 'node_modules/filerpair-runtime']);
