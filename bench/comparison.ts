@@ -138,8 +138,15 @@ function summarize(rounds: Round[]): Measured {
 
 const GENERATOR = join(import.meta.dirname, 'generator/main.ts');
 
-/** One run in a process of its own. Error: the server refused or failed a call, with the workload's name. */
-export async function runGenerator(request: RunRequest, server: ServerUnderTest): Promise<Round> {
+/**
+ * One run in a process of its own; `observe` is called when the measured time begins and when it ends. Error: the server refused
+ * or failed a call, with the workload's name.
+ */
+export async function runGenerator(
+  request: RunRequest,
+  server: ServerUnderTest,
+  observe: () => void = () => {},
+): Promise<Round> {
   const generator = fork(GENERATOR, { execArgv: [] });
   const exit = once(generator, 'exit');
   const result = Promise.withResolvers<Round>();
@@ -148,9 +155,11 @@ export async function runGenerator(request: RunRequest, server: ServerUnderTest)
     switch (message.kind) {
       case 'measuring':
         cpuMs = -cpuMsOf(server.pid);
+        observe();
         return;
       case 'measured':
         cpuMs += cpuMsOf(server.pid);
+        observe();
         return;
       case 'done':
         result.resolve({ ...message.figures, serverCpu: cpuMs / message.figures.elapsedMs });

@@ -3,15 +3,16 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { WorkloadName } from '../generator/messages.ts';
+import { type WorkloadName, workloadNames } from '../generator/messages.ts';
 import { type FilerpairOptions, startFilerpair } from '../servers/filerpair.ts';
+import { memoryOf } from '../servers/process-figures.ts';
 import type { ServerUnderTest } from '../servers/server-under-test.ts';
 import { compareVariants } from '../variants.ts';
 
 //   node bench/parts/main.ts [--rounds 5] [--ms 1000] [--only 'never awake']
 //
 // The same server with and without the part, at the same time, in turns. Prints a table; the ratio is to the server as it
-// is.
+// is. `small engines` runs the compiled server (`make build`).
 
 const { values } = parseArgs({
   options: {
@@ -21,9 +22,14 @@ const { values } = parseArgs({
   },
 });
 
+/** Engines that compile functions when they are called first, and have no helper threads of their own. */
+const SMALL_ENGINES = ['--max-lazy', '--single-threaded-gc', '--v8-pool-size=1'];
+
 const AS_IT_IS = 'as it is';
 const PARTS: readonly {
   name: string;
+  /** Of both servers. */
+  both?: Partial<FilerpairOptions>;
   without: Partial<FilerpairOptions>;
   workloads: readonly WorkloadName[];
 }[] = [
@@ -37,11 +43,17 @@ const PARTS: readonly {
     without: { settings: { threads: { stayAwake: false } } },
     workloads: ['getattr1x1', 'read4k1x1'],
   },
+  {
+    name: 'small engines',
+    both: { built: true },
+    without: { nodeArguments: SMALL_ENGINES },
+    workloads: workloadNames,
+  },
 ];
 
 const CACHE = join(import.meta.dirname, '../../.cache');
 
-async function compare({ name, without, workloads }: (typeof PARTS)[number]): Promise<void> {
+async function compare({ name, both, without, workloads }: (typeof PARTS)[number]): Promise<void> {
   mkdirSync(CACHE, { recursive: true });
   const directory = mkdtempSync(join(CACHE, 'bench-'));
   const servers = new Map<string, ServerUnderTest>();
@@ -52,7 +64,7 @@ async function compare({ name, without, workloads }: (typeof PARTS)[number]): Pr
     ] as const) {
       const own = join(directory, variant.replaceAll(' ', '-'));
       mkdirSync(own);
-      servers.set(variant, await startFilerpair(own, { nodeArguments: [], ...settings }));
+      servers.set(variant, await startFilerpair(own, { nodeArguments: [], ...both, ...settings }));
     }
     for (const workload of workloads) {
       const single = workload.endsWith('1x1');
@@ -74,6 +86,10 @@ async function compare({ name, without, workloads }: (typeof PARTS)[number]): Pr
           `| ${workload} | ${variant} | ${cells.join(' | ')} | ${(perSecond / whole).toFixed(2)} |`,
         );
       }
+    }
+    for (const [variant, { pid }] of servers) {
+      const { resident, peak } = memoryOf(pid);
+      console.log(`${variant}: ${resident.toFixed(0)} MiB resident, ${peak.toFixed(0)} at most`);
     }
   } finally {
     for (const server of servers.values()) await server.stop();
