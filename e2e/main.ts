@@ -85,7 +85,7 @@ const cluster = clusterIn(
   process.env['CLUSTER'] ?? `filerpair-${contentHash([REPOSITORY]).slice(0, 4)}`,
 );
 
-/** There: the cluster was made by `cluster-up`, and `cluster-down` removes it. Says READY once everything is in it. */
+/** There: `cluster-up` has made the cluster, and `cluster-down` removes it. Says READY once everything is in it. */
 const madeForTests = join(REPOSITORY, `.cache/e2e/${cluster.name}.for-tests`);
 const READY = 'ready';
 

@@ -15,7 +15,7 @@ export async function readyIsTrue(pair: Pair): Promise<void> {
       unserved = await diskSetsWithoutOwner(pair);
       return !saysReady(pair) || unserved.length === 0;
     },
-    () => `Ready is True, and nobody serves ${unserved.join(' and ')}`,
+    () => `Ready is True, but not served: ${unserved.join(' and ')}`,
   );
 }
 

@@ -9,6 +9,7 @@ import { afterEach, expect, it, vi } from 'vitest';
 import type { Freeze } from '../../pair/lease.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { changeLease } from '../witness/embedded-lease.fixture.ts';
+import { FREEZE_KEY } from '../witness/lease-file.ts';
 import type { FreezeAnswer } from '../witness/witness.ts';
 import { firstAnswer, Pair, type Server, servers } from './pair.fixture.ts';
 
@@ -19,7 +20,7 @@ afterEach(() => pair.stop());
 
 function ask(home: Server, freeze: Partial<Freeze>): void {
   const wanted = { id: 'one', epoch: 1, msMax: 60_000, over: false, ...freeze };
-  changeLease(join(pair.directory, 'witness'), home, { standstill: wanted });
+  changeLease(join(pair.directory, 'witness'), home, { [FREEZE_KEY]: wanted });
 }
 
 function answer(home: Server): FreezeAnswer | undefined {

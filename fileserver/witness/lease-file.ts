@@ -17,6 +17,9 @@ const incarnation = z
   .refine((parsed) => parsed !== null);
 const count = z.int().min(0);
 
+/** The format's name of a freeze. */
+export const FREEZE_KEY = 'standstill';
+
 const schema = z.object({
   version: count,
   holder: incarnation.nullable(),
@@ -41,22 +44,24 @@ const schema = z.object({
     .nullable()
     .default(null),
   maintenance: z.string().nullable().default(null),
-  /** A freeze: the format keeps the older name. */
-  standstill: z
+  [FREEZE_KEY]: z
     .object({ id: z.string(), epoch: count, msMax: z.int().min(1), over: z.boolean().default(false) })
     .exactOptional(),
 });
 
 /** Throws if it is not a Lease of this format. */
 export function parseLeaseFile(text: string): LeaseSighting {
-  const { version, standstill, ...record } = schema.parse(JSON.parse(text));
-  const freeze = standstill === undefined ? {} : { freeze: standstill };
-  return { version: String(version), record: { ...record, ...freeze } as LeaseSighting['record'] };
+  const { version, [FREEZE_KEY]: freeze, ...record } = schema.parse(JSON.parse(text));
+  return {
+    version: String(version),
+    record: { ...record, ...(freeze && { freeze }) } as LeaseSighting['record'],
+  };
 }
 
 export function formatLeaseFile(sighting: LeaseSighting): string {
-  const { freeze: standstill, ...record } = sighting.record;
-  return `${JSON.stringify({ version: Number(sighting.version), ...record, standstill }, null, 2)}\n`;
+  const { freeze, ...record } = sighting.record;
+  const lease = { version: Number(sighting.version), ...record, [FREEZE_KEY]: freeze };
+  return `${JSON.stringify(lease, null, 2)}\n`;
 }
 
 const writtenSchema = z.object({ epoch: count, volumes: z.record(z.string(), z.string()) });

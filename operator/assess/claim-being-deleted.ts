@@ -23,7 +23,7 @@ export function claimBeingDeleted(view: Assessment): string | null {
         bound === undefined
           ? ''
           : `: kubectl patch pv ${bound} -p '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'`;
-      return `PersistentVolumeClaim ${name} of the disk set of ${home.name} has been deleted by somebody. Kubernetes keeps it until its last pod ends, then it goes, and with the reclaim policy Delete all files with it. So no pod that uses it is moved or replaced. A deletion cannot be taken back: have the volume kept first${keep}; then see "A claim that somebody deleted" in docs/operator.md.`;
+      return `Somebody has deleted PersistentVolumeClaim ${name} of the disk set of ${home.name}. Kubernetes keeps it until its last pod ends, then it goes, and with the reclaim policy Delete all files with it. So no pod that uses it is moved or replaced. A deletion cannot be taken back: have the volume kept first${keep}; then see "A claim that somebody deleted" in docs/operator.md.`;
     }
   return null;
 }

@@ -99,7 +99,7 @@ describe('Ready', () => {
       () => {
         const world = World.running();
         release(world, 'a', 'b');
-        const found = { epoch: 7, message: 'volume data is owned by b/p/1 in epoch 7' };
+        const found = { epoch: 7, message: 'b/p/1 owns volume data in epoch 7' };
         world.changeLease('a', {}, { [leaseAnnotations.volumesAhead]: JSON.stringify(found) });
         return world;
       },

@@ -203,7 +203,7 @@ function openingSince(view: Assessment, { name, lease }: ServerView): number {
 
 function notDetached(view: Assessment, { name }: ServerView, what: string, node: string): string {
   const directory = `${attachmentDirectory(view.uid)}/${name}`;
-  return `${what}, which has lasted for more than ${DETACHED_MS_MAX / 60_000} minutes on a node that is ready: something there still uses it. Either a pod that is not the operator’s has the claim; or a mount was left behind by a pod that was ended by force: on node ${node}, findmnt -R ${directory} shows it, and umount of what it shows lets the kubelet detach`;
+  return `${what}, which has lasted for more than ${DETACHED_MS_MAX / 60_000} minutes on a node that is ready: something there still uses it. It is either a pod that is not the operator’s and has the claim, or a mount that a pod has left that was ended by force. On node ${node}, findmnt -R ${directory} shows the mount, and umount of what it shows lets the kubelet detach`;
 }
 
 /** `here`: what is attached, or to be attached, to the node, of so many volumes. */

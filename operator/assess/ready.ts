@@ -132,7 +132,7 @@ function notServed(view: Assessment, home: ServerView): ConditionResult | null {
         );
       return isFalse(
         'NobodyServes',
-        `Nobody serves the disk set of ${name}: it was released${lease?.releasedTo ? ` to ${lease.releasedTo}` : ''} at epoch ${lease?.epoch ?? 0} and not claimed yet; ${doing}.`,
+        `The disk set of ${name} is not served: it was released${lease?.releasedTo ? ` to ${lease.releasedTo}` : ''} at epoch ${lease?.epoch ?? 0} and not claimed yet; ${doing}.`,
       );
     case 'OwnerDead':
       return isFalse(
@@ -183,7 +183,7 @@ function volumesAhead(
   const { namespace, name: pair } = view.observed;
   return isFalse(
     'VolumesAhead',
-    `Nobody serves the disk set of ${name}: its Lease is at epoch ${epoch} and knows less than the volumes, which were served at epoch ${found!.epoch} (${found!.message}). Was the API restored from a backup? When no other server serves them, have ${name} claim them above that epoch: kubectl filerpair -n ${namespace} giveback ${pair} ${name} --force --reason "..."`,
+    `The disk set of ${name} is not served: its Lease is at epoch ${epoch} and knows less than the volumes, which were served at epoch ${found!.epoch} (${found!.message}). Was the API restored from a backup? When no other server serves them, have ${name} claim them above that epoch: kubectl filerpair -n ${namespace} giveback ${pair} ${name} --force --reason "..."`,
   );
 }
 

@@ -372,7 +372,7 @@ function judgeWorld(model: ClusterModel): void {
     throw new Error(`${alive.length} servers run, ${lost.join()} unserved:\n${model.trace.join('\n')}`);
 }
 
-/** Everything is as the spec wants it, at home unless an administrator wanted otherwise, and nothing is left to do. */
+/** Everything is as the spec wants it, each disk set on its home server unless an administrator wanted otherwise, and nothing is left to do. */
 function expectRolledOut(model: ClusterModel): void {
   const view = model.world.view();
   const trace = () => model.trace.slice(-80).join('\n');

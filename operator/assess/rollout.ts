@@ -29,8 +29,8 @@ import { unsafeChange } from './unsafe-change.ts';
 //
 // Nothing is remembered between two steps. Pods carry the fingerprint of what they were made from, and Leases say who owns what.
 // The answer to the rollout's own request, which stays on the Lease, says that a disk set is away because of it. So it may be
-// interrupted anywhere: by an operator that dies, a server that dies, a spec that changes again, a person who asks for something.
-// The next look goes on from what there is then, and holds while something is not well.
+// interrupted anywhere: by an operator that dies, a server that dies, a spec that changes again, an administrator who asks for something.
+// The next reconcile goes on from what there is then, and holds while something is not well.
 
 export type RolloutState =
   /** Other pairs get the new image first. */

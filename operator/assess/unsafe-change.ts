@@ -8,9 +8,9 @@ import type { Assessment } from './assessment.ts';
 
 // Lease times: while the change is under way, one server has the old times and one the new. A holder may write until
 // lease + guard/2 after its last confirmation (then its dead man's switch has killed it). It says its lease + guard on
-// each Lease that it holds, and whoever claims on silence waits for the longer one of that and its own: so any times go
-// together, between servers that know of this. Of a server of an earlier version, which does not say it, each side's
-// lease + guard/2 must stay below the other side's lease + guard, by the least margin that the schema allows to one pair
+// each Lease that it holds. A server that claims on silence waits for the longer one of that and its own. So any times go
+// together, between servers that know of this. A server of an earlier version does not say its times: then each side's
+// lease + guard/2 must stay below the other side's lease + guard. The margin is the least that the schema allows to one pair
 // of times: half of the shortest guard, which is 100 ms and a tenth of the lease. All pods count, also one that ends or
 // whose node is away: it is an incarnation that may still be alive.
 
@@ -40,7 +40,7 @@ function leaseTimesDoNotFit(view: Assessment): string | null {
       if (running === null)
         return `Cannot tell with which lease times pod ${pod.metadata.name} runs, because its ConfigMap is gone. Delete the pod when its partner serves everything.`;
       if (!fitTogether(running, wanted) && !saysItsTimes(view, pod))
-        return `failover.leaseDuration ${durationText(wanted.leaseMs)} and guardDuration ${durationText(wanted.guardMs)} do not fit pod ${pod.metadata.name}, which runs with ${running.leaseMs}ms and ${running.guardMs}ms: while one server has the old times and one the new, a server could take over from one that may still write. (The pod holds no Lease on which it says its times; one that serves its own disk set, with this version's server, does.) Change them in steps, each waiting for the rollout to end: lease + guard/2 of one must stay at least 50ms and a twentieth of the lease below lease + guard of the other, and the other way round.`;
+        return `failover.leaseDuration ${durationText(wanted.leaseMs)} and guardDuration ${durationText(wanted.guardMs)} do not fit pod ${pod.metadata.name}, which runs with ${running.leaseMs}ms and ${running.guardMs}ms. While one server has the old times and one the new, a server could take over from one that may still write. The pod holds no Lease on which it says its times. Change them in steps, and wait for the rollout to end after each: lease + guard/2 of one must stay below lease + guard of the other, and the other way round. The margin is at least 50ms and a twentieth of the lease.`;
     }
   return null;
 }

@@ -39,8 +39,8 @@ const GRACE_PERIOD_SECONDS = 30;
 
 /**
  * What a server's container reserves unless a podTemplate says otherwise. Without a share of its own a container gets next
- * to nothing of a busy node's processors, and a server that gets none for the length of its lease is rightly declared
- * dead: a load elsewhere would become a takeover.
+ * to nothing of a busy node's processors. A server that gets none for the length of its lease is rightly declared dead, so a
+ * load elsewhere would become a takeover.
  */
 const resourcesDefault = {
   requests: { cpu: '500m', memory: '384Mi' },
@@ -192,8 +192,8 @@ function distance(view: View, server: ServerView): Record<string, unknown> {
 const ZONE = 'topology.kubernetes.io/zone';
 
 /**
- * Disks that are made where their first pod is (WaitForFirstConsumer), and that move: if two zones are not asked for, the
- * servers begin in one, since the disks of most storage can be attached in one ZONE only.
+ * Disks that are made where their first pod is (WaitForFirstConsumer), and that move. Unless the spec asks for two zones, the
+ * servers begin in one: the disks of most storage can be attached in one ZONE only.
  */
 function sameZone(view: View, podAffinityTerm: object): Record<string, unknown> {
   const { antiAffinity, storageType } = view.effective;

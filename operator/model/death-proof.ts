@@ -18,14 +18,14 @@ import type { Pod, Terminated } from './objects.ts';
 //    restarted the container since, the new run has claimed, and its claim arrived before the kubelet's next report.
 //    Comparing startedAt/finishedAt with the run's start trusts wall clocks that may step. Restart counts do not say
 //    which run is meant.
-// 2. `terminated` is reported by the container runtime after it has reaped the container's first process, which is
-//    the server itself (the pod's command has no init in between), so no thread of it can execute another
-//    instruction or be inside a system call. What is not such a report is refused: the kubelet's substitute for a
+// 2. The container runtime reports `terminated` after it has reaped the container's first process, which is the server
+//    itself (the pod's command has no init in between). So no thread of it can execute another instruction or be inside
+//    a system call. What is not such a report is refused: the kubelet's substitute for a
 //    container that it cannot find any more (ContainerStatusUnknown) and anything without a container ID. A pod that
 //    Kubernetes' pod garbage collector has set to Failed has no new `terminated` either: only its phase is invented.
 // 3. An old report of a true end stays true: a run that has ended never runs again, and its name is never reused
 //    (start time and random part). So a cache that lags behind can only delay a proof.
-// 4. The proof names incarnation and epoch, is written by compare-and-swap against the Lease that was judged, and the
+// 4. The proof names incarnation and epoch. A compare-and-swap against the Lease that was judged writes it, and the
 //    claimer checks again that the Lease still names both: a proof that is late does nothing.
 //
 // A pod that is missing from the API, a node that is NotReady, and a deletion proves nothing and is not looked at.

@@ -112,7 +112,7 @@ function disksAre(
   const patch = { metadata: { resourceVersion, annotations } };
   const why =
     pod !== null
-      ? `the disks are mounted by pod ${pod.metadata.name}`
+      ? `pod ${pod.metadata.name} has the disks mounted`
       : node !== null
         ? `the disks of ${home} are not where they were: node ${node} has to let go of them`
         : `the disks of ${home} are nowhere`;

@@ -367,7 +367,9 @@ class Run {
     if (this.#policy === 'Wait')
       this.violations.push(`${name} is marked, although an administrator is to do that`);
     if (this.#policy === 'Confirmed' && machine.state !== 'off' && machine.refutedWord)
-      this.violations.push(`${name} is marked by a word that it has refuted, and is ${machine.state}`);
+      this.violations.push(
+        `${name} is marked after a confirmation that it has refuted, and is ${machine.state}`,
+      );
     if (this.#policy !== 'AfterTimeout') return;
     if (said !== 'Unknown') this.violations.push(`${name} is marked, and its kubelet reports`);
     const silentMs = this.#now - (machine.silentSince ?? this.#now);

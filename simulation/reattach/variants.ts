@@ -240,7 +240,8 @@ export const operatorVariants: readonly OperatorVariant[] = [
   },
   {
     name: 'SilenceByAnotherClock',
-    clause: 'silence is judged by a time that another machine has written, and clocks differ by a minute',
+    clause:
+      'the operator judges silence by a time that another machine has written, and clocks differ by a minute',
     caughtAs: /is marked after a silence of/,
     seedsMax: 2000,
     hears: (observed) => ({
@@ -256,7 +257,7 @@ export const operatorVariants: readonly OperatorVariant[] = [
   {
     name: 'RefutedWordKept',
     clause: 'a word that a node is off, which the node itself has refuted, is kept',
-    caughtAs: /is marked by a word that it has refuted/,
+    caughtAs: /is marked after a confirmation that it has refuted/,
     from: 1_300,
     seedsMax: 1500,
     wants: (actions) =>
@@ -321,7 +322,8 @@ export const operatorVariants: readonly OperatorVariant[] = [
   },
   {
     name: 'DoneNotCheckedAgainstHolder',
-    clause: 'an operation is Complete by the server’s answer, whoever owns the disk set by now',
+    clause:
+      'an operation is Complete by the server’s answer, even if the other server owns the disk set by now',
     caughtAs: /is Complete, but/,
     seedsMax: 50,
     whole: true,

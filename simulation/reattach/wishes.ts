@@ -1,6 +1,6 @@
 /**
- * What people ask for by FilerPairOperations, how the servers answer, and what the operator may not make of it: an operation never
- * acts again after its end, and an administrator's confirmation that a server is dead is not dropped on the way.
+ * What administrators ask for by FilerPairOperations, how the servers answer, and what the operator may not make of it. An operation
+ * never acts again after its end, and a confirmation that a server is dead is not dropped on the way.
  */
 
 import {
