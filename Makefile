@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check files unit simulate build bench docs images package kind kind-down e2e failures names alerts reattach admission scale clients conformance disk hostile registers crashes mutants format generate clean explore fuzz sbom
+.PHONY: help setup demo test check files unit simulate build bench docs images package kind kind-down e2e failures names alerts reattach admission scale clients conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ disk: setup ## Crashes of a machine and failing disks, on loop devices of the te
 
 hostile: setup ## Legal calls of hostile size against a real pair for SECONDS= (3600): no server ends, nothing moves
 	@SECONDS=$(SECONDS) vitest run --config e2e/vitest.config.ts --project hostile
+
+starve: setup ## A real pair with less and less processor time, and clients: how little it stands. Some minutes; root and control groups
+	@$(NODE) e2e/starvation/main.ts
 
 registers: setup ## Registers on a real pair, by library and proxy, with freezes, kills and givebacks for SECONDS= (120): nothing stale, nothing twice
 	@SECONDS=$(or $(SECONDS),120) vitest run client/registers.test.ts --reporter=verbose

@@ -282,6 +282,46 @@ export const AREAS: readonly Area[] = [
     ],
   },
   {
+    name: 'attachment',
+    files: ['fileserver/attachment/attachment.ts', 'fileserver/storage/volume/mounted-volume.ts'],
+    tests: [
+      'fileserver/attachment/attachment.test.ts',
+      'fileserver/storage/volume/mounted-volume.test.ts',
+      'fileserver/data-path/reattached.test.ts',
+    ],
+    unitTests: [
+      'fileserver/attachment/attachment.test.ts',
+      'fileserver/storage/volume/mounted-volume.test.ts',
+    ],
+  },
+  {
+    name: 'proofs of the operator',
+    files: [
+      'operator/model/death-proof.ts',
+      'operator/plan/lease-upkeep.ts',
+      'operator/assess/lease-lost.ts',
+      'operator/assess/lost-nodes.ts',
+      'operator/assess/owner-life.ts',
+      'operator/assess/refuted-power-off.ts',
+      'operator/assess/disks-held.ts',
+    ],
+    tests: ['operator/model/', 'operator/assess/', 'operator/plan/', 'simulation/reattach/reattach.test.ts'],
+    unitTests: [
+      'operator/model/death-proof.test.ts',
+      'operator/assess/lease-lost.test.ts',
+      'operator/assess/lost-nodes.test.ts',
+      'operator/assess/conditions.test.ts',
+      'operator/assess/assessment.test.ts',
+      'operator/assess/drain.test.ts',
+      'operator/assess/rollout.test.ts',
+      'operator/assess/disk-location.test.ts',
+      'operator/assess/disk-location-moves.test.ts',
+      'operator/assess/pod-replacement.test.ts',
+      'operator/assess/hand-over.test.ts',
+      'operator/plan/decide.test.ts',
+    ],
+  },
+  {
     name: 'client',
     files: [
       'client/attempts.ts',

@@ -903,4 +903,32 @@ export const EXPLAINED: readonly Explained[] = [
     becomes: 'false',
     why: 'The status of no failure is 0.',
   },
+  {
+    file: 'fileserver/system/flush-lane.ts',
+    line: 'if (error !== null) {',
+    code: 'error !== null',
+    becomes: 'true',
+    why: 'It spares a walk over the flushes that run: no error makes no fault.',
+  },
+  {
+    file: 'fileserver/attachment/attachment.ts',
+    line: 'if (performance.now() - told >= TELL_MS) {',
+    code: '>=',
+    becomes: '>',
+    why: 'It says so a moment later.',
+  },
+  {
+    file: 'fileserver/storage/volume/mounted-volume.ts',
+    line: 'if (fd < 0) throw new Error(',
+    code: '<',
+    becomes: '<=',
+    why: 'Descriptor 0 is that of the standard input.',
+  },
+  {
+    file: 'fileserver/storage/volume/mounted-volume.ts',
+    line: 'if (parent < 0) throw new Error(',
+    code: '<',
+    becomes: '<=',
+    why: 'The same.',
+  },
 ];

@@ -1,13 +1,22 @@
 /** What an attachment pod does on its node, with real mounts and mount namespaces. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import { isMountedVolume } from '../storage/volume/mounted-volume.ts';
+import * as mountCalls from '../system/mount-calls.ts';
 import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
-import { type AttachedVolume, appear, disappear } from './attachment.ts';
+import { type AttachedVolume, appear, disappear, leftBelow } from './attachment.ts';
 
 let places: MountedPlaces;
 let volume: AttachedVolume;
@@ -26,6 +35,7 @@ beforeEach(() => {
   said = [];
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const child of children.splice(0)) {
     child.kill('SIGKILL');
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
@@ -44,13 +54,17 @@ describe.skipIf(!mayMount)('an attachment', () => {
     expect(isMountedVolume(volume.to)).toBe(true);
     expect(readdirSync(volume.to)).toEqual(['file']);
     await disappear(volume, tell);
-    expect(existsSync(volume.to)).toBe(false);
+    expect(existsSync(dirname(volume.to))).toBe(false);
     expect(readdirSync(volume.from)).toEqual(['file']);
   });
 
   test('keeps what an earlier run left, if it is the same volume', async () => {
     await appear(volume, tell);
+    // It is not taken away for a moment: then this would wait forever.
+    const fd = openSync(join(volume.to, 'file'), 'r');
     await appear(volume, tell);
+    closeSync(fd);
+    expect(said.at(-1)).toBe(`data is at ${volume.to} already`);
     expect(mountsAt(volume.to)).toBe(1);
     await disappear(volume, tell);
     expect(existsSync(volume.to)).toBe(false);
@@ -84,6 +98,48 @@ describe.skipIf(!mayMount)('an attachment', () => {
     closeSync(fd);
     await going;
     expect(existsSync(volume.to)).toBe(false);
+  });
+
+  test('says once in a while that it waits, however often it tries', async () => {
+    const { unmount } = mountCalls;
+    let tries = 0;
+    vi.spyOn(mountCalls, 'unmount').mockImplementation((path) => {
+      if (++tries <= 3) throw Object.assign(new Error('busy'), { code: 'EBUSY' });
+      unmount(path);
+    });
+    await appear(volume, tell);
+    expect(tries).toBe(4);
+    expect(said.filter((line) => line.includes('is in use'))).toHaveLength(1);
+    await disappear(volume, tell);
+  });
+
+  test('does not go on where it cannot unmount or remove for another reason', async () => {
+    vi.spyOn(mountCalls, 'unmount').mockImplementationOnce(() => {
+      throw Object.assign(new Error('not permitted'), { code: 'EPERM' });
+    });
+    await expect(disappear(volume, tell)).rejects.toThrow('not permitted');
+    writeFileSync(volume.to, 'a file');
+    await expect(disappear(volume, tell)).rejects.toMatchObject({ code: 'ENOTDIR' });
+  });
+
+  test('leaves what is not its own, and has nothing to do where nothing is', async () => {
+    await disappear(volume, tell);
+    await appear(volume, tell);
+    const other = join(dirname(volume.to), 'letter');
+    writeFileSync(other, 'of somebody else');
+    await disappear(volume, tell);
+    expect(readdirSync(dirname(other))).toEqual(['letter']);
+  });
+
+  test('finds what has appeared below a directory, and no files', () => {
+    const root = places.directory('left');
+    for (const path of ['one/data', 'other/logs']) mkdirSync(join(root, path), { recursive: true });
+    writeFileSync(join(root, 'file'), '');
+    writeFileSync(join(root, 'one/file'), '');
+    expect(leftBelow(root).sort((a, b) => a.to.localeCompare(b.to))).toEqual([
+      { name: 'data', to: join(root, 'one/data') },
+      { name: 'logs', to: join(root, 'other/logs') },
+    ]);
   });
 
   test('ends private copies of the mount: removing its place is what reaches them', async () => {

@@ -15,6 +15,7 @@ import {
   HOME,
   homesIn,
   NO_PATH,
+  nowOf,
   PARTNER,
   type PendingEvent,
   type Process,
@@ -81,7 +82,7 @@ class PortCalls {
     const nothing = (): void => {};
     const ports: DriverPorts = {
       // A process that wants to be woken is asked when time goes on (moves.ts).
-      clock: { now: () => this.#world.now, wakeAt: nothing },
+      clock: { now: () => nowOf(this.#world, this.#process), wakeAt: nothing },
       witness: {
         read: (home) => this.#call({ kind: 'readLease', home }),
         compareAndSwap: (home, token, version, ownership) =>
@@ -163,8 +164,8 @@ class PortCalls {
     const path = this.#process.paths[home];
     if (path === undefined) return;
     const { open, leaseEnd } = path;
-    const held = until === null && leaseEnd !== null && this.#world.now <= leaseEnd;
-    const checked = held && open !== null && open.phase !== 'failing';
+    const held = until === null && leaseEnd !== null && nowOf(this.#world, this.#process) <= leaseEnd;
+    const checked = held && open !== null && open.phase !== 'failing' && open.phase !== 'halted';
     this.#changePath(home, { leaseEnd: until, ...(checked ? { open: { ...open, phase: 'fencing' } } : {}) });
     // Each of several threads says it for itself, by ending.
     if (checked && open.threads.length === 0)
@@ -223,10 +224,32 @@ export function applyEvent(world: World, rules: Rules, event: PendingEvent): Wor
       const process = processOf(world, event.to);
       if (process === undefined || !process.alive) return world;
       if (process.paused) return withProcess(world, { ...process, waiting: waitingWith(process, event) });
-      return feed(arrive(world, process, event.input), rules, event.to, event.input);
+      const input = asFound(world, process, event.input);
+      return input === null ? world : feed(arrive(world, process, input), rules, event.to, input);
     }
   }
 }
+
+/** R6: an ownership record of a higher epoch is not replaced. A halt is about one opening. null: nobody hears it. */
+function asFound(world: World, { paths }: Process, input: Input): Input | null {
+  if (input.kind === 'diskSetOpened') {
+    const { home, epoch } = input;
+    const epochFound = world.records[home] ?? 0;
+    if (epochFound <= epoch) return input;
+    return { kind: 'diskSetOpenFailed', home, epoch, epochFound, reason: 'VolumeEpochAhead', message: '' };
+  }
+  const isOfHalt = input.kind === 'diskSetFault' && input.reason === HALTED;
+  return isOfHalt && paths[input.home]?.open?.phase !== 'halted' ? null : input;
+}
+
+/** A thread has stopped all others of the disk set. */
+export function halted(world: World, me: Incarnation, home: ServerName): World {
+  const open = processOf(world, me)!.paths[home]!.open!;
+  return withPath(world, me, home, { open: { ...open, phase: 'halted' } });
+}
+
+/** Why a data path that has halted cannot go on. */
+export const HALTED = 'RightLost';
 
 /** In the socket's buffer. Of a watch's news only the newest matters to a process that reads them all at once. */
 function waitingWith(
@@ -274,7 +297,8 @@ function arrive(world: World, { me, paths }: Process, input: Input): World {
   if (open === null) return world;
   const { phase, threads } = open;
   if (input.kind === 'diskSetOpened' && phase === 'opening' && open.epoch === input.epoch) {
-    const next = withPath(world, me, home, { open: { ...open, phase: 'open' } });
+    const recorded = { ...world, records: { ...world.records, [home]: open.epoch } };
+    const next = withPath(recorded, me, home, { open: { ...open, phase: 'open' } });
     return threads.includes('opening')
       ? {
           ...next,
@@ -419,6 +443,8 @@ export function start(world: World, rules: Rules, server: ServerName, container:
     state: initialServer({ me, server, partner, timing: TIMING, policy: rules.policy }, world.now),
     alive: true,
     paused: false,
+    clockStands: false,
+    behindMs: 0,
     waiting: [],
     paths: Object.fromEntries(homesIn(world).map((home) => [home, NO_PATH])),
     registered: [],
@@ -443,6 +469,7 @@ export function kill(world: World, me: Incarnation): World {
     ...process,
     alive: false,
     paused: false,
+    clockStands: false,
     waiting: [],
     paths: Object.fromEntries(homesIn(world).map((home) => [home, NO_PATH])),
   });

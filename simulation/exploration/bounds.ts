@@ -84,6 +84,18 @@ const SMALL: readonly Bounds[] = [
     faults: { openFailure: 1, stop: 1 },
   },
   {
+    name: 'halt',
+    about: 'a data path halts a disk set that is handed over, and its agent hears of it late',
+    from: 'paired',
+    faults: { halt: 1, request: 1 },
+  },
+  {
+    name: 'paused machine',
+    about: 'a machine is paused as a whole, and neither its clock nor its dead man’s switch sees it',
+    from: 'paired',
+    faults: { machinePause: 1 },
+  },
+  {
     name: 'both',
     about:
       'two disk sets: a server crashes, comes back and gets its own back by itself, while it may own the other one too',
@@ -138,6 +150,18 @@ export const largeBounds: readonly Bounds[] = [
     faults: { openFailure: 1, stop: 1, late: 1 },
   },
   { name: 'start', about: 'two servers start', from: 'start', faults: { late: 2, unknown: 1 } },
+  {
+    name: 'halt',
+    about: 'a halt that is heard late, while its process is stopped and the connection breaks',
+    from: 'paired',
+    faults: { halt: 1, pause: 1, disconnect: 1 },
+  },
+  {
+    name: 'paused machines',
+    about: 'a machine is paused as a whole, and the connection breaks',
+    from: 'paired',
+    faults: { machinePause: 1, disconnect: 1 },
+  },
   {
     name: 'crash',
     about: 'crash, restart, and late messages',

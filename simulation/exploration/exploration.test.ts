@@ -48,10 +48,16 @@ describe('the explorer finds', () => {
     ['OneSwitchForBoth', { diskFault: 1, pause: 1 }, { diskSets: 2, from: 'one serves both' }],
     ['ClosedByFirstThread', { request: 1, late: 1 }, { volumes: 2 }],
     ['OpenedByFirstThread', { late: 1 }, { volumes: 2, from: 'start' }],
+    ['OwnerNotLookedAt', { machinePause: 1 }],
   ];
   test.each(cases)('%s', { timeout: 60_000 }, (name, faults, more) => {
     const finding = explore(bounds(faults, more), { variant: variantNamed(name), statesMax: 100_000 });
     expect(finding.violation).toMatch(/may write|became the holder/);
     expect(finding.trace.length).toBeGreaterThan(1);
+  });
+
+  test('HaltUntold: the Lease names a server that does not serve', () => {
+    const options = { variant: variantNamed('HaltUntold'), recoveries: true };
+    expect(explore(bounds({ halt: 1 }), options).violation).toMatch(/^not served/);
   });
 });

@@ -9,7 +9,7 @@ import type { Variant } from '../variants/variant.ts';
 import { feed, notifyAll, Rules, sightingOf, start } from './apply-event.ts';
 import { keyOf } from './key.ts';
 import { regularTransition, transitionsOf, violationIn } from './transitions.ts';
-import { HOME, homesIn, PARTNER, QUANTUM, type World, withLease } from './world.ts';
+import { HOME, homesIn, nowOf, PARTNER, QUANTUM, type World, withLease } from './world.ts';
 
 export interface Bounds {
   readonly name: string;
@@ -46,6 +46,8 @@ export interface Finding {
 export interface ExploreOptions {
   readonly variant?: Variant | null;
   readonly statesMax?: number;
+  /** Is it asked whether the pair serves again? Default: without a variant, which may never serve. */
+  readonly recoveries?: boolean;
 }
 
 /** Of so many worlds one is asked whether the pair serves again when everything is well from now on. */
@@ -56,6 +58,7 @@ const START_MOVES_MAX = 2000;
 
 export function explore(bounds: Bounds, options: ExploreOptions = {}): Finding {
   const rules = new Rules(options.variant ?? null, bounds.policy);
+  const { recoveries: asksRecovery = rules.variant === null } = options;
   const statesMax = options.statesMax ?? Number.POSITIVE_INFINITY;
   const first = initialWorld(bounds, rules);
   const seen = new Map<string, number>([[keyOf(first), 0]]);
@@ -89,7 +92,7 @@ export function explore(bounds: Bounds, options: ExploreOptions = {}): Finding {
         const violation = violationIn(move.world);
         if (violation !== null) return finding(violation, number, false);
         next.push({ world: move.world, index: number });
-        if (number % RECOVERY_SAMPLE !== 0 || rules.variant !== null) continue;
+        if (number % RECOVERY_SAMPLE !== 0 || !asksRecovery) continue;
         const stuck = whyNotServedAgain(move.world, rules);
         if (stuck !== null) return finding(stuck, number, false);
         recoveries++;
@@ -123,6 +126,7 @@ export function initialWorld(bounds: Bounds, rules: Rules): World {
     now: 0,
     leases: bounds.diskSets === 2 ? { [HOME]: UNOWNED, [PARTNER]: UNOWNED } : { [HOME]: UNOWNED },
     volumes: bounds.volumes ?? 1,
+    records: { [HOME]: 0, [PARTNER]: 0 },
     processes: [],
     queue: [],
     held: [],
@@ -216,9 +220,10 @@ function proveDeath(world: World, rules: Rules): World {
 
 function served(world: World): boolean {
   return homesIn(world).every((home) =>
-    world.processes.some(({ alive, paths }) => {
-      const { open, leaseEnd } = paths[home]!;
-      return alive && open?.phase === 'open' && leaseEnd !== null && world.now < leaseEnd;
+    world.processes.some((process) => {
+      const { open, leaseEnd } = process.paths[home]!;
+      const serves = process.alive && open?.phase === 'open' && leaseEnd !== null;
+      return serves && nowOf(world, process) < leaseEnd;
     }),
   );
 }

@@ -7,7 +7,7 @@ import { hash } from 'node:crypto';
 import type { ServerName } from '../../pair/incarnation.ts';
 import type { ServerState } from '../../pair/server/state.ts';
 import { silenceMs } from '../../pair/serving-lease.ts';
-import { HOME, homesIn, type Process, QUANTUM, TIMING, type World } from './world.ts';
+import { HOME, homesIn, nowOf, type Process, QUANTUM, TIMING, type World } from './world.ts';
 
 /** No rule looks further back than lease + guard. */
 const AGE_MAX = silenceMs(TIMING) + QUANTUM;
@@ -42,6 +42,7 @@ export function keyOf(world: World): string {
   const text = [
     world.processes.map((process) => scale.process(process)).join('|'),
     ...homesIn(world).map((home) => scale.of(home, 'lease', world.leases[home])),
+    ...homesIn(world).map((home) => scale.of(home, 'epoch', world.records[home])),
     world.queue.map((event) => scale.value('event', event)).join(';'),
     // The order in which things were held up does not matter: any of them may arrive next.
     world.held
@@ -66,7 +67,8 @@ function ranked(text: string): string {
 }
 
 class Scale {
-  readonly #now: number;
+  /** On the clock that is meant. */
+  #now: number;
   readonly #world: World;
   /** Whose epochs and renewals are meant. */
   #home: ServerName = HOME;
@@ -89,11 +91,12 @@ class Scale {
   process(process: Process): string {
     const { state, me } = process;
     if (!process.alive) return `${me} dead`;
+    this.#now = nowOf(this.#world, process);
     this.#by = state;
     const homes = homesIn(this.#world);
     const sets = [state.local, state.partner].filter(({ home }) => homes.includes(home));
     const recent = state.sentAt.filter(({ at }) => at > this.#now - TIMING.leaseMs);
-    return [
+    const text = [
       me,
       ...sets.map((set) => this.of(set.home, 'set', set)),
       this.value('partners', state.partners),
@@ -101,10 +104,11 @@ class Scale {
       this.value('sentAt', recent),
       this.value('nextHeartbeatAt', state.nextHeartbeatAt),
       this.value('rest', [state.stopping, state.stopped, state.holdings]),
-      this.value('outside', [process.paused, process.registered]),
+      this.value('outside', [process.paused, process.clockStands, process.registered]),
       ...homes.map((home) => this.of(home, 'path', process.paths[home])),
-      process.waiting.map((event) => this.value('event', event)).join(),
     ].join(' ');
+    this.#now = this.#world.now;
+    return `${text} ${process.waiting.map((event) => this.value('event', event)).join()}`;
   }
 
   value(name: string, value: unknown): string {

@@ -8,20 +8,24 @@ import {
   applyEvent,
   closeSilentConnections,
   giveUpCalls,
+  HALTED,
   inputFor,
   kill,
   type Rules,
   sightingOf,
 } from './apply-event.ts';
 import { describe } from './describe.ts';
+import { checkRecords } from './paused-machine.ts';
 import {
   homesIn,
+  nowOf,
   type PendingEvent,
   processOf,
   QUANTUM,
   queued,
   type World,
   withoutInHand,
+  withProcess,
 } from './world.ts';
 
 // Regular course: what is on its way arrives, in the order of sending; when nothing is left, time goes on by one quantum, timers
@@ -59,17 +63,22 @@ function whileQuiet(world: World, rules: Rules): Transition[] {
 /** The end of a quantum: first the kernel's timers, then what was given up, then the processes that want to be woken. */
 function advance(world: World, rules: Rules): World {
   let next: World = { ...world, now: world.now + QUANTUM };
-  for (const { me, alive, paths } of world.processes) {
-    const fires = Object.values(paths).some(({ switchAt }) => switchAt !== null && switchAt <= next.now);
-    if (alive && fires) next = kill(next, me);
+  for (const process of world.processes) {
+    const { me, alive, paths, clockStands, behindMs } = process;
+    if (clockStands) next = withProcess(next, { ...process, behindMs: behindMs + QUANTUM });
+    const now = next.now - behindMs;
+    const fires = Object.values(paths).some(({ switchAt }) => switchAt !== null && switchAt <= now);
+    if (alive && !clockStands && fires) next = kill(next, me);
   }
-  next = closeSilentConnections(giveUpCalls(next));
+  next = checkRecords(closeSilentConnections(giveUpCalls(next)), rules);
   const ticks: PendingEvent[] = [];
-  for (const { me, alive, paused, state } of next.processes) {
+  for (const process of next.processes) {
+    const { me, alive, paused, state } = process;
     if (!alive) continue;
+    const now = nowOf(next, process);
     if (!paused) next = withoutInHand(next, me);
     // A broken variant may be due earlier than the real machine asks to be woken.
-    const due = rules.variant !== null || nextWakeAt(state, next.now) <= next.now;
+    const due = rules.variant !== null || nextWakeAt(state, now) <= now;
     if (!paused && due) ticks.push(inputFor(next, me, { kind: 'tick' }));
   }
   const held = next.held.filter((event) => matters(next, rules, event));
@@ -99,6 +108,8 @@ function matters(world: World, rules: Rules, event: PendingEvent): boolean {
       if (input.kind === 'died') {
         return !process.state.deaths.some(({ incarnation }) => incarnation === input.died.incarnation);
       }
+      if (input.kind === 'diskSetFault' && input.reason === HALTED)
+        return process.paths[input.home]?.open?.phase === 'halted';
       if (input.kind !== 'leaseSeen') return true;
       const { local, partner } = process.state;
       const set = input.home === local.home ? local : partner;
@@ -116,17 +127,19 @@ interface Writer {
 /** Who may be writing now, and at which epoch. */
 export function writers(world: World): Writer[] {
   const found: Writer[] = [];
-  for (const { me, alive, paused, paths } of world.processes) {
+  for (const process of world.processes) {
+    const { me, alive, paused, paths } = process;
     if (!alive) continue;
+    const now = nowOf(world, process);
     for (const home of homesIn(world)) {
       const { inHand, open, leaseEnd } = paths[home]!;
       if (inHand !== null) found.push({ me, home, epoch: inHand });
-      if (open === null || open.phase === 'opening') continue;
+      if (open === null || open.phase === 'opening' || open.phase === 'halted' || open.paused) continue;
       const { epoch, phase, threads } = open;
       // A thread that was told to end, and is still in a system call.
       const held = phase !== 'open' && threads.some((thread) => thread !== 'ended');
       if (phase === 'failing' || held) found.push({ me, home, epoch });
-      else if (!paused && leaseEnd !== null && world.now < leaseEnd) found.push({ me, home, epoch });
+      else if (!paused && leaseEnd !== null && now < leaseEnd) found.push({ me, home, epoch });
     }
   }
   return found;

@@ -55,12 +55,15 @@ export interface DiskSetPath {
   /**
    * `fencing`: the lease is cut, and a thread that had checked it has not made its system call. `still`: it has made the call.
    * `failing`: one thread could not open its volume, another has checked the lease and may write its ownership record until `closed`.
+   * `halted`: a thread has stopped all others; the agent may not have heard of it.
    */
   readonly open: {
     readonly epoch: number;
-    readonly phase: 'opening' | 'open' | 'quiescing' | 'fencing' | 'still' | 'failing';
+    readonly phase: 'opening' | 'open' | 'quiescing' | 'fencing' | 'still' | 'failing' | 'halted';
     /** Of a disk set of several volumes, one each. Those of a single volume are not told apart. */
     readonly threads: readonly Thread[];
+    /** Its machine was paused since: only the record on the volume tells it that its lease is over. */
+    readonly paused?: true;
   } | null;
   readonly leaseEnd: number | null;
   /** When the kernel kills the process. */
@@ -76,6 +79,10 @@ export interface Process {
   readonly alive: boolean;
   /** Stopped by SIGSTOP or a frozen cgroup: nothing runs, what arrives waits. */
   readonly paused: boolean;
+  /** Its whole machine is: clock and dead man's switch stand still. */
+  readonly clockStands: boolean;
+  /** How far its clock is behind, for machines that were paused. ms */
+  readonly behindMs: number;
   readonly waiting: readonly PendingEvent[];
   /** By home, of the disk sets that are explored. */
   readonly paths: Readonly<Record<ServerName, DiskSetPath>>;
@@ -89,6 +96,8 @@ export interface World {
   readonly leases: Readonly<Record<ServerName, LeaseRecord>>;
   /** Of each disk set. */
   readonly volumes: number;
+  /** By home: the epoch of the ownership record on the volumes. */
+  readonly records: Readonly<Record<ServerName, number>>;
   readonly processes: readonly Process[];
   readonly queue: readonly PendingEvent[];
   readonly held: readonly PendingEvent[];
@@ -115,6 +124,11 @@ export function withProcess(world: World, changed: Process): World {
     ...world,
     processes: world.processes.map((process) => (process.me === changed.me ? changed : process)),
   };
+}
+
+/** On the process's own clock. */
+export function nowOf({ now }: World, { behindMs }: Process): number {
+  return now - behindMs;
 }
 
 /** Homes of the disk sets that are explored. */

@@ -1,8 +1,11 @@
 /** Faults of processes: they crash, are stopped, are replaced, and are told to end. */
-import { inputFor, kill, start } from '../exploration/apply-event.ts';
+import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
+import { HALTED, halted, inputFor, kill, type Rules, start } from '../exploration/apply-event.ts';
+import { checkRecords, machinePaused } from '../exploration/paused-machine.ts';
 import {
   HOME,
   homesIn,
+  nowOf,
   PARTNER,
   type Process,
   queued,
@@ -61,19 +64,39 @@ export const processFaults: readonly Fault[] = [
               },
             ]
           : [],
-      quiet: (world) => [
+      quiet: (world, rules) => [
         ...world.processes
           .filter((process) => process.alive && process.paused)
           .map((process) => ({
             name: `${process.me} goes on`,
             mends: true as const,
-            world: resumed(world, process),
+            world: resumed(world, process, rules),
           })),
         ...(canStrike(world, 'pause') ? running(world) : []).map((process) => ({
           name: `${process.me} is stopped`,
           world: paused(spend(world, 'pause'), process),
         })),
       ],
+    },
+  },
+  /** The whole machine: its clock and its dead man's switch see nothing of it. */
+  {
+    name: 'machinePause',
+    explored: {
+      before: ({ world, process, what }) =>
+        canStrike(world, 'machinePause')
+          ? [
+              {
+                name: `the machine of ${process.me} is paused before: ${what}`,
+                world: machinePaused(spend(world, 'machinePause'), process),
+              },
+            ]
+          : [],
+      quiet: (world) =>
+        (canStrike(world, 'machinePause') ? running(world) : []).map((process) => ({
+          name: `the machine of ${process.me} is paused`,
+          world: machinePaused(spend(world, 'machinePause'), process),
+        })),
     },
   },
   /** And no news reaches it for a while afterwards. */
@@ -149,6 +172,20 @@ export const processFaults: readonly Fault[] = [
       world.note(`${process?.me} halts ${home}, and says so ${lateMs.toFixed(0)} ms later`);
       process?.halt(home, lateMs);
     },
+    explored: {
+      /** The agent hears of it at any later moment. */
+      quiet: (world, rules) =>
+        !canStrike(world, 'halt')
+          ? []
+          : running(world).flatMap(({ me, paths }) =>
+              homesIn(world)
+                .filter((home) => paths[home]!.open?.phase === 'open')
+                .map((home) => ({
+                  name: `${me} halts ${home}`,
+                  world: haltedUnheard(spend(world, 'halt'), rules, me, home),
+                })),
+            ),
+    },
   },
   {
     name: 'setWallClock',
@@ -171,14 +208,24 @@ function paused(world: World, process: Process): World {
   for (const home of homesIn(world)) {
     const { open, leaseEnd } = process.paths[home]!;
     const writing =
-      open !== null && (open.phase === 'fencing' || (leaseEnd !== null && world.now < leaseEnd));
+      open !== null &&
+      open.phase !== 'halted' &&
+      (open.phase === 'fencing' || (leaseEnd !== null && nowOf(world, process) < leaseEnd));
     if (writing) next = withPath(next, process.me, home, { inHand: open.epoch });
   }
   return next;
 }
 
-function resumed(world: World, process: Process): World {
-  const running = withProcess(world, { ...process, paused: false, waiting: [] });
+function haltedUnheard(world: World, rules: Rules, me: Incarnation, home: ServerName): World {
+  const next = halted(world, me, home);
+  if (rules.has('haltUntold')) return next;
+  const fault = { kind: 'diskSetFault', home, reason: HALTED, message: 'halted' } as const;
+  return { ...next, held: [...next.held, inputFor(next, me, fault)] };
+}
+
+function resumed(world: World, process: Process, rules: Rules): World {
+  const runs = withProcess(world, { ...process, paused: false, clockStands: false, waiting: [] });
+  const running = process.clockStands ? checkRecords(runs, rules) : runs;
   const tick = inputFor(world, process.me, { kind: 'tick' });
   return queued(withoutInHand(running, process.me), ...process.waiting, tick);
 }

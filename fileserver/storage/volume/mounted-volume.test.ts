@@ -1,14 +1,14 @@
 /** The empty directory where a volume would appear must never be taken for it. */
 
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CallFaults } from '../../system/call-faults.ts';
 import { FAILPOINT_ARGUMENTS, withFailpoints } from '../../system/failpoints.fixture.ts';
-import { close } from '../../system/file-calls.ts';
+import * as fileCalls from '../../system/file-calls.ts';
 import { MountedPlaces, mayMount } from '../../system/mounts.fixture.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { startIoPool } from '../../system/thread-identity.ts';
@@ -51,7 +51,7 @@ describe.skipIf(!mayMount)('a volume that moves', () => {
     const place = places.fileSystem('home/data');
     const pin = pinMountedVolume(place)!;
     expect(() => places.unmount(place)).toThrow(/busy/);
-    close(pin);
+    fileCalls.close(pin);
     places.unmount(place);
     expect(isMountedVolume(place)).toBe(false);
   });
@@ -100,6 +100,31 @@ describe.skipIf(!mayMount)('opening a volume that moves', () => {
     await expect(opening).rejects.toMatchObject({ reason: 'NotAVolume' });
     expect(readdirSync(place)).toEqual([]);
   });
+});
+
+test('a place that cannot be opened is not taken for an empty one, nor one whose parent cannot', () => {
+  expect(() => pinMountedVolume(`/${'a'.repeat(300)}`)).toThrow(
+    `cannot be opened (errno ${constants.errno.ENAMETOOLONG})`,
+  );
+  const { openAt } = fileCalls;
+  let calls = 0;
+  vi.spyOn(fileCalls, 'openAt').mockImplementation((...call) =>
+    ++calls === 2 ? -constants.errno.EIO : openAt(...call),
+  );
+  expect(() => pinMountedVolume('/proc')).toThrow('the directory above /proc cannot be opened');
+  vi.restoreAllMocks();
+  // A descriptor of the parent that stays open would keep another volume from being unmounted.
+  const held = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === '/';
+      } catch {
+        return false;
+      }
+    }).length;
+  const before = held();
+  expect(isMountedVolume('/proc')).toBe(true);
+  expect(held()).toBe(before);
 });
 
 test('what can be opened and not looked at is not held: nobody could unmount it', async () => {
