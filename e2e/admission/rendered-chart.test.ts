@@ -1,9 +1,16 @@
 /** What the chart renders, object by object, against the schemas of a real API server: nothing is misspelt, nothing is missing. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readControlPlanePrograms } from '../environment.ts';
+import { chartPackage } from '../../scripts/release/chart.ts';
+import { readSource } from '../../scripts/release/source.ts';
+import { eventually } from '../../testing/eventually.ts';
+import { REPOSITORY, readControlPlanePrograms } from '../environment.ts';
+import { blocksBelow } from '../install/readme-blocks.ts';
 import { outcomeOf } from '../machine/command.ts';
 import { ApiServer } from './api-server.ts';
-import { install, makeNamespace, renderedText } from './installed-chart.ts';
+import { helmOn, install, KNOWN_MS_MAX, makeNamespace, RELEASE, renderedText } from './installed-chart.ts';
 
 /** Of the Prometheus operator, whose definitions are not here. */
 const FOREIGN = 'monitoring.coreos.com/';
@@ -71,6 +78,32 @@ test.each<[string, object]>([
   const { code, stderr } = await validate(manifests);
   expect(stderr).toBe('');
   expect(code).toBe(0);
+});
+
+test('of the README: its flags and its manifests are accepted as they stand there', async () => {
+  const commands = blocksBelow(readFileSync(join(REPOSITORY, 'README.md'), 'utf8'), '## Install it');
+  const flags = [...commands.matchAll(/--set '([^']+)'/g)].flatMap(([, setting]) => ['--set', setting!]);
+  expect(flags).not.toEqual([]);
+  // The chart of a release, as "make release" packs it.
+  const none = `sha256:${'0'.repeat(64)}`;
+  const published = {
+    registry: 'registry.example.com/filerpair',
+    digests: { operator: none, fileserver: none },
+  };
+  const directory = mkdtempSync(join(tmpdir(), 'filerpair-chart-'));
+  try {
+    const chart = join(directory, 'chart.tgz');
+    writeFileSync(chart, await chartPackage(readSource(), published));
+    await helmOn(server, 'upgrade', '--install', RELEASE, chart, ...flags);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+  const [manifests] = [...commands.matchAll(/<<END\n(.*?)\nEND$/gms)].map(([, text]) => text!);
+  await eventually('the policy knows the flags', KNOWN_MS_MAX, async () => {
+    const { code, stderr } = await validate([manifests!]);
+    if (code !== 0 && !stderr.includes('The administrator allows it')) throw new Error(stderr);
+    return code === 0;
+  });
 });
 
 test('and it would say so', async () => {

@@ -1,0 +1,50 @@
+/** Commands of ours that docs, runbooks and notes tell people to type: each exists, with these options and so many arguments. */
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { FILES, PAIRS } from '../client/cli/commands/index.ts';
+import { parseLine } from '../client/cli/parser.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const PAGES = ['README.md', 'docs/**/*.md', 'helm/filerpair/templates/NOTES.txt'];
+
+interface Typed {
+  readonly where: string;
+  readonly line: string;
+}
+
+/** In code blocks and between backticks. A form with brackets, dots or bars is no command to type. */
+function commands(): Typed[] {
+  return PAGES.flatMap((pattern) => globSync(pattern, { cwd: ROOT })).flatMap((page) =>
+    readFileSync(join(ROOT, page), 'utf8')
+      .replaceAll(/\\\n\s*/g, ' ')
+      .split('\n')
+      .flatMap((text, index) =>
+        [...text.matchAll(/(?:^ {2,}(?:\$ )?|^\$ |`)((?:kubectl )?filerpair [a-z-][^`#]*)/g)].map(
+          ([, line]) => ({
+            where: `${page}:${index + 1}`,
+            line: line!.trim().replace(/ [|>&].*$/, ''),
+          }),
+        ),
+      )
+      .filter(({ line }) => !/[[\]|]|\.\.\.|^filerpair [a-z]+:|COMMAND/.test(line)),
+  );
+}
+
+const found = commands();
+
+test('docs do tell what to type', () => {
+  expect(found.length).toBeGreaterThan(20);
+});
+
+test.each(found)('$where: $line', ({ line }) => {
+  const words = [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c!);
+  const isPlugin = words[0] === 'kubectl';
+  const parse = () => parseLine(isPlugin ? PAIRS : FILES, '0.0.0', words.slice(isPlugin ? 2 : 1), 80);
+  // Text that names a command need not name what it is for.
+  try {
+    parse();
+  } catch (error) {
+    expect((error as Error).message).toMatch(/^missing argument: /);
+  }
+});
