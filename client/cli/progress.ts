@@ -11,7 +11,7 @@ const BAR_WIDTH_MAX = 30;
 export class Progress {
   readonly #terminal: Terminal;
   readonly #name: string;
-  readonly #total: number | null;
+  #total: number | null;
   readonly #startedMs: number;
   readonly #now: () => number;
   #shownMs: number;
@@ -19,13 +19,18 @@ export class Progress {
   #done = 0;
 
   /** `total` in bytes; null if it is not known (a pipe). */
-  constructor(terminal: Terminal, name: string, total: number | null, now = () => performance.now()) {
+  constructor(terminal: Terminal, name: string, total: number | null = null, now = () => performance.now()) {
     this.#terminal = terminal;
     this.#name = oneLine(name);
     this.#total = total;
     this.#now = now;
     this.#startedMs = now();
     this.#shownMs = this.#startedMs;
+  }
+
+  /** It is known how many bytes it will be; Infinity: it is not. */
+  expect(total: number): void {
+    this.#total = Number.isFinite(total) ? total : null;
   }
 
   /** `bytes` more are copied. */

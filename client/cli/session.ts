@@ -44,6 +44,7 @@ export async function connect(
   text: string,
   common: CommonOptions,
   world: Surroundings,
+  onEvent: (event: ConnectionEvent) => void = () => {},
 ): Promise<FilerPairClient> {
   const url = nfsUrl(text);
   sayIfWithoutFailover(text, url, world);
@@ -52,6 +53,7 @@ export async function connect(
     callTimeoutMs: common.timeoutMs,
   });
   client.on('connection', (event) => {
+    onEvent(event);
     const line = narrate(url.server, event, common);
     if (line !== null) world.stderr.line(`filerpair: ${line}`);
   });

@@ -3,12 +3,13 @@ import type { CommandGroup } from '../command.ts';
 import { PAIR_COMMANDS } from '../pairs/commands.ts';
 import { cat } from './cat.ts';
 import { giveback, status, takeover } from './control.ts';
-import { cp, put } from './cp.ts';
+import { cp } from './cp.ts';
 import { ls } from './ls.ts';
 import { mkdir } from './mkdir.ts';
 import { mv } from './mv.ts';
 import { node } from './node.ts';
 import { proxy } from './proxy.ts';
+import { put } from './put.ts';
 import { rm } from './rm.ts';
 import { stat } from './stat.ts';
 

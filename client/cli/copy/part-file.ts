@@ -14,7 +14,7 @@ import { pid as ownPid } from 'node:process';
 /** After this time without a change a copy of another machine is over, whatever became of it. Ms. */
 const ABANDONED_MS = 7 * 86_400_000;
 
-const FORM = /^\.filerpair-([0-9a-f]{16})-(\d+)-(\d+)-[0-9a-f]{16}\.part$/;
+const FORM = /^\.filerpair-([0-9a-f]{16})-(\d+)-(\d+)-([0-9a-f]{16})\.part$/;
 
 /** What is known of a file that has such a name. */
 export interface FoundFile {
@@ -24,10 +24,15 @@ export interface FoundFile {
   isSymbolicLink(): boolean;
 }
 
-/** A name that no other file has. */
-export function partName(): string {
+/** A name that no other process gives. `key`: 16 hexadecimal digits by which a later copy of the same file finds it. */
+export function partName(key = randomBytes(8).toString('hex')): string {
   const { machine, start } = processMarks();
-  return `.filerpair-${machine}-${ownPid}-${start}-${randomBytes(8).toString('hex')}.part`;
+  return `.filerpair-${machine}-${ownPid}-${start}-${key}.part`;
+}
+
+/** The key in such a name; null: it is no such name. */
+export function keyOfPart(name: string): string | null {
+  return FORM.exec(name)?.[4] ?? null;
 }
 
 /**
