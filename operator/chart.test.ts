@@ -296,6 +296,7 @@ describe.skipIf(helm === undefined)('the chart', () => {
       confirmKept: ['get'],
       confirmNodeGone: ['get'],
       confirmReleased: ['get'],
+      confirmUnended: ['get'],
       confirmDetached: ['list'],
     };
     const missing = plannedActions().flatMap(({ kind, resource }) => {

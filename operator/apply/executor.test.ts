@@ -483,3 +483,36 @@ describe('before disks are mounted on another node', () => {
     expect(await caught(executor.execute(action))).toBeInstanceOf(ApiError);
   });
 });
+
+describe('before an operation is passed on to the servers', () => {
+  const unended: Action = {
+    kind: 'confirmUnended',
+    resource: 'filerPairOperations',
+    namespace: 'n',
+    name: 'update',
+    uid: 'uid-1',
+    why: 'it must not have ended',
+  };
+  const stored = (uid: string, type?: string, status?: string) => ({
+    metadata: { name: 'update', uid },
+    ...(type === undefined ? {} : { status: { conditions: [{ type, status }] } }),
+  });
+  const answers = (status: number, body: object) => start((_seen, response) => json(response, status, body));
+
+  test.each([
+    ['was not seen to', stored('uid-1')],
+    ['waits', stored('uid-1', 'Complete', 'False')],
+  ])('it is read: it %s end, so it acts', async (_what, body) => {
+    await (await answers(200, body)).execute(unended);
+    expect(api.seen.map(({ method, path }) => `${method} ${path.split('/').at(-1)}`)).toEqual(['GET update']);
+  });
+
+  test.each([
+    ['is complete', 200, stored('uid-1', 'Complete', 'True')],
+    ['has failed', 200, stored('uid-1', 'Failed', 'True')],
+    ['is another one of this name', 200, stored('uid-2')],
+    ['is gone', 404, failure(404, 'NotFound')],
+  ])('it is read: it %s, so it does not act again', async (_what, status, body) => {
+    expect(await caught((await answers(status, body)).execute(unended))).toBeInstanceOf(ApiError);
+  });
+});

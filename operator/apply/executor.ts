@@ -12,8 +12,9 @@ import { fingerprint } from '../model/fingerprint.ts';
 import { attachedElsewhere, nodeOfUser, userElsewhere } from '../model/held-elsewhere.ts';
 import { FIELD_MANAGER } from '../model/names.ts';
 import { volumeHeld } from '../model/node-silence.ts';
-import type { FilerPairObject, Pod, VolumeAttachment } from '../model/objects.ts';
+import type { FilerPairObject, FilerPairOperationObject, Pod, VolumeAttachment } from '../model/objects.ts';
 import type { Problem } from '../model/observed.ts';
+import { hasEnded } from '../model/operation-ended.ts';
 import type { Secret } from '../watch/certificates.ts';
 import { issueCertificate, makeAuthority } from './certificate-authority.ts';
 import { FreshReads } from './fresh-reads.ts';
@@ -49,7 +50,7 @@ export class Executor {
       if (action.kind === 'check') throw checkFailed(action, error);
       const what = `${action.kind} ${resources[action.resource].kind} ${nameOf(action)}`;
       throw new ExecutionProblem(
-        { reason: reasonOf(error), message: `Could not ${what}: ${error.message}` },
+        { reason: reasonOf(error), message: `Could not ${what}: ${error.message}${wayOut(action, error)}` },
         error,
       );
     }
@@ -149,6 +150,9 @@ export class Executor {
         return;
       case 'confirmReleased':
         await this.#confirmReleased(action);
+        return;
+      case 'confirmUnended':
+        await this.#confirmUnended(action);
         return;
       case 'createSecret': {
         const data = { [action.key]: randomBytes(action.size).toString('base64') };
@@ -258,6 +262,15 @@ export class Executor {
     if (used !== null) throw conflict(`Node ${name} ${used}`);
   }
 
+  async #confirmUnended({ namespace, name, uid }: Action & { kind: 'confirmUnended' }): Promise<void> {
+    const operation = await this.#client.get<FilerPairOperationObject>(resources.filerPairOperations, {
+      namespace,
+      name,
+    });
+    if (operation.metadata.uid === uid && !hasEnded(operation)) return;
+    throw conflict(`FilerPairOperation ${name} has ended, or is another one by now`);
+  }
+
   /** Past the caches; null: there is none. */
   #find(
     resource: Resource,
@@ -337,6 +350,17 @@ export const isNamespaceEnding = (error: unknown): boolean =>
   error instanceof ApiError &&
   error.status === 403 &&
   error.message.includes('because it is being terminated');
+
+/** Where the API server's own words do not say what to do. */
+function wayOut(action: Action, { message }: ApiError): string {
+  const { namespace = '' } = 'object' in action ? action.object.metadata : action;
+  const stop = message.endsWith('.') ? '' : '.';
+  if (message.includes('violates PodSecurity'))
+    return `${stop} File servers need the level privileged: kubectl label --overwrite namespace ${namespace} pod-security.kubernetes.io/enforce=privileged`;
+  if (message.includes('exceeded quota'))
+    return `${stop} Have the ResourceQuota of namespace ${namespace} raised, or ask for less in spec.podTemplate or spec.volumes`;
+  return '';
+}
 
 function reasonOf(error: ApiError): string {
   if (error.status === 403) return 'Forbidden';

@@ -122,7 +122,10 @@ function notServed(view: Assessment, home: ServerView): ConditionResult | null {
     case 'Unknown':
       return isUnknown('LeaseNotSeen', `The Lease of the disk set of ${name} has not been seen yet.`);
     case 'NeverOwned':
-      return isFalse('Starting', `Nobody has served the disk set of ${name} yet; ${doing}.`);
+      return isFalse(
+        'Starting',
+        `Nobody has served the disk set of ${name} yet; ${withoutStorageClass(home) ?? doing}.`,
+      );
     case 'Released':
       // Released to somebody who is there: a hand-over, which takes moments.
       if (lease?.releasedTo != null && serverNamed(view, lease.releasedTo)?.usable.some(isRunning))
@@ -150,6 +153,19 @@ function notServed(view: Assessment, home: ServerView): ConditionResult | null {
         )
       );
   }
+}
+
+/** The pods wait for the claim, and Kubernetes says of it only that it is not bound. */
+function withoutStorageClass({ claims }: ServerView): string | null {
+  const found = claims.find(
+    ({ object }) =>
+      object?.status?.phase === 'Pending' &&
+      object.spec?.volumeName === undefined &&
+      object.spec?.storageClassName === undefined,
+  );
+  return found === undefined
+    ? null
+    : `PersistentVolumeClaim ${found.name} names no StorageClass, and the cluster had no default one: make one the default, or delete this claim and set storageClassName in spec.volumes[${found.volume.name}].claimTemplate.spec`;
 }
 
 /** Nothing tells whether anybody serves: the Lease says only who did last. */

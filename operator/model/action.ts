@@ -129,6 +129,16 @@ export type Action =
       /** As in Node.status.volumesInUse. */
       readonly volumes: readonly string[];
     })
+  /**
+   * Reads a FilerPairOperation, and fails unless it is the very object that was seen (uid) and has not ended. Stands in front of what
+   * it asks of the servers: caches lag one by one, and an operation acts once.
+   */
+  | (Of & {
+      readonly kind: 'confirmUnended';
+      readonly namespace: string;
+      readonly name: string;
+      readonly uid: string;
+    })
   /** Of the very object that was seen (uid). */
   | (Of & {
       readonly kind: 'delete';

@@ -162,6 +162,8 @@ export interface Claim extends KubernetesObject {
   readonly spec?: {
     /** The PersistentVolume that it is bound to. */
     readonly volumeName?: string;
+    /** Absent: none was named, and there was no default one. */
+    readonly storageClassName?: string;
     readonly accessModes?: readonly string[];
     readonly [field: string]: unknown;
   };

@@ -248,7 +248,7 @@ export const watchedKinds = {
   persistentVolumeClaims: ofPair<Claim>(
     resources.persistentVolumeClaims,
     keeping({
-      spec: { volumeName: true, accessModes: true, resources: { requests: true } },
+      spec: { volumeName: true, storageClassName: true, accessModes: true, resources: { requests: true } },
       status: { phase: true },
     }),
   ),

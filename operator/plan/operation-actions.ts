@@ -6,7 +6,6 @@ import type { Assessment } from '../assess/assessment.ts';
 import { answeredMoves, moveFindings } from '../assess/operations/moves.ts';
 import { recreateFindings } from '../assess/operations/recreate-claim.ts';
 import {
-  hasEnded,
   type OperationFinding,
   type OperationVerdict,
   queuedBehind,
@@ -25,6 +24,7 @@ import {
 import { matches } from '../model/matches.ts';
 import type { FilerPairOperationObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
+import { hasEnded } from '../model/operation-ended.ts';
 import { claimForgotten } from './disk-set-records.ts';
 import { requested } from './lease-upkeep.ts';
 import { snapshotActions, snapshotVerdict } from './snapshot-actions.ts';
@@ -42,10 +42,13 @@ export function operationActions(view: Assessment): Action[] {
       ...snapshotActions(view),
       ...snapshotFindings(view).flatMap((one) => statusTold(one, view.now)),
     ]),
-    ...moves.flatMap(({ passOn }) => {
+    ...moves.flatMap(({ operation, passOn }) => {
       if (passOn === null || passOn.home.lease === null) return [];
       const { kind, reason } = passOn.request;
-      return [requested(passOn.home.lease, passOn.request, `a ${kind} was asked for (${reason})`)];
+      return inSequence(`operation ${operation.metadata.name}`, [
+        unended(operation),
+        requested(passOn.home.lease, passOn.request, `a ${kind} was asked for (${reason})`),
+      ]);
     }),
     ...recreations.flatMap(({ forget }) => (forget === null ? [] : claimForgotten(view, forget))),
     ...[...moves, ...recreations].flatMap((one) => statusTold(one, view.now)),
@@ -64,6 +67,18 @@ export function operationActions(view: Assessment): Action[] {
     ...pastTheirTime(view.observed, view.now),
   ];
 }
+
+/** The Lease may be seen as it is now, and the operation as it was before its end: it would act twice. */
+const unended = ({
+  metadata: { namespace = '', name = '', uid = '' },
+}: FilerPairOperationObject): Action => ({
+  kind: 'confirmUnended',
+  resource: 'filerPairOperations',
+  namespace,
+  name,
+  uid,
+  why: 'it must not have ended meanwhile',
+});
 
 function snapshotFindings(view: Assessment): OperationFinding[] {
   const [first, ...others] = unfinished(view.observed, 'Snapshot');

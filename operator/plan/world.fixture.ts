@@ -18,11 +18,13 @@ import type {
   ContainerState,
   FilerPairClassObject,
   FilerPairObject,
+  FilerPairOperationObject,
   Node,
   Pod,
   Service,
 } from '../model/objects.ts';
 import { noOtherPairs, type Observed, type OperatorSettings } from '../model/observed.ts';
+import { hasEnded } from '../model/operation-ended.ts';
 import { viewPair } from '../model/view.ts';
 import { ownObjects } from '../model/watched-kinds.ts';
 import { withPatchedSecret, withSecret } from './credentials-model.fixture.ts';
@@ -367,6 +369,10 @@ export class World {
     if (action.kind === 'confirmNodeGone') return this.observed.nodes[action.name] !== undefined;
     if (action.kind === 'confirmReleased')
       return volumeHeld(this.observed.nodes[action.name], action.volumes) !== null;
+    if (action.kind === 'confirmUnended') {
+      const stored = this.#list('filerPairOperations').find(({ metadata }) => metadata.uid === action.uid);
+      return stored === undefined || hasEnded(stored as FilerPairOperationObject);
+    }
     if (action.kind === 'confirm') {
       const { spec } = this.#list('leases').find(({ metadata }) => metadata.name === action.name) as Lease;
       return (
@@ -391,6 +397,7 @@ export class World {
       case 'confirmKept':
       case 'confirmNodeGone':
       case 'confirmReleased':
+      case 'confirmUnended':
         return;
       case 'createSecret':
       case 'makeAuthority':

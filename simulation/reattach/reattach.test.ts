@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { type ReattachOptions, runReattachSeed } from './run.ts';
-import { operatorVariants } from './variants.ts';
+import { operatorVariants, withoutEnds } from './variants.ts';
 
 /** The first seed that shows a violation, of this kind, or null. */
 async function firstViolation(
@@ -50,6 +50,17 @@ describe('the model of moving disks', () => {
   test('finds nothing where people ask for moves, nor where the pair is gone in the end', async () => {
     expect(await firstViolation({ whole: true, wishes: true }, 1, 5)).toBeNull();
     expect(await firstViolation({ pairGoes: true }, 1, 40)).toBeNull();
+  });
+
+  test('an operation acts once, also where the caches never show that it has ended', { timeout: 120_000 }, async () => {
+    const variant = {
+      name: 'OperationsSeenLate',
+      clause: '',
+      caughtAs: /./,
+      seedsMax: 0,
+      hears: withoutEnds,
+    };
+    expect(await firstViolation({ whole: true, wishes: true, variant }, 1, 3, /acts again/)).toBeNull();
   });
 
   test.each(['multi', 'none'] as const)(

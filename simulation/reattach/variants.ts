@@ -107,6 +107,12 @@ const withoutDisksNode = (observed: Observed): Observed => ({
   ),
 });
 
+/** Caches that show operations as they were made, for ever. */
+export const withoutEnds = (observed: Observed): Observed => ({
+  ...observed,
+  filerPairOperations: observed.filerPairOperations.map(({ status: _, ...one }) => one),
+});
+
 const readiness = (node: Node) => node.status?.conditions?.find(({ type }) => type === 'Ready');
 
 const annotationsIn = (action: Action): Readonly<Record<string, unknown>> =>
@@ -290,16 +296,15 @@ export const operatorVariants: readonly OperatorVariant[] = [
     wants: (actions) => actions.filter(({ kind }) => kind !== 'confirmNodeGone'),
   },
   {
-    name: 'EndedOperationActsAgain',
-    clause: 'an operation that has ended is taken for one that has not',
+    name: 'OperationNotReadAgain',
+    clause:
+      'an operation that the cache shows as it was before its end is passed on without being read again',
     caughtAs: /acts again/,
     seedsMax: 50,
     whole: true,
     wishes: true,
-    hears: (observed) => ({
-      ...observed,
-      filerPairOperations: observed.filerPairOperations.map(({ status: _, ...one }) => one),
-    }),
+    hears: withoutEnds,
+    wants: (actions) => actions.filter(({ kind }) => kind !== 'confirmUnended'),
   },
   {
     name: 'ForceDropped',

@@ -47,6 +47,28 @@ test('the status says how it ended before the request leaves the Lease', () => {
   ]);
 });
 
+test('is read again right before it is passed on: its end may be news that has not come yet', () => {
+  ask(world, 'update', takeover());
+  const seen = structuredClone(world.observed.filerPairOperations);
+  world.settle();
+  world.claims('b', 'a', 2);
+  answerRequest(world, 'a', 'done', 'b owns it');
+  world.settle();
+  // Something else was asked for and answered meanwhile.
+  const other = JSON.stringify({ id: 'operation-other', result: 'done', message: 'a owns it' });
+  world.claims('a', 'a', 3);
+  world.changeLease('a', {}, { [leaseAnnotations.requestResult]: other });
+  const ended = world.observed.filerPairOperations;
+  world.observed.filerPairOperations = seen;
+  const passedOn = world.plan().actions.filter(({ part }) => part === 'operation update');
+  expect(passedOn.map(({ kind, resource, needs }) => [kind, resource, needs])).toEqual([
+    ['confirmUnended', 'filerPairOperations', ['operation update']],
+    ['patch', 'leases', ['operation update']],
+  ]);
+  world.observed.filerPairOperations = ended;
+  expect(world.carryOut(passedOn[0]!), 'it has ended').toBe(false);
+});
+
 test('a refusal is a failure, in the server’s words', () => {
   ask(world, 'update', takeover());
   world.settle();

@@ -3,6 +3,7 @@
 import type { FilerPairOperationSpec, operationReasons } from '../../../crds/filer-pair-operation.ts';
 import type { FilerPairOperationObject } from '../../model/objects.ts';
 import type { Observed } from '../../model/observed.ts';
+import { hasEnded } from '../../model/operation-ended.ts';
 
 export type OperationType = FilerPairOperationSpec['type'];
 
@@ -50,12 +51,6 @@ export const failed = (
   reason: (OperationVerdict & { kind: 'failed' })['reason'],
   message: string,
 ): OperationVerdict => ({ kind: 'failed', reason, message });
-
-/** Whether the status says how it ended. Nothing is done for it any more. */
-export const hasEnded = ({ status }: FilerPairOperationObject): boolean =>
-  status?.conditions?.some(
-    (one) => one.status === 'True' && (one.type === 'Complete' || one.type === 'Failed'),
-  ) === true;
 
 /** Those of these types that have not ended, the oldest first. */
 export function unfinished(
