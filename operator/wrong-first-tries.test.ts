@@ -1,5 +1,7 @@
-// What somebody is told whose first try goes wrong: one sentence, with the way out, from the API server (schemas and policies) or in
-// a condition. docs/operator.md lists them. That the API server says the same: e2e/admission.
+/**
+ * What somebody is told whose first try goes wrong: one sentence, with the way out, from the API server (schemas and policies) or in
+ * a condition. docs/operator.md lists them. That the API server says the same: e2e/admission.
+ */
 
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-// The survivor of a failure may not list the FilerShares: it has the Lease, and serves the copy of the exports on the volume.
+/** The survivor of a failure may not list the FilerShares: it has the Lease, and serves the copy of the exports on the volume. */
 import { eventually } from '../../testing/eventually.ts';
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { removeOperator, returnOperator } from '../harness/faults/control-plane.ts';

@@ -1,4 +1,4 @@
-// Whether the status of a FilerPairOperation says how it ended. Nothing is done for it any more.
+/** Whether the status of a FilerPairOperation says how it ended. Nothing is done for it any more. */
 
 import type { FilerPairOperationObject } from './objects.ts';
 
