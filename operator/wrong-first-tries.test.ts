@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { notAllowed } from '../crds/class-limits.ts';
+import type { Condition } from '../crds/condition.ts';
 import { explain } from '../crds/explain.ts';
 import { filerPairClassSpec } from '../crds/filer-pair-class.ts';
 import { kinds } from '../crds/kinds.ts';
@@ -258,8 +259,8 @@ describe('a share says', () => {
   const says = (world: World, one: FilerShareObject): string | undefined => {
     world.observed.filerShares = [one];
     const action = world.plan().actions.find(({ resource }) => resource === 'filerShares');
-    const { status } = (action as { object: { status: { conditions: { message: string }[] } } }).object;
-    return status.conditions[0]?.message;
+    const told = (action as { object: FilerShareObject } | undefined)?.object.status?.conditions?.[0];
+    return (told as Condition | undefined)?.message;
   };
 
   test('that there is no such pair, also after the pair was deleted', () => {
