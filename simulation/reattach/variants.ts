@@ -107,7 +107,7 @@ const withoutDisksNode = (observed: Observed): Observed => ({
   ),
 });
 
-/** Caches that show operations as they were made, for ever. */
+/** Caches that show operations as they were made, forever. */
 export const withoutEnds = (observed: Observed): Observed => ({
   ...observed,
   filerPairOperations: observed.filerPairOperations.map(({ status: _, ...one }) => one),
