@@ -13,6 +13,7 @@ import type { step } from '../pair/server.ts';
 import { SLEW_MAX } from '../pair/serving-lease.ts';
 import type { Input, PairTiming, TraceEvent } from '../pair/types.ts';
 import type { SeededRandom } from '../testing/seeded-random.ts';
+import type { ApiCalls } from './api-calls.ts';
 import { type DataPathHost, type OpenDiskSet, SimulatedDataPath, type SimulatedPath } from './data-path.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { SurroundingFault, Variant } from './variants/variant.ts';
@@ -49,7 +50,8 @@ export interface Surroundings {
   runningClocks(): ReadonlyMap<Incarnation, number>;
   hangsMs(server: ServerName, volume: SimulatedVolume): number;
   landedLate(): void;
-  loseApi(server: ServerName, forMs: number): void;
+  /** Calls to the witness. */
+  readonly api: ApiCalls;
   /** All of the server's partner that are stopped, within milliseconds. */
   othersGoOn(server: ServerName): void;
   violate(message: string): void;
@@ -246,7 +248,7 @@ export class SimulatedProcess implements DataPathHost {
 
   stopUntold(forMs: number): void {
     const { machinesPause, timing, random } = this.#world;
-    if (machinesPause && random.chance(0.5)) this.#world.loseApi(this.#server, forMs + timing.leaseMs);
+    if (machinesPause && random.chance(0.5)) this.#world.api.lose(this.#server, forMs + timing.leaseMs);
     this.stop(forMs);
   }
 

@@ -43,8 +43,8 @@ export function apiOutage(seed: number, options: ScenarioOptions = {}): Outcome 
   const { queue, random, timing } = world;
   const refused = random.chance(0.5);
   world.note(`API ${refused ? 'refuses connections' : 'out of reach'}`);
-  if (refused) world.apiRefuses = true;
-  else for (const server of SERVERS) world.withoutApi.add(server);
+  if (refused) world.api.refuses = true;
+  else for (const server of SERVERS) world.api.without.add(server);
   const disturbances = 1 + random.below(4);
   for (let count = 0; count < disturbances; count++) {
     queue.runUntil(queue.now + random.between(1, 2) * timing.leaseMs);
@@ -55,7 +55,7 @@ export function apiOutage(seed: number, options: ScenarioOptions = {}): Outcome 
   for (const home of SERVERS) {
     if (world.serving(home) === null) world.violate(`${home} is not served, though only the API is gone`);
   }
-  world.apiRefuses = false;
+  world.api.refuses = false;
   world.heal();
   queue.runUntil(queue.now + world.recoveryMs);
   world.demandService();
@@ -134,7 +134,7 @@ export function witnessGoesBack(seed: number, options: ScenarioOptions = {}): Ou
   }
   const owners = SERVERS.map((one) => world.serving(one)?.me);
   const epochs = SERVERS.map((one) => witness.record(one).epoch);
-  world.requests.clear();
+  world.api.requests.clear();
   SERVERS.forEach((one, index) => {
     if (random.chance(0.7)) witness.restore(one, backups[index]!);
   });
@@ -147,7 +147,7 @@ export function witnessGoesBack(seed: number, options: ScenarioOptions = {}): Ou
     if (holder !== owners[index] || epoch !== epochs[index])
       world.violate(`the Lease of ${one} names ${holder} at epoch ${epoch}, not ${owners[index]}`);
   });
-  for (const [me, requests] of world.requests) {
+  for (const [me, requests] of world.api.requests) {
     if (requests > leases * REQUESTS_MAX)
       world.violate(`${me} has asked the witness ${requests} times in ${leases} leases`);
   }
@@ -225,7 +225,7 @@ export function oneVolumeHangs(seed: number, options: ScenarioOptions = {}): Out
     for (const process of world.alive(world.partnerOf(home))) process.kill('crashes');
     queue.runUntil(queue.now + 2 * timing.leaseMs);
     // What is lost without an answer of the API is not the volume's doing.
-    world.apiPrompt = true;
+    world.api.prompt = true;
     queue.runUntil(queue.now + 4 * timing.leaseMs);
   }
   const hung = random.pick(world.volumes.of(home));
@@ -264,12 +264,12 @@ export function youngPodCutOff(seed: number, options: ScenarioOptions = {}): Out
   const partner = world.partnerOf(home);
   const [old] = world.alive(partner);
   const young = world.start(partner, 'new container');
-  world.runsWithoutApi.add(young.me);
+  world.api.runsWithout.add(young.me);
   queue.runUntil(queue.now + random.between(2, 5) * timing.leaseMs);
   if (world.serving(home) === null) world.violate(`${home} is not served any more`);
   world.note(`${home} is cut off from everything`);
   world.network.cut(home);
-  world.withoutApi.add(home);
+  world.api.without.add(home);
   queue.runUntil(queue.now + 4 * timing.leaseMs);
   const by = world.serving(home);
   if (by !== old) world.violate(`${by?.me ?? 'no process'} serves ${home}, and not ${old?.me}`);

@@ -3,12 +3,13 @@
  * invariants are checked where they could break, at the moment they would.
  */
 
-import { type Incarnation, incarnationOf, type ServerName, serverOf } from '../pair/incarnation.ts';
+import { type Incarnation, incarnationOf, type ServerName } from '../pair/incarnation.ts';
 import type { LeaseOwnership } from '../pair/lease.ts';
 import type { PairMessage } from '../pair/messages.ts';
 import { SLEW_MAX, silenceMs } from '../pair/serving-lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome, PairTiming, TraceEvent } from '../pair/types.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
+import { ApiCalls } from './api-calls.ts';
 import { type ClientFault, Histories, SimulatedClient } from './client.ts';
 import { EventQueue } from './event-queue.ts';
 import { SimulatedNetwork } from './network.ts';
@@ -17,6 +18,7 @@ import { SimulatedProcess, type Surroundings } from './process.ts';
 import type { Variant } from './variants/variant.ts';
 import { type SimulatedVolume, SimulatedVolumes } from './volume.ts';
 import { SimulatedWitness } from './witness.ts';
+import { WriterRules } from './writer-rules.ts';
 
 //  - one writer: when a write reaches the disks, the Lease names its writer and its epoch;
 //  - one owner an epoch: no two claims ever got the same epoch;
@@ -28,8 +30,6 @@ export const SERVERS = ['filer-a', 'filer-b'] as const;
 const TIMING: PairTiming = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
 /** By how much lease and guard may be longer where they are being changed. */
 const LEASE_FACTORS = [1, 1.5, 3];
-/** A call of the witness that has no answer after this is given up: its outcome is unknown. */
-const WITNESS_TIMEOUT_MS = 500;
 
 export interface Outcome {
   readonly seed: number;
@@ -63,42 +63,26 @@ export class World implements Surroundings {
   readonly #hangs = new Map<string, number>();
   #landedLate = 0;
   readonly operator: SimulatedOperator;
-  /** A witness that forgets is not survived without loss; then only what the volumes know is checked (R6): see #wroteUnwitnessed. */
+  /** A witness that forgets is not survived without loss; then only what the volumes know is checked (R6): see WriterRules. */
   witnessForgets = false;
   readonly network: SimulatedNetwork;
   readonly witness: SimulatedWitness;
+  readonly api: ApiCalls;
+  readonly #rules = new WriterRules(this);
   readonly processes: SimulatedProcess[] = [];
-  /** Servers that cannot reach the API now. */
-  readonly withoutApi = new Set<ServerName>();
-  /** Runs that cannot reach it although another run of their server can: on another node, say. */
-  readonly runsWithoutApi = new Set<Incarnation>();
-  /** Connections to the API are refused: surely nothing was executed, and the caller hears of it at once. */
-  apiRefuses = false;
   /** What ends is started again after a while, as a kubelet does it. */
   restarts = true;
-  /** Answers of the API that come this much later, in ms; a call is given up after `giveUpMs`. */
-  answersLateMs: { readonly server: ServerName; readonly ms: number } | null = null;
-  giveUpMs = WITNESS_TIMEOUT_MS;
-  /** It answers everybody at once. */
-  apiPrompt = false;
   readonly #containers = new Map<ServerName, number>();
   readonly #renewTimes = new Map<ServerName, number>();
   readonly #histories: Histories[] = [];
   readonly #violations: string[] = [];
   readonly #trace: string[] = [];
   readonly #tracing: boolean;
-  /** By disk set: who found its volumes ahead of the Lease last, after how many restores, and whether it has told the witness. */
-  readonly #refused = new Map<ServerName, { by: Incarnation; restores: number; told: boolean }>();
-  /** By disk set. */
-  readonly #lastWriters = new Map<ServerName, { readonly by: Incarnation; readonly epoch: number }>();
   #runs = 0;
   #answeredAtHeal = 0;
   #writes = 0;
   #killedBySwitch = 0;
   calm = false;
-  /** To the witness, by who sent them. */
-  readonly requests = new Map<Incarnation, number>();
-
   /** `volumesEach`: of a disk set. More than one have a thread each. */
   constructor(seed: number, variant: Variant | null, tracing: boolean, volumesEach = 1) {
     this.severalVolumes = volumesEach > 1;
@@ -109,6 +93,7 @@ export class World implements Surroundings {
     this.drift = this.random.chance(0.2) ? SLEW_MAX : 0.001;
     this.#tracing = tracing;
     this.network = new SimulatedNetwork(this.queue, this.random, TIMING.leaseMs);
+    this.api = new ApiCalls(this.queue, this.random, TIMING, (server) => this.#apiReached(server));
     this.witness = new SimulatedWitness(SERVERS, variant?.fault !== 'noCompareAndSwap');
     const { queue, random, witness } = this;
     this.operator = new SimulatedOperator(
@@ -185,7 +170,7 @@ export class World implements Surroundings {
     this.processes.push(process);
     this.operator.started(me);
     this.witness.watch((home, sighting) => {
-      if (!process.alive || this.#cutOff(process)) return;
+      if (!process.alive || this.api.isCutOff(process)) return;
       const lag = this.random.delay(3, 2 * TIMING.leaseMs);
       this.queue.after(lag, () => process.input({ kind: 'leaseSeen', home, sighting }));
     });
@@ -197,26 +182,16 @@ export class World implements Surroundings {
     return this.processes.filter((process) => process.alive && process.state.identity.server === server);
   }
 
-  #cutOff(process: SimulatedProcess): boolean {
-    return this.withoutApi.has(process.state.identity.server) || this.runsWithoutApi.has(process.me);
-  }
-
-  /** The API is back for that server: its watches begin with the Leases as they are now. */
-  reachApi(server: ServerName): void {
-    if (!this.withoutApi.delete(server)) return;
+  /** Its watches begin with the Leases as they are now. */
+  #apiReached(server: ServerName): void {
     for (const process of this.alive(server)) {
       for (const home of SERVERS) {
         this.queue.after(this.random.between(1, 1000), () => {
           const sighting = this.witness.sighting(home);
-          if (!this.withoutApi.has(server)) process.input({ kind: 'leaseSeen', home, sighting });
+          if (!this.api.without.has(server)) process.input({ kind: 'leaseSeen', home, sighting });
         });
       }
     }
-  }
-
-  loseApi(server: ServerName, forMs: number): void {
-    this.withoutApi.add(server);
-    this.queue.after(forMs, () => this.reachApi(server));
   }
 
   othersGoOn(server: ServerName): void {
@@ -303,7 +278,7 @@ export class World implements Surroundings {
   }
 
   readLease(from: SimulatedProcess, home: ServerName): void {
-    this.#call<LeaseReadOutcome>(
+    this.api.call<LeaseReadOutcome>(
       from,
       () => this.witness.read(home),
       (outcome) => from.input({ kind: 'leaseRead', home, outcome }),
@@ -318,14 +293,12 @@ export class World implements Surroundings {
     version: string,
     ownership: LeaseOwnership,
   ): void {
-    this.#call<LeaseWriteOutcome>(
+    this.api.call<LeaseWriteOutcome>(
       from,
       () => {
         const outcome = this.witness.write(home, version, ownership);
         if (outcome.kind === 'applied') this.#renewTimes.set(home, from.wallClock());
-        const refused = this.#refused.get(home);
-        if (outcome.kind === 'applied' && ownership.holder === null && refused?.by === from.me)
-          refused.told = true;
+        if (outcome.kind === 'applied' && ownership.holder === null) this.#rules.released(from.me, home);
         this.note(`${from.me} writes ${home} ${JSON.stringify(ownership)}: ${outcome.kind}`);
         return outcome;
       },
@@ -334,83 +307,14 @@ export class World implements Surroundings {
     );
   }
 
-  /** Way there, work, way back; each can take long, and either can be lost. */
-  #call<T>(
-    from: SimulatedProcess,
-    work: () => T,
-    answer: (outcome: T | { kind: 'unknown' }) => void,
-    refused: T,
-  ): void {
-    const { random, queue } = this;
-    this.requests.set(from.me, (this.requests.get(from.me) ?? 0) + 1);
-    if (this.apiPrompt) {
-      queue.after(random.between(1, 5), () => answer(work()));
-      return;
-    }
-    if (this.apiRefuses) {
-      queue.after(random.between(0.5, 5), () => answer(refused));
-      return;
-    }
-    const cut = this.#cutOff(from);
-    let answered = false;
-    const once = (outcome: T | { kind: 'unknown' }) => {
-      if (answered) return;
-      answered = true;
-      answer(outcome);
-    };
-    queue.after(this.giveUpMs, () => once({ kind: 'unknown' }));
-    const lost = cut ? random.chance(0.6) : random.chance(0.005);
-    if (lost) return;
-    const there = cut ? random.between(0, 3 * TIMING.leaseMs) : random.delay(3, 3 * TIMING.leaseMs);
-    queue.after(there, () => {
-      const outcome = work();
-      const answerLost = cut || this.#cutOff(from) || random.chance(0.01);
-      if (answerLost) return;
-      const usualMs = random.delay(3, 1000);
-      const late = this.answersLateMs;
-      const lateMs = late?.server === from.state.identity.server ? late.ms : 0;
-      queue.after(Math.max(usualMs, lateMs), () => once(outcome));
-    });
-  }
-
   wrote(by: SimulatedProcess, home: ServerName, epoch: number, volume?: SimulatedVolume): void {
     this.#writes++;
     if (volume !== undefined) this.written.add(volume);
-    if (this.witnessForgets) {
-      this.#wroteUnwitnessed(by.me, home, epoch);
-      return;
-    }
-    // There the volume's own record says what must not be: see volume-threads.ts.
-    if (this.machinesPause) return;
-    const { holder, epoch: current } = this.witness.record(home);
-    if (holder === by.me && epoch === current) return;
-    this.violate(
-      `${by.me} wrote to ${home} at epoch ${epoch}; the Lease names ${holder} at epoch ${current}`,
-    );
+    this.#rules.wrote(by.me, home, epoch);
   }
 
-  /**
-   * R6 is a verdict: once its finder has told the witness, no run of either server tries again, as long as the witness forgets
-   * nothing more; and its finder does not in any case.
-   */
   foundAhead({ me }: SimulatedProcess, home: ServerName): void {
-    if (!this.witnessForgets) return;
-    const restores = this.witness.restores.get(home) ?? 0;
-    const before = this.#refused.get(home);
-    if (before?.restores === restores && (before.told || before.by === me))
-      this.violate(`${me} has tried ${home} again though ${before.by} had found its volumes ahead`);
-    this.#refused.set(home, { by: me, restores, told: false });
-  }
-
-  /** A Lease that was set back names nobody rightly. What is left is R6: one server for each epoch, and none after a later one. */
-  #wroteUnwitnessed(by: Incarnation, home: ServerName, epoch: number): void {
-    const last = this.#lastWriters.get(home);
-    if (
-      last !== undefined &&
-      (epoch < last.epoch || (epoch === last.epoch && serverOf(by) !== serverOf(last.by)))
-    )
-      this.violate(`${by} wrote to ${home} at epoch ${epoch} after ${last.by} at epoch ${last.epoch}`);
-    this.#lastWriters.set(home, { by, epoch });
+    this.#rules.foundAhead(me, home);
   }
 
   /** The disk of that volume does not answer that server, for so long; to others it may. */
@@ -485,11 +389,9 @@ export class World implements Surroundings {
     this.note('--- healed');
     this.network.lossRate = 0;
     this.network.slownessMs = 0;
-    this.runsWithoutApi.clear();
     this.#hangs.clear();
-    this.answersLateMs = null;
-    this.apiPrompt = false;
-    for (const server of SERVERS) this.reachApi(server);
+    this.api.heal();
+    for (const server of SERVERS) this.api.reach(server);
     this.operator.crashRate = 0;
     if (this.volumes.swapped) this.volumes.swap(SERVERS[0], SERVERS[1]);
     for (const server of SERVERS) {

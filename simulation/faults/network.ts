@@ -105,10 +105,10 @@ export const networkFaults: readonly Fault[] = [
       const forMs = world.random.between(world.timing.leaseMs, 4 * world.timing.leaseMs);
       world.note(`${server} is cut off from everything for ${forMs.toFixed(0)} ms`);
       world.network.cut(server);
-      world.withoutApi.add(server);
+      world.api.without.add(server);
       world.queue.after(forMs, () => {
         world.network.mend(server);
-        world.reachApi(server);
+        world.api.reach(server);
       });
     },
   },

@@ -12,7 +12,7 @@ export const witnessFaults: readonly Fault[] = [
       const servers = world.random.chance(0.4) ? SERVERS : [world.random.pick(SERVERS)];
       const forMs = world.random.between(100, 4 * world.timing.leaseMs);
       world.note(`API out of reach of ${servers.join(', ')} for ${forMs.toFixed(0)} ms`);
-      for (const server of servers) world.loseApi(server, forMs);
+      for (const server of servers) world.api.lose(server, forMs);
     },
     explored: {
       /** Of one process, until mended. */
@@ -49,7 +49,7 @@ export const witnessFaults: readonly Fault[] = [
     strike: (world) => {
       const forMs = world.random.between(3, 8) * world.timing.leaseMs;
       world.note(`API down for ${forMs.toFixed(0)} ms`);
-      for (const server of SERVERS) world.loseApi(server, forMs);
+      for (const server of SERVERS) world.api.lose(server, forMs);
     },
   },
   /**
@@ -69,16 +69,16 @@ export const witnessFaults: readonly Fault[] = [
         `${old.me} and ${holder} lose the API and, for a moment, each other; ${dropped} gets another pod`,
       );
       world.start(dropped, 'new container');
-      world.runsWithoutApi.add(old.me);
+      world.api.runsWithout.add(old.me);
       for (const server of SERVERS) world.network.cut(server);
-      strikeLater(world, random.between(0.35, 0.8) * timing.leaseMs, () => world.withoutApi.add(holder));
+      strikeLater(world, random.between(0.35, 0.8) * timing.leaseMs, () => world.api.without.add(holder));
       queue.after(random.between(0.4, 0.9) * timing.leaseMs, () => {
         for (const server of SERVERS) world.network.mend(server);
         for (const process of world.alive(holder)) world.connect(process, old);
       });
       queue.after(random.between(3, 5) * timing.leaseMs, () => {
-        world.runsWithoutApi.delete(old.me);
-        world.reachApi(holder);
+        world.api.runsWithout.delete(old.me);
+        world.api.reach(holder);
       });
     },
   },
@@ -89,16 +89,16 @@ export const witnessFaults: readonly Fault[] = [
     strike: (world) => {
       const { random, queue, timing } = world;
       const server = random.pick(SERVERS);
-      world.giveUpMs = 0.4 * timing.leaseMs;
+      world.api.giveUpMs = 0.4 * timing.leaseMs;
       world.note(`the servers do not hear each other; the API answers ${server} late, then not at all`);
       for (const one of SERVERS) world.network.cut(one);
       strikeLater(world, 2 * timing.leaseMs, () => {
-        world.answersLateMs = { server, ms: random.between(0.3, 0.39) * timing.leaseMs };
+        world.api.answersLateMs = { server, ms: random.between(0.3, 0.39) * timing.leaseMs };
       });
-      strikeLater(world, random.between(2.2, 4) * timing.leaseMs, () => world.withoutApi.add(server));
+      strikeLater(world, random.between(2.2, 4) * timing.leaseMs, () => world.api.without.add(server));
       queue.after(7 * timing.leaseMs, () => {
-        world.answersLateMs = null;
-        world.reachApi(server);
+        world.api.answersLateMs = null;
+        world.api.reach(server);
         for (const one of SERVERS) world.network.mend(one);
       });
     },
