@@ -57,7 +57,9 @@ describe('nftables', () => {
       `02000009 06000100 74000000 0c000200 7461726765747300 24000300 20000100 0c000100 08000100 a9fe4d01
        10000200 0c000100 0a000002 08020000`,
     );
-    expect(decodeElements(body)).toEqual([{ key: hex('a9fe4d01'), value: hex('0a00000208020000') }]);
+    expect(decodeElements(body)).toEqual([
+      { key: hex('a9fe4d01'), value: hex('0a00000208020000'), expiresMs: null },
+    ]);
   });
 
   test('a batch is between its two marks, and its last message asks for the acknowledgement', () => {

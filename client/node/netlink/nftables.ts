@@ -222,8 +222,16 @@ export function batch(messages: readonly Message[]): Message[] {
   ];
 }
 
+/** One element of a set that is there. */
+export interface FoundElement {
+  readonly key: Buffer;
+  readonly value: Buffer | null;
+  /** Null: it does not expire. */
+  readonly expiresMs: number | null;
+}
+
 /** The elements in one message of a dump of a set. */
-export function decodeElements(body: Buffer): { key: Buffer; value: Buffer | null }[] {
+export function decodeElements(body: Buffer): FoundElement[] {
   const list = decodeAttributes(body.subarray(NETFILTER_HEADER_SIZE)).get(3);
   if (list === undefined) return [];
   return attributesIn(list).flatMap(([, each]) => {
@@ -233,7 +241,10 @@ export function decodeElements(body: Buffer): { key: Buffer; value: Buffer | nul
       return data === undefined ? undefined : decodeAttributes(data).get(DATA_VALUE);
     };
     const key = valueIn(1);
-    return key === undefined ? [] : [{ key: Buffer.from(key), value: valueIn(2) ?? null }];
+    const expires = element.get(5);
+    if (key === undefined) return [];
+    const expiresMs = expires === undefined ? null : Number(expires.readBigUInt64BE());
+    return [{ key: Buffer.from(key), value: valueIn(2) ?? null, expiresMs }];
   });
 }
 
@@ -267,7 +278,7 @@ export class Nftables {
   }
 
   /** Null: there is no such set, or no such table. Throws NetlinkError. */
-  elements(family: number, table: string, set: string): { key: Buffer; value: Buffer | null }[] | null {
+  elements(family: number, table: string, set: string): FoundElement[] | null {
     const { messages, failures } = this.#netlink.request([
       netfilterMessage(messageType(GETSETELEM), NLM_F_DUMP, family, [
         [1, text(table)],
