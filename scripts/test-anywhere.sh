@@ -32,6 +32,12 @@ copy "$directory/private"
 run "below a private directory, make demo" "$directory/private" make demo
 run "below a private directory, tests that change the user" "$directory/private" \
   "${tests[@]}" fileserver/data-path/unprivileged.test.ts
+# What a contributor types first, as HACKING.md has it.
+for command in "make files IN=fileserver/nfs3" "vitest run pair/claim.test.ts -t 'paired Lease'" \
+  "node simulation/main.ts --seed 4711 --faults all"; do
+  grep -qF "$command" HACKING.md || { echo "FAILED: HACKING.md does not have: $command"; exit 1; }
+  run "as a contributor, $command" "$directory/private" bash -c "PATH=\$PWD/node_modules/.bin:\$PATH; $command"
+done
 if [ "$(id -u)" = 0 ]; then
   copy "$directory/user"
   chmod 0711 "$directory"
