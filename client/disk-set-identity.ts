@@ -52,15 +52,21 @@ export type ProofAnswer =
   /** Of another disk set, or not to be found out. `reason` follows the server's address in a sentence. */
   | { readonly kind: 'Refused'; readonly reason: string };
 
+/** What is known of a disk set, for another thread. */
+export interface DiskSetKnowledge {
+  /** Of any file. */
+  readonly handle: Uint8Array | null;
+  /** Of the exported directory, with the credential of the call that named it. */
+  readonly root: { readonly handle: Uint8Array; readonly credential: opaque_auth } | null;
+}
+
 const PROVEN: ProofAnswer = { kind: 'Proven' };
 const FOREIGN: ProofAnswer = { kind: 'Refused', reason: 'serves the disks of another server' };
 
 /** One for each disk set that a process uses; connections to it may share it. */
 export class DiskSetIdentity {
-  /** Of any file. */
-  #handle: Uint8Array | null = null;
-  /** Of the exported directory, with the credential of the call that named it. */
-  #root: { readonly handle: Uint8Array; readonly credential: opaque_auth } | null = null;
+  #handle: DiskSetKnowledge['handle'] = null;
+  #root: DiskSetKnowledge['root'] = null;
   #learnedAtMs = Number.NEGATIVE_INFINITY;
   readonly #call = new CallHeader();
   readonly #header = new ReplyHeader();
@@ -68,6 +74,16 @@ export class DiskSetIdentity {
   /** Can a server be asked whether it is the right one? */
   get isKnown(): boolean {
     return this.#handle !== null;
+  }
+
+  get knowledge(): DiskSetKnowledge {
+    return { handle: this.#handle, root: this.#root };
+  }
+
+  /** Somebody else has learned it. What is known here and not there stays. */
+  know({ handle, root }: DiskSetKnowledge): void {
+    this.#handle = handle ?? this.#handle;
+    this.#root = root ?? this.#root;
   }
 
   /** Is it time to look at an answered call? `now`: ms of performance.now(). */

@@ -199,6 +199,11 @@ export class FailoverConnection {
     if (this.#adopted !== null) this.#input({ kind: 'Silent' });
   }
 
+  /** New connections to the adopted port fail: the search restarts, whatever this connection says. */
+  renew(): void {
+    this.#breakAdopted('new connections fail');
+  }
+
   /** Back-pressure from the receiver of replies. Silence while paused is our own doing and starts no doubt. */
   pause(): void {
     this.#paused = true;

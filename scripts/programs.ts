@@ -25,7 +25,11 @@ export const PROGRAMS: readonly Program[] = [
   {
     main: 'client/cli/main.ts',
     // The director is a process of its own, started by its file.
-    threads: ['client/proxy/parking-thread.ts', 'client/node/director-main.ts'],
+    threads: [
+      'client/proxy/parking-thread.ts',
+      'client/proxy/relay/relay-thread.ts',
+      'client/node/director-main.ts',
+    ],
   },
   { main: 'client/index.ts' },
 ];

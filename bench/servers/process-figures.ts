@@ -1,6 +1,7 @@
-/** What the kernel says about a process: memory and CPU time (proc(5)). */
+/** What the kernel says about a process: memory and CPU time (proc(5), clock_gettime(2)). */
 
 import { readFileSync } from 'node:fs';
+import koffi from 'koffi';
 
 export interface MemoryMiB {
   /** Resident now, and at most since it started. */
@@ -15,13 +16,18 @@ export function memoryOf(pid: number): MemoryMiB {
   return { resident: mib('VmRSS'), peak: mib('VmHWM') };
 }
 
-/** Kernel's USER_HZ: clock ticks a second in /proc, 100 on every architecture that Node runs on. */
-const TICKS_PER_SECOND = 100;
+const libc = koffi.load('libc.so.6');
+const clockGettime = libc.func('int clock_gettime(int clock, int64 *time)') as (
+  clock: number,
+  time: BigInt64Array,
+) => number;
+/** include/linux/posix-timers.h, CPUCLOCK_SCHED: what the scheduler counts. /proc/PID/stat counts whole ticks of 10 ms. */
+const CPUCLOCK_SCHED = 2;
 
 /** CPU time of all its threads, user and system, in milliseconds. */
 export function cpuMsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The second field is a name in parentheses that may hold anything, so count from its end.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+  const time = new BigInt64Array(2);
+  // clock_getcpuclockid(3) of the process.
+  if (clockGettime((~pid << 3) | CPUCLOCK_SCHED, time) !== 0) throw new Error(`process ${pid} has no clock`);
+  return Number(time[0]) * 1000 + Number(time[1]) / 1e6;
 }

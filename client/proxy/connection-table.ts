@@ -4,7 +4,7 @@
  * even leave the client's machine.
  */
 import { readFile } from 'node:fs/promises';
-import { SocketAddress } from 'node:net';
+import { type Socket, SocketAddress } from 'node:net';
 import { endianness } from 'node:os';
 
 /** State of a connection's end as the kernel numbers them (Linux, include/net/tcp_states.h), by `local remote`. */
@@ -42,6 +42,33 @@ export function endOf(table: ConnectionTable, ours: Endpoint, client: Endpoint):
   const there = table.get(keyOf(client, ours));
   if (here === undefined) return 'Absent';
   return here === ESTABLISHED && (there ?? ESTABLISHED) === ESTABLISHED ? 'Open' : 'Ended';
+}
+
+/** Our end of it and the client's. */
+export function endsOf(socket: Socket): [Endpoint, Endpoint] {
+  return [
+    { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
+    { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+  ];
+}
+
+/** Asks again and again whether the client of one connection has ended it. */
+export class EndWatch {
+  readonly #ours: Endpoint;
+  readonly #client: Endpoint;
+  /** How often in a row the kernel did not name the connection. */
+  #absences = 0;
+
+  constructor(ours: Endpoint, client: Endpoint) {
+    this.#ours = ours;
+    this.#client = client;
+  }
+
+  hasEnded(table: ConnectionTable): boolean {
+    const end = endOf(table, this.#ours, this.#client);
+    this.#absences = end === 'Absent' ? this.#absences + 1 : 0;
+    return end === 'Ended' || this.#absences > 1;
+  }
 }
 
 /** Where IPv6 is switched off there is no table of it. */

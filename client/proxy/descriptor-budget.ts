@@ -9,10 +9,13 @@ const RESERVE_PART = 8;
 const RESERVE_MIN = 24;
 /** A client's connection, its own to the server, and an attempt to reach another. */
 const OF_CLIENT = 3;
-/** What the parking thread takes, generously. */
+/** What a thread takes, generously. */
 const OF_THREAD = 12;
+/** Pipes of a relay thread: two descriptors each. Where descriptors are few, most replies are copied instead. */
+const PIPES_MAX = 16;
+const PIPES_PART = 64;
 /** Node's default. */
-const BACKLOG_MAX = 511;
+export const BACKLOG_MAX = 511;
 
 export class DescriptorBudget {
   readonly #limit: number;
@@ -20,11 +23,17 @@ export class DescriptorBudget {
   readonly #base: number;
   readonly #countSockets: () => number;
 
-  /** `countSockets`: of this process, without what is open now. */
-  constructor(countSockets: () => number, limit = processLimit(), base = openNow() + OF_THREAD) {
+  /** `countSockets`: of this process, without what is open now. `relayThreads`: that will be started. */
+  constructor(countSockets: () => number, relayThreads: number) {
     this.#countSockets = countSockets;
-    this.#limit = limit;
-    this.#base = base;
+    this.#limit = processLimit();
+    const ofThreads = OF_THREAD + relayThreads * (OF_THREAD + 2 * this.pipesMax);
+    this.#base = openNow() + ofThreads;
+  }
+
+  /** Of one relay thread. */
+  get pipesMax(): number {
+    return Math.max(1, Math.min(PIPES_MAX, Math.floor(this.#limit / PIPES_PART)));
   }
 
   /** How many clients there may be. */
@@ -32,14 +41,19 @@ export class DescriptorBudget {
     return Math.max(1, Math.floor((this.#limit - this.#base - this.#reserve) / OF_CLIENT));
   }
 
-  /** Connections in the listening socket's queue. When no more are accepted, those that are in it still are. */
+  /** Connections in the listening socket's queue. When no more are accepted, those that are in it still are; not with raw calls. */
   get backlog(): number {
     return Math.min(BACKLOG_MAX, Math.floor(this.#reserve / 2));
   }
 
+  /** Sockets that there may be. */
+  get socketsMax(): number {
+    return this.#limit - this.#base - (this.#reserve * 3) / 4;
+  }
+
   /** May a client that is there try to reach its server? */
   get hasRoomForAttempt(): boolean {
-    return this.#limit - this.#base - this.#countSockets() > (this.#reserve * 3) / 4;
+    return this.#countSockets() < this.socketsMax;
   }
 
   get #reserve(): number {

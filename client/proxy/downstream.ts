@@ -6,7 +6,8 @@ import { CALL, CallHeader, decodeCallHeader } from '../../protocol/rpc.ts';
 import { XdrError, type XdrReader } from '../../protocol/xdr.ts';
 import { FailoverConnection, type FailoverConnectionOptions } from '../failover-connection.ts';
 import { CALL_COST, type CallMemory, type MemoryUser } from './call-memory.ts';
-import { type ConnectionTable, type Endpoint, endOf } from './connection-table.ts';
+import { type ConnectionTable, EndWatch, endsOf } from './connection-table.ts';
+import type { ClientCounts, ProxiedClient } from './proxied-client.ts';
 import type { ProxyFigures } from './proxy-figures.ts';
 
 //   client  ==records==>  [ unanswered calls ]  ==records==>  serving port, whichever it is
@@ -20,9 +21,6 @@ import type { ProxyFigures } from './proxy-figures.ts';
 // client does not read stay in the server's. A socket that is not read does not tell of its end: the proxy asks the kernel
 // instead (isUnread, endIfClosed), since no call of a client that has ended may go out again.
 
-/** A client whose machine vanished is noticed after this time and ten probes, a second apart. Ms. */
-const KEEP_ALIVE_MS = 10_000;
-
 /** RFC 5531 §11: top bit of a record mark, "last fragment". */
 const LAST_FRAGMENT = 0x8000_0000;
 const MARK_SIZE = 4;
@@ -34,13 +32,6 @@ const MESSAGE_SIZE_MIN = 8;
 /** Works on any Uint8Array. Unlike set() it takes no view, which is an object for each message. */
 const { copy } = Buffer.prototype;
 
-export interface DownstreamCounts {
-  calls: number;
-  replies: number;
-  /** Calls that the client sent again while the first was unanswered; not forwarded. */
-  repeated: number;
-}
-
 export interface DownstreamOptions {
   readonly upstream: Omit<FailoverConnectionOptions, 'onReply' | 'onRefused'>;
   readonly memory: CallMemory;
@@ -51,8 +42,8 @@ export interface DownstreamOptions {
   readonly onEnd: (reason: string) => void;
 }
 
-export class Downstream implements MemoryUser {
-  readonly counts: DownstreamCounts = { calls: 0, replies: 0, repeated: 0 };
+export class Downstream implements MemoryUser, ProxiedClient {
+  readonly counts: ClientCounts = { calls: 0, replies: 0, repeated: 0 };
   readonly #socket: Socket;
   /** What the servers take, so that they have to refuse no call. */
   readonly #parser = new RecordParser(NFS3_RECORD_SIZE_MAX);
@@ -61,23 +52,19 @@ export class Downstream implements MemoryUser {
   readonly #memory: CallMemory;
   readonly #onUnread: () => void;
   readonly #onEnd: (reason: string) => void;
-  readonly #ours: Endpoint;
-  readonly #client: Endpoint;
+  readonly #endWatch: EndWatch;
   /** Bytes of memory that its unanswered calls take. */
   heldSize = 0;
   #readingPaused = false;
   #corked = false;
   #calledAtMs = performance.now();
-  /** How often in a row the kernel did not name the connection. */
-  #absences = 0;
   #ended = false;
 
   constructor(socket: Socket, options: DownstreamOptions) {
     this.#socket = socket;
     this.#onUnread = options.onUnread;
     this.#onEnd = options.onEnd;
-    this.#ours = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
-    this.#client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+    this.#endWatch = new EndWatch(...endsOf(socket));
     this.#memory = options.memory;
     this.#memory.add(this);
     this.#upstream = new FailoverConnection({
@@ -88,8 +75,6 @@ export class Downstream implements MemoryUser {
       },
       onRefused: () => this.#end('the server closes the connection instead of an answer'),
     });
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.on('data', (chunk: Uint8Array) => this.#receive(chunk));
     socket.on('drain', () => this.#upstream.resume());
     // TCP cannot tell a client that is gone from one that only has no more to say. No NFS client waits for replies
@@ -98,6 +83,7 @@ export class Downstream implements MemoryUser {
     socket.on('error', (error: NodeJS.ErrnoException) => this.#end(error.code ?? error.message));
     socket.on('close', () => this.#end('the client closed the connection'));
     this.#upstream.start();
+    socket.resume();
   }
 
   /** Ends both sides at once; for the proxy's own end. */
@@ -116,10 +102,7 @@ export class Downstream implements MemoryUser {
   }
 
   endIfClosed(table: ConnectionTable): void {
-    if (!this.isUnread) return;
-    const end = endOf(table, this.#ours, this.#client);
-    this.#absences = end === 'Absent' ? this.#absences + 1 : 0;
-    if (end === 'Ended' || this.#absences > 1) this.#end('the client closed the connection');
+    if (this.isUnread && this.#endWatch.hasEnded(table)) this.#end('the client closed the connection');
   }
 
   /** Ends a connection to which nothing is owed: its client comes again when it has a call. */

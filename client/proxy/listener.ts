@@ -1,12 +1,24 @@
-/** A listening socket that can stop accepting without refusing anybody (parking-thread.ts says how). */
-import { createServer, type Server, type Socket } from 'node:net';
+/** A listening socket that can stop accepting without refusing anybody. */
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { Parked, Parking, ParkRequest } from './parking-thread.ts';
+
+// Node has no way to stop a listener from accepting, only to close it, and then requests are refused. Where there are raw system
+// calls, the socket is kept open under another descriptor meanwhile: requests wait in its queue. Elsewhere a thread keeps a second
+// socket at the same address (parking-thread.ts).
+
+/** Descriptors of this process. */
+export interface DescriptorCalls {
+  /** Another descriptor of the same socket. */
+  duplicate(fd: number): number;
+  close(fd: number): void;
+}
 
 /** Connections that are in the queue when the listener is about to close are accepted first, for this time at most. Ms. */
 const DRAIN_MS = 1000;
 
 export interface ListenerHandlers {
+  /** The socket is paused. */
   readonly accept: (socket: Socket) => void;
   /** After pause() or resume(), when it has been done. */
   readonly changed: (state: 'open' | 'paused') => void;
@@ -26,8 +38,17 @@ export class Listener {
   #settling: Promise<void> | null = null;
   #closed = false;
   #acceptedCount = 0;
+  readonly #calls: DescriptorCalls | null;
+  /** The socket while nobody accepts; null: it is not kept so. */
+  #kept: number | null = null;
 
-  private constructor(host: string, backlog: number, { accept, changed }: ListenerHandlers) {
+  private constructor(
+    host: string,
+    backlog: number,
+    calls: DescriptorCalls | null,
+    { accept, changed }: ListenerHandlers,
+  ) {
+    this.#calls = calls;
     this.#host = host;
     this.#backlog = backlog;
     this.#accept = accept;
@@ -43,18 +64,23 @@ export class Listener {
     host: string,
     port: number,
     backlog: number,
+    calls: DescriptorCalls | null,
     handlers: ListenerHandlers,
   ): Promise<Listener> {
-    const listener = new Listener(host, backlog, handlers);
+    const listener = new Listener(host, backlog, calls, handlers);
     // Without SO_REUSEPORT first: another proxy at this address must be an error.
-    const first = await listener.#open(host, port, false);
+    const first = await listener.#open({ host, port });
     const address = first.address();
     if (address === null || typeof address === 'string') throw new Error('not a TCP address');
     listener.#portNumber = address.port;
+    if (calls !== null) {
+      listener.#server = first;
+      return listener;
+    }
     first.close();
     // Clients may come all at once, and then there would be no time.
     await listener.#thread();
-    listener.#server = await listener.#open(host, address.port, true);
+    listener.#server = await listener.#open({ host, port: address.port, reusePort: true });
     return listener;
   }
 
@@ -100,6 +126,7 @@ export class Listener {
     const server = this.#server;
     this.#server = null;
     if (server !== null) await closing(server);
+    if (this.#kept !== null) this.#calls?.close(this.#kept);
     await (await this.#starting)?.terminate();
   }
 
@@ -120,13 +147,18 @@ export class Listener {
   }
 
   async #reopen(): Promise<void> {
-    this.#server = await this.#open(this.#host, this.#portNumber, true);
+    const fd = this.#kept;
+    this.#kept = null;
+    this.#server = await this.#open(
+      fd === null ? { host: this.#host, port: this.#portNumber, reusePort: true } : { fd },
+    );
     this.#release();
     this.#changed('open');
   }
 
   /** False: it is not possible, and connections go on being accepted. */
   async #park(): Promise<boolean> {
+    if (this.#calls !== null) return this.#keep(this.#calls);
     const worker = await this.#thread();
     const server = this.#server;
     if (server === null || worker === null) return false;
@@ -150,6 +182,17 @@ export class Listener {
     return true;
   }
 
+  #keep(calls: DescriptorCalls): boolean {
+    const server = this.#server as (Server & { readonly _handle: { readonly fd: number } }) | null;
+    if (server === null) return false;
+    this.#kept = calls.duplicate(server._handle.fd);
+    this.#server = null;
+    // Its connections go on; only their end would end the close.
+    server.close();
+    this.#changed('paused');
+    return true;
+  }
+
   /** What is in the queue of a socket that is closed would be reset. */
   async #drained(): Promise<void> {
     const endMs = performance.now() + DRAIN_MS;
@@ -166,14 +209,15 @@ export class Listener {
     Atomics.notify(this.#signal, 0);
   }
 
-  #open(host: string, port: number, reusePort: boolean): Promise<Server> {
-    const server = createServer((socket) => {
+  #open(where: ListenOptions | { readonly fd: number }): Promise<Server> {
+    // Who takes the socket over may not read it here.
+    const server = createServer({ pauseOnConnect: true }, (socket) => {
       this.#acceptedCount += 1;
       this.#accept(socket);
     });
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ host, port, reusePort, backlog: this.#backlog }, () => {
+      server.listen({ ...where, backlog: this.#backlog } as ListenOptions, () => {
         server.removeListener('error', reject);
         resolve(server);
       });

@@ -16,18 +16,40 @@ export interface ProxyState {
   readonly pendingSinceMs: number | null;
 }
 
-export class ProxyFigures {
-  readonly #classes = new Float64Array(BOUNDS_MS.length + 1);
-  #sumMs = 0;
-  #lost = 0;
-  readonly #adopted = { primary: 0, secondary: 0 };
+/** Times of the calls that one thread has carried. Its memory may be shared with others that read it. */
+export class CallTimes {
+  static readonly SIZE = BOUNDS_MS.length + 2;
+  readonly #classes: Float64Array;
+
+  /** memory: SIZE numbers, one for each class and at last the sum. */
+  constructor(memory: Float64Array) {
+    this.#classes = memory;
+  }
 
   /** ms: from the arrival of a call at the proxy to its reply. */
   answered(ms: number): void {
     let at = 0;
     while (at < BOUNDS_MS.length && ms > BOUNDS_MS[at]!) at += 1;
     this.#classes[at]! += 1;
-    this.#sumMs += ms;
+    this.#classes[CallTimes.SIZE - 1]! += ms;
+  }
+}
+
+export class ProxyFigures {
+  /** Of this thread, and of others. */
+  readonly #memories: Float64Array[] = [new Float64Array(CallTimes.SIZE)];
+  readonly #times = new CallTimes(this.#memories[0]!);
+  #lost = 0;
+  readonly #adopted = { primary: 0, secondary: 0 };
+
+  /** ms: from the arrival of a call at the proxy to its reply. */
+  answered(ms: number): void {
+    this.#times.answered(ms);
+  }
+
+  /** memory: of the CallTimes of another thread. */
+  include(memory: Float64Array): void {
+    this.#memories.push(memory);
   }
 
   /** A connection to a server was lost. */
@@ -45,7 +67,7 @@ export class ProxyFigures {
     const label = `server="${server.replace(/[\\"\n]/g, '_')}"`;
     let count = 0;
     const buckets = [...SECONDS, '+Inf'].map((bound, at) => {
-      count += this.#classes[at]!;
+      count += this.#sumOf(at);
       return `filerpair_client_call_seconds_bucket{${label},le="${bound}"} ${count}`;
     });
     const waitedSeconds = pendingSinceMs === null ? 0 : (now - pendingSinceMs) / 1000;
@@ -53,7 +75,7 @@ export class ProxyFigures {
       '# HELP filerpair_client_call_seconds From the arrival of a call at the proxy to its reply, failovers included. Label: server.',
       '# TYPE filerpair_client_call_seconds histogram',
       ...buckets,
-      `filerpair_client_call_seconds_sum{${label}} ${this.#sumMs / 1000}`,
+      `filerpair_client_call_seconds_sum{${label}} ${this.#sumOf(CallTimes.SIZE - 1) / 1000}`,
       `filerpair_client_call_seconds_count{${label}} ${count}`,
       '# HELP filerpair_client_waiting_seconds How long the oldest unanswered call has waited; 0: none does. Label: server.',
       '# TYPE filerpair_client_waiting_seconds gauge',
@@ -71,5 +93,9 @@ export class ProxyFigures {
       ),
       '',
     ].join('\n');
+  }
+
+  #sumOf(at: number): number {
+    return this.#memories.reduce((sum, memory) => sum + memory[at]!, 0);
   }
 }

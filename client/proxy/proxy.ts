@@ -12,13 +12,16 @@ import { DiskSetIdentity } from '../disk-set-identity.ts';
 import { connectionCount } from '../record-connection.ts';
 import { ReservedPorts } from '../reserved-ports.ts';
 import { Resolver } from '../resolver.ts';
+import { ServingPort } from '../serving-port/serving-port.ts';
 import type { Endpoints } from '../transport-address.ts';
 import { CallMemory, MEMORY_OF_ALL, MEMORY_OF_ONE } from './call-memory.ts';
 import { readConnectionTable } from './connection-table.ts';
-import { DescriptorBudget } from './descriptor-budget.ts';
-import { Downstream, type DownstreamCounts } from './downstream.ts';
+import { BACKLOG_MAX, DescriptorBudget } from './descriptor-budget.ts';
+import { Downstream } from './downstream.ts';
 import { Listener } from './listener.ts';
+import type { ClientCounts, ProxiedClient } from './proxied-client.ts';
 import { ProxyFigures } from './proxy-figures.ts';
+import { type RelayedClientOptions, RelayThreads, rawCalls, THREADS } from './relay-threads.ts';
 
 /** Connections of clients. A kernel has one or two for each mount, or as many as `nconnect` says. */
 const CONNECTIONS_MAX = 1024;
@@ -38,7 +41,7 @@ export type ProxyEvent =
       readonly kind: 'ClientGone';
       readonly client: string;
       readonly reason: string;
-      readonly counts: DownstreamCounts;
+      readonly counts: ClientCounts;
     }
   /** No more connections are accepted: those that come wait. */
   | { readonly kind: 'Full'; readonly connections: number }
@@ -46,7 +49,9 @@ export type ProxyEvent =
   | { readonly kind: 'NoReservedPorts'; readonly reason: string }
   /** Connections are accepted again. */
   | { readonly kind: 'Open'; readonly connections: number }
-  | { readonly kind: 'Upstream'; readonly client: string; readonly event: ConnectionEvent };
+  | { readonly kind: 'Upstream'; readonly client: string; readonly event: ConnectionEvent }
+  /** The disk set has not been served for a while; once for each search. */
+  | { readonly kind: 'Waiting'; readonly event: ConnectionEvent };
 
 export interface ProxyOptions {
   readonly endpoints: Endpoints;
@@ -64,8 +69,13 @@ export interface ProxyOptions {
   readonly memory?: { readonly ofOne: number; readonly ofAll: number } | undefined;
   /** Connections of clients; more wait until there is room. */
   readonly connectionsMax?: number | undefined;
+  /** Default: true, where they are to be had. False: sockets of Node carry the calls, which costs several times the work. */
+  readonly rawCalls?: boolean | undefined;
   readonly onEvent?: ((event: ProxyEvent) => void) | undefined;
 }
+
+/** A client whose machine vanished is noticed after this time and ten probes, a second apart. Ms. */
+const KEEP_ALIVE_MS = 10_000;
 
 /** The client has it from its machine's root: the kernel's NFS client does, but for `noresvport`. */
 const isReserved = (port: number | undefined): boolean => port !== undefined && port > 0 && port < 1024;
@@ -82,34 +92,64 @@ export class NfsProxy {
   readonly #connectionsMax: number;
   readonly #reservedPorts: ReservedPorts;
   /** By the client's address and port. */
-  readonly #downstreams = new Map<string, Downstream>();
+  readonly #clients = new Map<string, ProxiedClient>();
+  /** Null: there are no raw system calls here. */
+  readonly #relays: RelayThreads | null;
+  /** While there are clients. */
+  #servingPort: ServingPort | null = null;
+  #hasReservedClient = false;
+  #saidNoReservedPorts = false;
   #listener!: Listener;
   #roomTimer: NodeJS.Timeout | null = null;
   #unreadTimer: NodeJS.Timeout | null = null;
 
-  private constructor(options: ProxyOptions) {
+  private constructor(options: ProxyOptions, calls: Awaited<ReturnType<typeof rawCalls>>) {
     this.#options = options;
     this.#clientIdentity = options.clientIdentity ?? randomBytes(IDENTITY_SIZE);
     this.#resolver = options.resolver ?? new Resolver();
     const { ofOne = MEMORY_OF_ONE, ofAll = MEMORY_OF_ALL } = options.memory ?? {};
     this.#memory = new CallMemory(ofOne, ofAll);
-    this.#reservedPorts = new ReservedPorts((reason) => this.#emit({ kind: 'NoReservedPorts', reason }));
+    const onNoReservedPorts = (reason: string) => this.#noReservedPorts(reason);
+    this.#reservedPorts = new ReservedPorts(onNoReservedPorts);
     const othersBefore = connectionCount();
-    this.#descriptors = new DescriptorBudget(() => connectionCount() - othersBefore + this.#downstreams.size);
+    const threads = calls === null ? 0 : THREADS;
+    const countSockets = () => connectionCount() - othersBefore + this.#clients.size;
+    this.#descriptors = new DescriptorBudget(countSockets, threads);
     this.#connectionsMax = Math.min(options.connectionsMax ?? CONNECTIONS_MAX, this.#descriptors.clientsMax);
+    this.#relays =
+      calls &&
+      new RelayThreads(calls, {
+        clientIdentity: this.#clientIdentity,
+        identity: this.#identity,
+        attempts: options.attempts,
+        memory: { ofOne, ofAll },
+        clientsMax: this.#connectionsMax,
+        socketsMax: this.#descriptors.socketsMax,
+        pipesMax: this.#descriptors.pipesMax,
+        onDoubt: () => this.#servingPort?.doubt(),
+        onRefused: () => this.#servingPort?.renew(),
+        onStarted: (callTimes) => this.figures.include(callTimes),
+        onNoReservedPorts,
+      });
   }
 
   /** Resolves when clients can connect. Rejects with the system's error if the port cannot be had. */
   static async listen(options: ProxyOptions): Promise<NfsProxy> {
-    const proxy = new NfsProxy(options);
-    const { backlog } = proxy.#descriptors;
-    proxy.#listener = await Listener.listen(options.host, options.port, backlog, {
-      accept: (socket) => proxy.#accept(socket),
-      changed: (state) => {
-        const connections = proxy.#downstreams.size;
-        proxy.#emit(state === 'paused' ? { kind: 'Full', connections } : { kind: 'Open', connections });
-      },
-    });
+    const calls = options.rawCalls === false ? null : await rawCalls();
+    const proxy = new NfsProxy(options, calls);
+    const backlog = calls === null ? proxy.#descriptors.backlog : BACKLOG_MAX;
+    try {
+      proxy.#listener = await Listener.listen(options.host, options.port, backlog, calls, {
+        accept: (socket) => proxy.#accept(socket),
+        changed: (state) => {
+          const connections = proxy.#clients.size;
+          proxy.#emit(state === 'paused' ? { kind: 'Full', connections } : { kind: 'Open', connections });
+        },
+      });
+    } catch (error) {
+      await proxy.#relays?.close();
+      throw error;
+    }
     return proxy;
   }
 
@@ -118,13 +158,13 @@ export class NfsProxy {
   }
 
   get connectionCount(): number {
-    return this.#downstreams.size;
+    return this.#clients.size;
   }
 
   /** When the oldest unanswered call of all clients was sent, on performance.now(); null: none is unanswered. */
   get pendingSinceMs(): number | null {
     let oldest: number | null = null;
-    for (const { pendingSinceMs } of this.#downstreams.values())
+    for (const { pendingSinceMs } of this.#clients.values())
       if (pendingSinceMs !== null) oldest = Math.min(oldest ?? pendingSinceMs, pendingSinceMs);
     return oldest;
   }
@@ -132,7 +172,7 @@ export class NfsProxy {
   /** Bytes of unanswered calls of all clients. */
   get pendingSize(): number {
     let size = 0;
-    for (const downstream of this.#downstreams.values()) size += downstream.pendingSize;
+    for (const client of this.#clients.values()) size += client.pendingSize;
     return size;
   }
 
@@ -140,52 +180,107 @@ export class NfsProxy {
   async close(): Promise<void> {
     if (this.#roomTimer !== null) clearInterval(this.#roomTimer);
     const closed = this.#listener.close();
-    for (const downstream of [...this.#downstreams.values()]) downstream.close();
+    if (this.#unreadTimer !== null) clearTimeout(this.#unreadTimer);
+    this.#servingPort?.close();
+    for (const client of [...this.#clients.values()]) client.close();
+    await this.#relays?.close();
     await closed;
   }
 
   #accept(socket: Socket): void {
     const client = `${socket.remoteAddress}:${socket.remotePort}`;
     // Two connections cannot have the same two ends: the kernel has ended the earlier one.
-    this.#downstreams.get(client)?.supersede();
-    const downstream: Downstream = new Downstream(socket, {
-      upstream: {
-        endpoints: this.#options.endpoints,
-        resolver: this.#resolver,
-        identity: this.#identity,
-        clientIdentity: this.#clientIdentity,
-        program: NFS_PROGRAM,
-        version: NFS_V3,
-        attempts: this.#options.attempts,
-        // A local user gets no port through the proxy that the machine would not give that user.
-        ports: isReserved(socket.remotePort) ? this.#reservedPorts : undefined,
-        mayConnect: () => this.#descriptors.hasRoomForAttempt,
-        onEvent: (event) => {
-          if (event.kind === 'Lost') this.figures.lost();
-          else if (event.kind === 'Adopted') this.figures.adopted(event.port);
-          this.#emit({ kind: 'Upstream', client, event });
-        },
-      },
-      memory: this.#memory,
-      figures: this.figures,
+    this.#clients.get(client)?.supersede();
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    const handlers = {
       onUnread: () => this.#watchUnread(),
-      onEnd: (reason) => {
-        this.#downstreams.delete(client);
-        this.#emit({ kind: 'ClientGone', client, reason, counts: downstream.counts });
+      onEvent: (event: ConnectionEvent) => {
+        if (event.kind === 'Lost') this.figures.lost();
+        else if (event.kind === 'Adopted') this.figures.adopted(event.port);
+        this.#emit({ kind: 'Upstream', client, event });
       },
-    });
-    this.#downstreams.set(client, downstream);
+      onEnd: (reason: string) => {
+        this.#clients.delete(client);
+        if (this.#clients.size === 0) this.#stopFinding();
+        this.#emit({ kind: 'ClientGone', client, reason, counts: proxied.counts });
+      },
+    };
+    // A local user gets no port through the proxy that the machine would not give that user.
+    const reserved = isReserved(socket.remotePort);
+    const proxied: ProxiedClient = this.#relays
+      ? this.#relay(this.#relays, socket, reserved, handlers)
+      : new Downstream(socket, {
+          upstream: {
+            endpoints: this.#options.endpoints,
+            resolver: this.#resolver,
+            identity: this.#identity,
+            clientIdentity: this.#clientIdentity,
+            program: NFS_PROGRAM,
+            version: NFS_V3,
+            attempts: this.#options.attempts,
+            ports: reserved ? this.#reservedPorts : undefined,
+            mayConnect: () => this.#descriptors.hasRoomForAttempt,
+            onEvent: handlers.onEvent,
+          },
+          memory: this.#memory,
+          figures: this.figures,
+          ...handlers,
+        });
+    this.#clients.set(client, proxied);
     if (!this.#hasRoom) this.#waitForRoom();
     this.#emit({ kind: 'ClientConnected', client });
   }
 
+  #relay(
+    relays: RelayThreads,
+    socket: Socket,
+    reserved: boolean,
+    handlers: Omit<RelayedClientOptions, 'reserved'>,
+  ): ProxiedClient {
+    this.#hasReservedClient ||= reserved;
+    this.#servingPort ??= this.#find(relays);
+    return relays.accept(socket, { reserved, ...handlers });
+  }
+
+  #find(relays: RelayThreads): ServingPort {
+    const servingPort = new ServingPort({
+      endpoints: this.#options.endpoints,
+      resolver: this.#resolver,
+      identity: this.#identity,
+      clientIdentity: this.#clientIdentity,
+      attempts: this.#options.attempts,
+      mayConnect: () => this.#descriptors.hasRoomForAttempt,
+      ports: () => (this.#hasReservedClient ? this.#reservedPorts : undefined),
+      onEvent: (event) => {
+        if (event.kind === 'Waiting') this.#emit({ kind: 'Waiting', event });
+      },
+    });
+    servingPort.subscribe((place) => relays.move(place));
+    return servingPort;
+  }
+
+  /** Nobody wants to know. */
+  #stopFinding(): void {
+    this.#servingPort?.close();
+    this.#servingPort = null;
+    this.#relays?.move(null);
+  }
+
+  /** Said once: each thread finds out by itself. */
+  #noReservedPorts(reason: string): void {
+    if (this.#saidNoReservedPorts) return;
+    this.#saidNoReservedPorts = true;
+    this.#emit({ kind: 'NoReservedPorts', reason });
+  }
+
   get #hasRoom(): boolean {
-    return this.#downstreams.size < this.#connectionsMax;
+    return this.#clients.size < this.#connectionsMax;
   }
 
   /** More than for one: to accept again costs those who wait a reset. */
   get #hasRoomAgain(): boolean {
-    return this.#downstreams.size <= this.#connectionsMax * ROOM_AGAIN_PART;
+    return this.#clients.size <= this.#connectionsMax * ROOM_AGAIN_PART;
   }
 
   /** No client is refused: those that come wait in the listening socket's queue. */
@@ -208,9 +303,9 @@ export class NfsProxy {
 
   #makeRoom(): void {
     const now = performance.now();
-    for (const downstream of this.#downstreams.values()) {
-      if (!downstream.isIdle(now, IDLE_MS)) continue;
-      downstream.makeRoom();
+    for (const client of this.#clients.values()) {
+      if (!client.isIdle(now, IDLE_MS)) continue;
+      client.makeRoom();
       return;
     }
   }
@@ -224,9 +319,9 @@ export class NfsProxy {
     const table = await readConnectionTable();
     this.#unreadTimer = null;
     if (table === null) return;
-    const downstreams = [...this.#downstreams.values()];
-    for (const each of downstreams) each.endIfClosed(table);
-    if (downstreams.some((each) => each.isUnread)) this.#watchUnread();
+    const clients = [...this.#clients.values()];
+    for (const each of clients) each.endIfClosed(table);
+    if (clients.some((each) => each.isUnread)) this.#watchUnread();
   }
 
   #emit(event: ProxyEvent): void {

@@ -82,6 +82,15 @@ describe('the serving port of a disk set', () => {
     await told(on, 'secondary');
   });
 
+  it('is searched anew when others cannot connect there, though the connection of the finder is open', async () => {
+    const on = await stage();
+    await told(on, 'primary');
+    on.a.refuse();
+    await on.b.open();
+    on.port.renew();
+    await told(on, 'secondary');
+  });
+
   it('stays where it is while the server answers, however often it is doubted', async () => {
     const on = await stage();
     await told(on, 'primary');

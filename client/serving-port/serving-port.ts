@@ -22,6 +22,8 @@ import type { Endpoints, PortRole } from '../transport-address.ts';
 
 /** After a doubt was unfounded the next one waits for this time. A server that is only slow makes many of them. Ms. */
 const DOUBT_INTERVAL_MS = 250;
+/** Time from finding a place, to which others then fail to connect, to the next search. Ms. */
+const RENEW_INTERVAL_MS = 50;
 
 /** Where a disk set is served. */
 export interface ServingPlace {
@@ -36,6 +38,8 @@ export interface ServingPortOptions {
   readonly resolver: Resolver;
   /** What is known of the disk set: somebody has to mount it or to learn it from answered calls. */
   readonly identity: DiskSetIdentity;
+  /** Who this is to the servers (FailoverConnectionOptions). */
+  readonly clientIdentity?: Uint8Array | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
   /** Asked before each attempt: may another connection be opened? */
   readonly mayConnect?: (() => boolean) | undefined;
@@ -56,6 +60,8 @@ export class ServingPort {
   #place: ServingPlace | null = null;
   #doubtedAtMs = Number.NEGATIVE_INFINITY;
   #doubtTimer: NodeJS.Timeout | null = null;
+  #foundAtMs = 0;
+  #renewTimer: NodeJS.Timeout | null = null;
   #closed = false;
 
   /** Begins to look at once. */
@@ -104,6 +110,20 @@ export class ServingPort {
     this.#doubtTimer.unref();
   }
 
+  /**
+   * Somebody's new connection to the place was refused, or not answered as it should be. The place is searched anew: that the
+   * connection of the finder is open proves nothing for others.
+   */
+  renew(): void {
+    if (this.#closed || this.#renewTimer !== null || this.#place === null) return;
+    const delayMs = Math.max(0, this.#foundAtMs + RENEW_INTERVAL_MS - performance.now());
+    this.#renewTimer = setTimeout(() => {
+      this.#renewTimer = null;
+      this.#connection.renew();
+    }, delayMs);
+    this.#renewTimer.unref();
+  }
+
   /** Asks the server whether it is there (NULL). If it leaves that unanswered for `patienceMs`, it is doubted. */
   ask(): void {
     if (this.#closed || this.#connection.pendingCount > 0) return;
@@ -127,17 +147,23 @@ export class ServingPort {
 
   close(): void {
     this.#closed = true;
-    if (this.#doubtTimer !== null) clearTimeout(this.#doubtTimer);
-    this.#doubtTimer = null;
+    for (const timer of [this.#doubtTimer, this.#renewTimer]) if (timer !== null) clearTimeout(timer);
     this.#listeners.clear();
     this.#connection.close();
   }
 
   #observe(event: ConnectionEvent): void {
     tell(this.#onEvent, event);
-    if (event.kind === 'Adopted') this.#move({ role: event.port, ...parseTarget(event.target) });
+    if (event.kind === 'Adopted') this.#found({ role: event.port, ...parseTarget(event.target) });
     else if (event.kind === 'Lost') this.#move(null);
     else if (event.kind === 'Reassured') this.#doubtedAtMs = event.atMs;
+  }
+
+  #found(place: ServingPlace): void {
+    this.#foundAtMs = performance.now();
+    const { role, host, port } = this.#place ?? {};
+    // A new connection to the same place is the finder's own affair.
+    if (place.role !== role || place.host !== host || place.port !== port) this.#move(place);
   }
 
   #move(place: ServingPlace | null): void {

@@ -101,6 +101,8 @@ function describe(server: string, event: ProxyEvent, verbose: boolean): string |
       return `connections to the servers are opened from ordinary ports: this process may not open ports below 1024 (${event.reason}). Exports with "ports: Reserved" refuse them; run the proxy as root or with CAP_NET_BIND_SERVICE`;
     case 'Open':
       return `${event.connections} connections: new ones are accepted again`;
+    case 'Waiting':
+      return narrate(server, event.event, { verbose, timeoutMs: undefined });
     case 'Upstream': {
       // Unlike a command, the proxy has nothing else to say: losses and adoptions are its log.
       const worth = event.event.kind === 'Lost' || event.event.kind === 'Adopted';
