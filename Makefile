@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check files unit simulate build bench bench-proxy docs images package kind kind-down e2e failures names alerts reattach admission scale clients conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
+.PHONY: help setup demo test check files unit simulate build bench bench-proxy docs images package kind kind-down e2e failures names console alerts monitoring reattach admission scale clients conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,8 +84,14 @@ reattach: setup ## Disks that move from node to node, on a kind cluster with a C
 admission: setup ## What the API server refuses by the chart's policies and Pod Security levels: an API server without nodes (FILTER=)
 	@$(NODE) e2e/main.ts admission $(FILTER)
 
+console: setup ## The page of kubectl filerpair ui in headless Chromium, on a pair of this machine; its pictures in docs/pictures
+	@$(NODE) e2e/main.ts console
+
 alerts: setup ## When each alert fires and when not, by promtool (seconds)
 	@$(NODE) e2e/main.ts alerts
+
+monitoring: setup ## Alerts and dashboards by a real Prometheus on a kind cluster: a takeover on request, a kill
+	@$(NODE) e2e/main.ts monitoring
 
 scale: setup ## What the operator costs with PAIRS= pairs (1,000), on a real API server; writes out/scale.json (some 15 minutes)
 	@$(NODE) e2e/main.ts scale $(PAIRS)

@@ -2,6 +2,7 @@
  * make demo: a pair of servers on one machine, a client that writes without pause, the death of one server, takeover, giveback,
  * and the proof that nothing was lost and nothing done twice.
  */
+import { spawn } from 'node:child_process';
 import { platform } from 'node:os';
 
 const WHAT_IS_NEEDED = `The demo starts the real file servers, and those need Linux: they open files by kernel file handles and are
@@ -24,8 +25,16 @@ if (platform() !== 'linux') {
     print: (text) => process.stdout.write(text),
     outFile: new URL('../out/demo.json', import.meta.url).pathname,
     keep: process.argv.includes('--keep'),
+    ui: process.argv.includes('--ui') ? { opened: openInBrowser } : null,
     onSignal: (stop) => {
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
     },
   });
+}
+
+/** Where there is none, the address was printed. */
+function openInBrowser(url: string): void {
+  const child = spawn('xdg-open', [url], { stdio: 'ignore', detached: true });
+  child.on('error', () => {});
+  child.unref();
 }

@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Status } from '../fileserver/agent/status.ts';
 import { bootMs } from '../fileserver/system/boottime.ts';
+import { DemoConsole } from './console.ts';
 import type { Wrong } from './ledger.ts';
 import { type Moment, Screen } from './screen.ts';
 import { SERVERS, type ServerName, Stage, StageError } from './stage.ts';
 import { clientMoments, handoverPhases, type PhaseRecord, phaseText, transitionPhases } from './story.ts';
+import { type Scene, timelinePicture } from './timeline-picture.ts';
 import { contentsOf } from './volume-contents.ts';
 import { LINES_FILE, OPERATIONS_DIRECTORY, Writer } from './writer.ts';
 
@@ -17,11 +19,14 @@ export interface DemoOptions {
   readonly outFile: string;
   /** Leave volumes and logs behind even if all is well. */
   readonly keep: boolean;
+  /** Serve the console of `kubectl filerpair ui` on this pair; `opened` is given its address. Null: do not. */
+  readonly ui: { readonly opened: (url: string) => void } | null;
   /** Registers what is to be done when somebody interrupts the demo. */
   readonly onSignal: (stop: () => void) => void;
 }
 
 interface SceneRecord {
+  readonly scene: Scene;
   /** Longest time that the writer of the disk set concerned waited between two acknowledged lines. */
   readonly gapMs: number;
   readonly phases: readonly PhaseRecord[];
@@ -45,7 +50,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   });
   let keep = true;
   try {
-    const good = await play(stage, screen, options.outFile);
+    const good = await play(stage, screen, options);
     keep = options.keep || !good;
     return good ? 0 : 1;
   } catch (error) {
@@ -59,10 +64,17 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   }
 }
 
-async function play(stage: Stage, screen: Screen, outFile: string): Promise<boolean> {
+async function play(stage: Stage, screen: Screen, { outFile, ui }: DemoOptions): Promise<boolean> {
   const startedMs = performance.now();
   screen.heading('A pair of file servers, each with a disk of its own');
   await startPair(stage, screen);
+  const shown = ui === null ? null : await DemoConsole.start(stage);
+  if (shown !== null) {
+    screen.line(`the pair as a page: ${shown.url}`);
+    screen.note('the demo goes on when a browser shows it');
+    ui!.opened(shown.url);
+    await shown.watched;
+  }
   const a = await Writer.start('writer-a', stage.url('filer-a'));
   const b = await Writer.start('writer-b', stage.url('filer-b'));
   try {
@@ -70,6 +82,7 @@ async function play(stage: Stage, screen: Screen, outFile: string): Promise<bool
   } finally {
     a.close();
     b.close();
+    await shown?.close();
   }
 }
 
@@ -110,12 +123,20 @@ async function playWith(
     duplicated,
     phases: takeover.phases,
     partnerGapMs: rounded(takeover.partnerGapMs),
-    giveback,
+    giveback: { gapMs: giveback.gapMs, phases: giveback.phases },
     tookMs: Math.round(performance.now() - startedMs),
   };
   mkdirSync(dirname(outFile), { recursive: true });
   writeFileSync(outFile, `${JSON.stringify(record, null, 2)}\n`);
-  screen.note(`figures: out/demo.json; the demo took ${(record.tookMs / 1000).toFixed(1)} s`);
+  const picture = timelinePicture('A takeover and a giveback, as make demo saw them', [
+    takeover.scene,
+    giveback.scene,
+  ]);
+  const pictureFile = outFile.replace(/\.json$/, '.svg');
+  writeFileSync(pictureFile, picture);
+  screen.note(
+    `figures: out/demo.json, picture: out/demo.svg; the demo took ${(record.tookMs / 1000).toFixed(1)} s`,
+  );
   return wrong.length === 0;
 }
 
@@ -145,7 +166,8 @@ function acknowledges(partner: Status, owner: Status): boolean {
 }
 
 async function playTakeover(stage: Stage, screen: Screen, a: Writer, b: Writer) {
-  screen.heading('filer-a is killed (SIGKILL) in the middle of its work');
+  const heading = 'filer-a is killed (SIGKILL) in the middle of its work';
+  screen.heading(heading);
   const zeroMs = performance.now();
   const zeroBootMs = bootMs();
   stage.kill('filer-a');
@@ -157,20 +179,21 @@ async function playTakeover(stage: Stage, screen: Screen, a: Writer, b: Writer) 
   const phases = transitionPhases(status.lastTransition!, zeroBootMs);
   const gapMs = a.longestGap(zeroMs, firstMs);
   const partnerGapMs = b.longestGap(zeroMs, firstMs);
-  screen.timeline([
+  const moments: Moment[] = [
     { atMs: 0, text: 'filer-a killed', kind: 'Bad' },
     ...spoken(phases, status, stage.secondaryPort('filer-a')),
     ...clientMoments(a.events, zeroMs),
     { atMs: firstMs - zeroMs, text: 'client: the next line is acknowledged', kind: 'Good' },
-  ]);
-  screen.line(
-    `longest pause between two lines: ${ms(gapMs)} on filer-a's disks, ${ms(partnerGapMs)} on filer-b's own`,
-  );
-  return { gapMs, partnerGapMs, phases: phases.map(roundedPhase) };
+  ];
+  const result = pauses(gapMs, partnerGapMs);
+  screen.timeline(moments);
+  screen.line(result);
+  return { gapMs, partnerGapMs, phases: phases.map(roundedPhase), scene: { heading, moments, result } };
 }
 
 async function playGiveback(stage: Stage, screen: Screen, a: Writer, b: Writer): Promise<SceneRecord> {
-  screen.heading('filer-a is started again, and a command gives its disks back');
+  const heading = 'filer-a is started again, and a command gives its disks back';
+  screen.heading(heading);
   stage.startServer('filer-a');
   await stage.waitFor('the return of filer-a', async () => {
     const [home, owner] = await Promise.all([stage.status('filer-a'), stage.status('filer-b')]);
@@ -188,19 +211,22 @@ async function playGiveback(stage: Stage, screen: Screen, a: Writer, b: Writer):
   const given = handoverPhases(giver.lastHandover!, zeroBootMs);
   const taken = transitionPhases(home.lastTransition!, zeroBootMs);
   const gapMs = a.longestGap(zeroMs, firstMs);
-  screen.timeline([
+  const moments: Moment[] = [
     { atMs: 0, text: 'filerpair giveback' },
     ...spoken(given, home, stage.primaryPort('filer-a')),
     ...spoken(taken, home, stage.primaryPort('filer-a')),
     ...clientMoments(a.events, zeroMs),
     { atMs: firstMs - zeroMs, text: 'client: the next line is acknowledged', kind: 'Good' },
-  ]);
-  const partnerGapMs = b.longestGap(zeroMs, firstMs);
-  screen.line(
-    `longest pause between two lines: ${ms(gapMs)} on filer-a's disks, ${ms(partnerGapMs)} on filer-b's own`,
-  );
-  return { gapMs: rounded(gapMs), phases: [...given, ...taken].map(roundedPhase) };
+  ];
+  const result = pauses(gapMs, b.longestGap(zeroMs, firstMs));
+  screen.timeline(moments);
+  screen.line(result);
+  const phases = [...given, ...taken].map(roundedPhase);
+  return { gapMs: rounded(gapMs), phases, scene: { heading, moments, result } };
 }
+
+const pauses = (gapMs: number, partnerGapMs: number): string =>
+  `longest pause between two lines: ${ms(gapMs)} on filer-a's disks, ${ms(partnerGapMs)} on filer-b's own`;
 
 /** The transition has come to its first answered request. */
 function settled(status: Status | null, home: ServerName, kind: 'Takeover' | 'Giveback'): boolean {

@@ -34,21 +34,27 @@ export class StageError extends Error {
 export class Stage {
   readonly directory: string;
   readonly #ports: Record<ServerName, Ports>;
+  readonly #timing: object;
   readonly #processes = new Map<string, ChildProcess>();
 
-  private constructor(directory: string, ports: Record<ServerName, Ports>) {
+  private constructor(directory: string, ports: Record<ServerName, Ports>, timing: object) {
     this.directory = directory;
     this.#ports = ports;
+    this.#timing = timing;
   }
 
-  /** Writes volumes, certificates and configurations below `directory`. */
-  static async build(directory: string): Promise<Stage> {
+  /**
+   * Writes volumes, certificates and configurations below `directory`.
+   *
+   * @param timing of the servers' configuration; by default theirs, which a machine that gives them no processor for seconds breaks
+   */
+  static async build(directory: string, timing: object = {}): Promise<Stage> {
     const free = await freePorts(6);
     const ports = {
       'filer-a': { primary: free[0]!, secondary: free[1]!, interconnect: free[2]! },
       'filer-b': { primary: free[3]!, secondary: free[4]!, interconnect: free[5]! },
     };
-    const stage = new Stage(directory, ports);
+    const stage = new Stage(directory, ports, timing);
     // Whatever ends this process, its servers must not live on without it.
     process.once('exit', () => {
       for (const child of stage.#processes.values()) child.kill('SIGKILL');
@@ -137,6 +143,14 @@ export class Stage {
     );
   }
 
+  /** What a server tells Prometheus; null while it cannot be asked. */
+  async metrics({ ports }: Status): Promise<string | null> {
+    return fetch(`http://127.0.0.1:${ports.metrics}/metrics`).then(
+      (response) => response.text(),
+      () => null,
+    );
+  }
+
   /** Orders a giveback of `home` from the server that has taken it over; resolves when it is done. */
   async giveback(owner: ServerName, home: ServerName): Promise<void> {
     const text = await this.#control(owner, 'POST', '/giveback', { home, reason: 'demo' });
@@ -210,6 +224,7 @@ export class Stage {
       partnerAddress: { host: '127.0.0.1', interconnect: this.#ports[partner].interconnect },
       runDir: this.#runDir(name),
       tls: certificateFiles(this.directory, name, partner),
+      timing: this.#timing,
       witness: { kind: 'embedded', directory: join(this.directory, 'witness') },
       diskSets: Object.fromEntries(SERVERS.map((home) => [home, diskSet(home)])),
       log: { level: 'info', format: 'text' },

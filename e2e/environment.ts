@@ -65,6 +65,14 @@ export interface PrometheusPrograms {
   readonly promtool: string;
 }
 
+export function writePrometheusPrograms(programs: PrometheusPrograms): void {
+  write('prometheus.json', programs);
+}
+
+export function readPrometheusPrograms(): PrometheusPrograms {
+  return read<PrometheusPrograms>('prometheus.json', 'Prometheus: run "make monitoring"');
+}
+
 export function writeGuestImage(image: GuestImage): void {
   write('guest.json', image);
 }

@@ -22,6 +22,7 @@ import {
   writeCProject,
   writeEnvironment,
   writeGuestImage,
+  writePrometheusPrograms,
   writeSlowness,
 } from './environment.ts';
 import { writeFailureModes } from './harness/failure-modes.ts';
@@ -70,7 +71,10 @@ import { measureScale } from './scale/scale.ts';
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts conformance [FILTER] test suites in a mount, whole (FSX_SECONDS=60 of fsx), and the long versions of
 //                                      the random tests; writes docs/conformance.md
+//   node e2e/main.ts console           the page of kubectl filerpair ui in Chromium, on a pair of this machine; pictures of docs
 //   node e2e/main.ts alerts            when each alert fires and when not, by promtool
+//   node e2e/main.ts monitoring        the same and the dashboards by a real Prometheus that scrapes a kind cluster, and the page
+//                                      of kubectl filerpair ui there
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.
@@ -325,9 +329,18 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     writeReport(readConformance());
     return code;
   },
+  console: async (filters) => {
+    await needPackages(['chromium'], 'Testing the console in a browser');
+    return vitest(['console'], filters);
+  },
   alerts: async () => {
     await testAlertRules(await prometheusPrograms(cache), REPOSITORY);
     return 0;
+  },
+  monitoring: async (filters) => {
+    await needPackages(['chromium'], 'Testing the console in a browser');
+    writePrometheusPrograms(await prometheusPrograms(cache));
+    return onCluster(['monitoring'], filters);
   },
   clients: async (filters) => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');

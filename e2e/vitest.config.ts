@@ -24,6 +24,8 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'admission', include: ['e2e/admission/**/*.test.ts'] } },
       { extends: true, test: { name: 'install', include: ['e2e/install/**/*.test.ts'] } },
+      { extends: true, test: { name: 'console', include: ['e2e/console/**/*.test.ts'] } },
+      { extends: true, test: { name: 'monitoring', include: ['e2e/monitoring/**/*.test.ts'] } },
       { extends: true, test: { name: 'names', include: ['e2e/names/**/*.test.ts'] } },
       {
         extends: true,

@@ -179,6 +179,19 @@ export class KubernetesClient {
     throw errorFromAnswer(`GET ${path}`, answer.status, answer.body, answer.headers['retry-after']);
   }
 
+  /** What a pod tells Prometheus, through the API server: the right to get pods/proxy. */
+  async podMetrics(of: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly port: number;
+  }): Promise<string> {
+    const path = `${pathOf(resources.pods, of.namespace, `${of.name}:${of.port}`, 'proxy')}/metrics`;
+    const answer = await this.#connection.send({ method: 'GET', path, timeoutMs: TIMEOUT_MS_DEFAULT });
+    this.#onAnswer('GET', answer.status);
+    if (answer.status === 200) return answer.body;
+    throw errorFromAnswer(`GET ${path}`, answer.status, answer.body, answer.headers['retry-after']);
+  }
+
   /** Deletes the very object that was seen, if `uid` is given, and not a namesake made since. */
   async delete(
     resource: Resource,

@@ -1,4 +1,4 @@
-/** The order of the docs on the site: tutorial, how-to, reference, explanation. Each page of docs/ stands here once. */
+/** The order of the docs on the site: tutorial, how-to, reference, explanation. A page that is not here comes at the end. */
 
 export interface Entry {
   readonly text: string;
@@ -20,6 +20,7 @@ export const contents: readonly Section[] = [
       entry('Install and upgrade', 'install'),
       entry('Run it on Kubernetes', 'operator'),
       entry('Use it as a client', 'client'),
+      entry('See it in the browser', 'console'),
       entry('Monitor it', 'monitoring'),
       entry('Read its logs', 'logging'),
       entry('Runbooks', 'runbooks/README'),
@@ -62,6 +63,7 @@ export const contents: readonly Section[] = [
     text: 'Inside',
     entries: [
       entry('Architecture', 'architecture'),
+      entry('The kernel’s path', 'kernel-path'),
       entry('Life of a CREATE', 'life-of-a-create'),
       entry('Life of a takeover', 'life-of-a-takeover'),
       entry('Life of a reconcile', 'life-of-a-reconcile'),
@@ -81,3 +83,10 @@ export const folders: readonly { readonly text: string; readonly folder: string;
     { text: 'Decisions', folder: 'adr', below: 'Inside' },
     { text: 'Alerts', folder: 'runbooks', below: 'How to' },
   ];
+
+/** Pages that stand nowhere above, in the order of the alphabet. */
+export function unlisted(pages: readonly string[]): string[] {
+  const listed = new Set(contents.flatMap(({ entries }) => entries.map(({ page }) => page)));
+  const inFolder = (page: string): boolean => folders.some(({ folder }) => page.startsWith(`${folder}/`));
+  return pages.filter((page) => !listed.has(page) && !inFolder(page)).toSorted();
+}

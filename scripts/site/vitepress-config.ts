@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineConfig } from 'vitepress';
-import { contents, folders } from './contents.ts';
+import { contents, folders, unlisted } from './contents.ts';
 
 const pages = join(import.meta.dirname, '..');
 /** Versions that CHANGELOG.md names, the newest first; each is published below a path of its own. */
@@ -19,7 +19,13 @@ const inFolder = (folder: string) =>
     .toSorted()
     .map((name) => ({ text: heading(folder, name), link: `/${folder}/${name.replace(/\.md$/, '')}` }));
 
-const sidebar = contents.map(({ text, entries }) => ({
+const others = unlisted(
+  readdirSync(pages)
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => name.replace(/\.md$/, '')),
+).map((page) => ({ text: heading('', `${page}.md`), link: `/${page}` }));
+
+const sections = contents.map(({ text, entries }) => ({
   text,
   collapsed: false,
   items: [
@@ -29,6 +35,8 @@ const sidebar = contents.map(({ text, entries }) => ({
       .map((one) => ({ text: one.text, collapsed: true, items: inFolder(one.folder) })),
   ],
 }));
+
+const sidebar = others.length === 0 ? sections : [...sections, { text: 'More', items: others }];
 
 export default defineConfig({
   title: 'FilerPair',
