@@ -4,22 +4,16 @@
  * again, with the same XID, over each connection that is adopted, until it is answered.
  */
 
-import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
-import {
-  ATTEMPTS_DEFAULTS,
-  type AttemptsEffect,
-  type AttemptsInput,
-  type AttemptsOptions,
-  type AttemptsState,
-  initialAttempts,
-} from '../client/attempts-state.ts';
+import { ATTEMPTS_DEFAULTS } from '../client/attempts-state.ts';
 import type { PortRole } from '../client/transport-address.ts';
 import type { ServerName } from '../pair/incarnation.ts';
 import type { SeededRandom } from '../testing/seeded-random.ts';
+import { AttemptsDriver } from './attempts-driver.ts';
 import type { OpenDiskSet } from './data-path.ts';
 import type { EventQueue } from './event-queue.ts';
 import { type Answer, type Operation, RegisterHistory } from './history.ts';
 import type { SimulatedProcess } from './process.ts';
+import { ServerConnection } from './server-connection.ts';
 import type { SimulatedVolume } from './volume.ts';
 
 // What is between it and the servers: connections that are refused or swallowed, and answers that come late or not at all.
@@ -60,16 +54,6 @@ export type ClientFault =
   | 'verifierKept'
   /** Servers answer a moment before the change is on the disk. */
   | 'answeredBeforeDone';
-
-interface Connection {
-  readonly role: PortRole;
-  /** Whose disks are served there: those of the server that was looked for, or of its partner. */
-  readonly home: ServerName;
-  readonly process: SimulatedProcess;
-  open: boolean;
-  /** When what was sent last arrives, there and back: nothing on a connection overtakes anything. */
-  readonly arrivesAt: { there: number; back: number };
-}
 
 interface Call {
   readonly number: number;
@@ -139,15 +123,11 @@ export class SimulatedClient {
   readonly #id: number;
   readonly #home: ServerName;
   readonly #histories: Histories;
-  readonly #options: AttemptsOptions;
   readonly #fault: ClientFault | null;
-  readonly #connections = new Map<number, Connection>();
-  #state: AttemptsState;
-  #adopted: number | null = null;
+  readonly #connections = new Map<number, ServerConnection>();
+  readonly #driver: AttemptsDriver;
   #call: Call | null = null;
-  #heardAt = 0;
   #sends = 0;
-  #wakeAt: number | null = null;
 
   constructor(
     world: ClientWorld,
@@ -163,82 +143,55 @@ export class SimulatedClient {
     this.#home = home;
     this.#histories = histories;
     this.#fault = fault;
-    this.#options = { ...ATTEMPTS_DEFAULTS, seed: id };
-    this.#state = initialAttempts(['primary', 'secondary'], this.#options);
-    this.#input({ kind: 'Start' });
+    this.#driver = new AttemptsDriver(
+      world.queue,
+      { ...ATTEMPTS_DEFAULTS, seed: id },
+      {
+        connect: (attempt, role) => this.#connect(attempt, role),
+        ask: (attempt) => this.#connections.get(attempt)?.ask(() => this.#prove(attempt)),
+        askAdopted: (adopted) => this.#connections.get(adopted)?.ask(() => this.#driver.heard(false)),
+        abandon: (attempt) => this.#abandon(attempt),
+        adopt: () => {
+          if (this.#call !== null) this.#send();
+        },
+      },
+    );
+    this.#driver.input({ kind: 'Start' });
     this.#thinkThenCall();
   }
 
-  #input(input: AttemptsInput): void {
-    const { state, effects } = stepAttempts(this.#state, input, this.#world.queue.now, this.#options);
-    this.#state = state;
-    for (const effect of effects) this.#execute(effect);
-    this.#sleep();
-  }
-
-  #sleep(): void {
-    const { queue } = this.#world;
-    const at = attemptsWakeAt(this.#state, this.#options);
-    if (at === null || at === this.#wakeAt) return;
-    this.#wakeAt = at;
-    queue.after(Math.max(0.01, at - queue.now), () => {
-      if (this.#wakeAt !== at) return;
-      this.#wakeAt = null;
-      this.#input({ kind: 'Tick' });
-    });
-  }
-
-  #execute(effect: AttemptsEffect): void {
-    switch (effect.kind) {
-      case 'Connect':
-        this.#connect(effect.id, effect.role);
-        return;
-      case 'Ask':
-        this.#ask(effect.id, () => this.#prove(effect.id));
-        return;
-      case 'AskAdopted':
-        this.#ask(this.#adopted!, () => this.#heard(false));
-        return;
-      case 'Abandon': {
-        const connection = this.#connections.get(effect.id);
-        if (connection !== undefined) connection.open = false;
-        this.#connections.delete(effect.id);
-        return;
-      }
-      case 'Adopt':
-        this.#adopted = effect.id;
-        this.#heardAt = this.#world.queue.now;
-        if (this.#call !== null) this.#send();
-    }
+  #abandon(id: number): void {
+    const connection = this.#connections.get(id);
+    if (connection !== undefined) connection.open = false;
+    this.#connections.delete(id);
   }
 
   #connect(id: number, role: PortRole): void {
     const { queue } = this.#world;
     queue.after(this.#delay(), () => {
-      if (!this.#state.attempts.some((attempt) => attempt.id === id)) return;
+      if (!this.#driver.isAttempt(id)) return;
       const stranger = role === 'secondary' && this.#random.chance(STRANGER_RATE);
       const home = stranger ? this.#world.partnerOf(this.#home) : this.#home;
       const process = this.#world.listening(home, stranger ? 'primary' : role);
       if (process === null) {
         // A closed port behind a Service: most requests are swallowed.
-        if (this.#random.chance(0.5)) this.#input({ kind: 'Lost', id });
+        if (this.#random.chance(0.5)) this.#driver.input({ kind: 'Lost', id });
         return;
       }
-      const connection: Connection = { role, home, process, open: true, arrivesAt: { there: 0, back: 0 } };
+      const connection = new ServerConnection(role, home, process, queue, () => this.#delay());
       this.#connections.set(id, connection);
       process.whenClosed(home, () => {
         // The end of the server, or of its service, breaks the connection; sometimes nobody tells.
         if (this.#random.chance(0.2)) return;
         queue.after(this.#delay(), () => {
           if (!connection.open) return;
-          connection.open = false;
-          this.#connections.delete(id);
-          if (this.#adopted === id) this.#adopted = null;
-          this.#input({ kind: 'Lost', id });
+          this.#abandon(id);
+          if (this.#driver.adopted === id) this.#driver.adopted = null;
+          this.#driver.input({ kind: 'Lost', id });
         });
       });
       // The kernel of a stopped server opens connections too.
-      this.#input({ kind: 'Connected', id });
+      this.#driver.input({ kind: 'Connected', id });
     });
   }
 
@@ -247,31 +200,11 @@ export class SimulatedClient {
     const connection = this.#connections.get(id);
     if (connection === undefined) return;
     if (connection.home === this.#home || this.#fault === 'whoeverAnswersIsAdopted') {
-      this.#input({ kind: 'Answered', id, proven: true });
+      this.#driver.input({ kind: 'Answered', id, proven: true });
       return;
     }
-    connection.open = false;
-    this.#connections.delete(id);
-    this.#input({ kind: 'Lost', id });
-  }
-
-  #ask(id: number, answered: () => void): void {
-    const connection = this.#connections.get(id);
-    if (connection === undefined) return;
-    this.#arrive(connection, 'there', () =>
-      connection.process.serve(
-        connection.home,
-        () => undefined,
-        () => this.#arrive(connection, 'back', () => connection.open && answered()),
-      ),
-    );
-  }
-
-  #arrive(connection: Connection, way: 'there' | 'back', action: () => void): void {
-    const { queue } = this.#world;
-    const at = Math.max(queue.now + this.#delay(), connection.arrivesAt[way]);
-    connection.arrivesAt[way] = at;
-    queue.after(at - queue.now, action);
+    this.#abandon(id);
+    this.#driver.input({ kind: 'Lost', id });
   }
 
   // --------------------------------------------------------------------------------------------------- calls
@@ -283,8 +216,8 @@ export class SimulatedClient {
       const number = this.#histories.called(name, operation);
       this.#call = { number, name, operation, xid: '', verifier: null, requests: 0 };
       this.#nextRequest(this.#call);
-      this.#input({ kind: 'Wanted' });
-      if (this.#adopted !== null) this.#send();
+      this.#driver.input({ kind: 'Wanted' });
+      if (this.#driver.adopted !== null) this.#send();
     });
   }
 
@@ -310,21 +243,21 @@ export class SimulatedClient {
 
   #send(): void {
     const call = this.#call!;
-    const connection = this.#connections.get(this.#adopted!);
+    const connection = this.#connections.get(this.#driver.adopted!);
     if (connection === undefined) return;
     this.#sends++;
     if (this.#fault === 'newXidWhenSentAgain') this.#nextRequest(call);
     const { xid, verifier } = call;
-    const over = this.#adopted!;
+    const over = this.#driver.adopted!;
     // What has been sent is read sooner or later, also when its connection has been given up meanwhile.
-    this.#arrive(connection, 'there', () =>
+    connection.arrive('there', () =>
       connection.process.serve(
         connection.home,
         (volume) =>
           this.#carryOut(volume, connection.process, call, { xid, over, commit: verifier !== null }),
         (reply) => {
           if (reply === null) return;
-          this.#arrive(connection, 'back', () => {
+          connection.arrive('back', () => {
             if (connection.open) this.#replied(call, xid, reply);
           });
         },
@@ -379,16 +312,15 @@ export class SimulatedClient {
   #watchSilence(): void {
     const { queue } = this.#world;
     const since = queue.now;
-    queue.after(this.#state.patienceMs, () => {
-      if (this.#call === null || this.#adopted === null) return;
-      if (queue.now - Math.max(since, this.#heardAt) >= this.#state.patienceMs - 0.001)
-        this.#input({ kind: 'Silent' });
+    queue.after(this.#driver.state.patienceMs, () => {
+      if (this.#call === null || this.#driver.adopted === null) return;
+      if (this.#driver.isSilentSince(since)) this.#driver.input({ kind: 'Silent' });
       this.#watchSilence();
     });
   }
 
   #replied(call: Call, xid: string, { answer, verifier }: Reply): void {
-    this.#heard(true);
+    this.#driver.heard(true);
     if (this.#call !== call || call.xid !== xid) return;
     const { operation } = call;
     if (
@@ -403,7 +335,7 @@ export class SimulatedClient {
     // The WRITE was answered: COMMIT. The COMMIT was, and by another opening: whatever was written may be lost.
     call.verifier = call.verifier === null ? verifier : null;
     this.#nextRequest(call);
-    if (this.#adopted !== null) this.#send();
+    if (this.#driver.adopted !== null) this.#send();
   }
 
   #answered(call: Call, answer: Answer): void {
@@ -417,11 +349,6 @@ export class SimulatedClient {
         `client ${this.#id}: no order of the calls explains that ${JSON.stringify(operation)} of ${this.#home}/${name} was answered ${JSON.stringify(answer)}`,
       );
     else this.#thinkThenCall();
-  }
-
-  #heard(progress: boolean): void {
-    this.#heardAt = this.#world.queue.now;
-    this.#input({ kind: 'Heard', progress });
   }
 
   #delay(): number {

@@ -4,15 +4,7 @@
  * client/failover-connection.ts.
  */
 
-import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
-import {
-  ATTEMPTS_DEFAULTS,
-  type AttemptsEffect,
-  type AttemptsInput,
-  type AttemptsOptions,
-  type AttemptsState,
-  initialAttempts,
-} from '../client/attempts-state.ts';
+import { ATTEMPTS_DEFAULTS } from '../client/attempts-state.ts';
 import { afterFailure, isRefused, type Suspicion, suspect } from '../client/refused-call.ts';
 import {
   admits,
@@ -24,8 +16,9 @@ import {
 import type { PortRole } from '../client/transport-address.ts';
 import type { ServerName } from '../pair/incarnation.ts';
 import type { SeededRandom } from '../testing/seeded-random.ts';
+import { AttemptsDriver } from './attempts-driver.ts';
 import type { ClientWorld } from './client.ts';
-import type { SimulatedProcess } from './process.ts';
+import { ServerConnection } from './server-connection.ts';
 
 // It begins as a client does that has mounted nothing: it knows no file handle, so it can ask no server to prove whose disks it
 // serves, until its first call was answered.
@@ -60,15 +53,6 @@ export interface ResendingOptions {
   readonly fault?: ResendingFault | null;
 }
 
-interface Connection {
-  readonly role: PortRole;
-  readonly home: ServerName;
-  readonly process: SimulatedProcess;
-  open: boolean;
-  /** Nothing on a connection overtakes anything. */
-  readonly arrivesAt: { there: number; back: number };
-}
-
 interface Call {
   readonly number: number;
   sent: boolean;
@@ -83,11 +67,9 @@ export class ResendingClient {
   readonly #world: ClientWorld;
   readonly #random: SeededRandom;
   readonly #options: ResendingOptions;
-  readonly #plan: AttemptsOptions;
-  readonly #connections = new Map<number, Connection>();
+  readonly #driver: AttemptsDriver;
+  readonly #connections = new Map<number, ServerConnection>();
   readonly #pending = new Map<number, Call>();
-  #state: AttemptsState;
-  #adopted: number | null = null;
   /** Somebody has answered a call: a file handle is known. */
   #known = false;
   #made = 0;
@@ -95,16 +77,26 @@ export class ResendingClient {
   #inFlight = 0;
   #answeredHere = 0;
   #suspicion: Suspicion | null = null;
-  #heardAt = 0;
-  #wakeAt: number | null = null;
 
   constructor(world: ClientWorld, random: SeededRandom, options: ResendingOptions) {
     this.#world = world;
     this.#random = random;
     this.#options = options;
-    this.#plan = { ...ATTEMPTS_DEFAULTS, seed: random.below(1_000_000) };
-    this.#state = initialAttempts(['primary', 'secondary'], this.#plan);
-    this.#input({ kind: 'Start' });
+    const plan = { ...ATTEMPTS_DEFAULTS, seed: random.below(1_000_000) };
+    this.#driver = new AttemptsDriver(world.queue, plan, {
+      connect: (id, role) => this.#connect(id, role),
+      ask: (id) => {
+        const connection = this.#connections.get(id);
+        connection?.ask(() => this.#judge(id, connection));
+      },
+      askAdopted: (id) => this.#connections.get(id)?.ask(() => this.#driver.heard(false)),
+      abandon: (id) => {
+        this.#close(id);
+        if (id === this.#driver.adopted) this.#detach();
+      },
+      adopt: (_, fruitless) => this.#adopt(fruitless),
+    });
+    this.#driver.input({ kind: 'Start' });
     this.#makeCalls();
     this.#watchSilence();
   }
@@ -115,7 +107,7 @@ export class ResendingClient {
 
   /** The connection that carries the calls breaks. */
   breakConnection(): void {
-    const id = this.#adopted;
+    const id = this.#driver.adopted;
     const connection = id === null ? undefined : this.#connections.get(id);
     if (id !== null && connection !== undefined) this.#ended(id, connection);
   }
@@ -124,48 +116,11 @@ export class ResendingClient {
     return this.#options.fault === fault;
   }
 
-  #input(input: AttemptsInput): void {
-    const { state, effects } = stepAttempts(this.#state, input, this.#world.queue.now, this.#plan);
-    this.#state = state;
-    for (const effect of effects) this.#execute(effect);
-    const at = attemptsWakeAt(this.#state, this.#plan);
-    if (at === null || at === this.#wakeAt) return;
-    this.#wakeAt = at;
-    this.#world.queue.after(Math.max(0.01, at - this.#world.queue.now), () => {
-      if (this.#wakeAt !== at) return;
-      this.#wakeAt = null;
-      this.#input({ kind: 'Tick' });
-    });
-  }
-
-  #execute(effect: AttemptsEffect): void {
-    switch (effect.kind) {
-      case 'Connect':
-        this.#connect(effect.id, effect.role);
-        return;
-      case 'Ask':
-        this.#ask(effect.id, (connection) => this.#judge(effect.id, connection));
-        return;
-      case 'AskAdopted':
-        this.#ask(this.#adopted!, () => this.#heard(false));
-        return;
-      case 'Abandon': {
-        const connection = this.#connections.get(effect.id);
-        if (connection !== undefined) connection.open = false;
-        this.#connections.delete(effect.id);
-        if (effect.id === this.#adopted) this.#detach();
-        return;
-      }
-      case 'Adopt':
-        this.#adopt(effect.id, effect.fruitless);
-    }
-  }
-
   // ---------------------------------------------------------------------------------------------- connections
 
   #connect(id: number, role: PortRole): void {
     this.#world.queue.after(this.#delay(), () => {
-      if (!this.#state.attempts.some((attempt) => attempt.id === id)) return;
+      if (!this.#driver.isAttempt(id)) return;
       const stranger = this.#random.chance(this.#options.strangers[role]);
       const home = stranger ? this.#world.partnerOf(this.#options.home) : this.#options.home;
       const process = this.#world.listening(home, stranger ? 'primary' : role);
@@ -173,45 +128,49 @@ export class ResendingClient {
         if (this.#random.chance(0.5)) this.#failed(id, role);
         return;
       }
-      const connection: Connection = { role, home, process, open: true, arrivesAt: { there: 0, back: 0 } };
+      const connection = new ServerConnection(role, home, process, this.#world.queue, () => this.#delay());
       this.#connections.set(id, connection);
       process.whenClosed(home, () =>
         this.#world.queue.after(this.#delay(), () => {
           if (connection.open) this.#ended(id, connection);
         }),
       );
-      this.#input({ kind: 'Connected', id });
+      this.#driver.input({ kind: 'Connected', id });
     });
   }
 
+  #close(id: number): void {
+    const connection = this.#connections.get(id);
+    if (connection !== undefined) connection.open = false;
+    this.#connections.delete(id);
+  }
+
   /** NULL was answered. Whose disks are served there can be asked only when a file handle is known. */
-  #judge(id: number, { role, home }: Connection): void {
+  #judge(id: number, { role, home }: ServerConnection): void {
     if (!this.#known) {
-      this.#input({ kind: 'Answered', id, proven: this.#has('unprovenTakenAsProven') });
+      this.#driver.input({ kind: 'Answered', id, proven: this.#has('unprovenTakenAsProven') });
     } else if (home === this.#options.home || this.#has('strangerAdopted')) {
-      this.#input({ kind: 'Answered', id, proven: true });
+      this.#driver.input({ kind: 'Answered', id, proven: true });
     } else {
-      this.#connections.get(id)!.open = false;
-      this.#connections.delete(id);
+      this.#close(id);
       this.#failed(id, role);
     }
   }
 
   #failed(id: number, role: PortRole): void {
     if (!this.#has('suspicionKept')) this.#suspicion = afterFailure(this.#suspicion, role);
-    this.#input({ kind: 'Lost', id });
+    this.#driver.input({ kind: 'Lost', id });
   }
 
-  #ended(id: number, connection: Connection): void {
-    connection.open = false;
-    this.#connections.delete(id);
-    if (id !== this.#adopted) {
+  #ended(id: number, connection: ServerConnection): void {
+    this.#close(id);
+    if (id !== this.#driver.adopted) {
       this.#failed(id, connection.role);
       return;
     }
     this.#lookForCause(connection.role);
     this.#detach();
-    this.#input({ kind: 'Lost', id });
+    this.#driver.input({ kind: 'Lost', id });
   }
 
   /** The adopted connection has ended: because of the one call that was on it? */
@@ -231,38 +190,21 @@ export class ResendingClient {
   }
 
   #detach(): void {
-    this.#adopted = null;
+    this.#driver.adopted = null;
+    this.#unsend();
+  }
+
+  #unsend(): void {
     for (const call of this.#pending.values()) call.sent = false;
   }
 
-  #adopt(id: number, fruitless: boolean): void {
+  #adopt(fruitless: boolean): void {
     if (fruitless) this.#window = afterFruitless(this.#window, this.#inFlight, this.#world.queue.now);
     if (this.#has('noResendWindow')) this.#window = OPEN_WINDOW;
-    this.#detach();
+    this.#unsend();
     this.#inFlight = 0;
     this.#answeredHere = 0;
-    this.#adopted = id;
-    this.#heardAt = this.#world.queue.now;
     this.#sendWaiting();
-  }
-
-  #ask(id: number, answered: (connection: Connection) => void): void {
-    const connection = this.#connections.get(id);
-    if (connection === undefined) return;
-    this.#arrive(connection, 'there', () =>
-      connection.process.serve(
-        connection.home,
-        () => undefined,
-        () => this.#arrive(connection, 'back', () => connection.open && answered(connection)),
-      ),
-    );
-  }
-
-  #arrive(connection: Connection, way: 'there' | 'back', action: () => void): void {
-    const { queue } = this.#world;
-    const at = Math.max(queue.now + this.#delay(), connection.arrivesAt[way]);
-    connection.arrivesAt[way] = at;
-    queue.after(at - queue.now, action);
   }
 
   // --------------------------------------------------------------------------------------------------- calls
@@ -274,7 +216,7 @@ export class ResendingClient {
       this.#made++;
       this.#pending.set(this.#made, { number: this.#made, sent: false });
     }
-    if (this.#adopted === null) this.#input({ kind: 'Wanted' });
+    if (this.#driver.adopted === null) this.#driver.input({ kind: 'Wanted' });
     else this.#sendWaiting();
   }
 
@@ -287,20 +229,20 @@ export class ResendingClient {
   }
 
   #send(call: Call): void {
-    const id = this.#adopted!;
+    const id = this.#driver.adopted!;
     const connection = this.#connections.get(id);
     if (connection === undefined) return;
     call.sent = true;
     this.#inFlight += CALL_SIZE;
     this.sends++;
-    this.#arrive(connection, 'there', () =>
+    connection.arrive('there', () =>
       connection.process.serve(
         connection.home,
         () => undefined,
         () => {
           if (call.number === this.#options.refused) this.#closedByServer(id, connection);
           else
-            this.#arrive(connection, 'back', () => {
+            connection.arrive('back', () => {
               if (connection.open) this.#replied(call, connection);
             });
         },
@@ -308,13 +250,13 @@ export class ResendingClient {
     );
   }
 
-  #closedByServer(id: number, connection: Connection): void {
-    this.#arrive(connection, 'back', () => {
+  #closedByServer(id: number, connection: ServerConnection): void {
+    connection.arrive('back', () => {
       if (connection.open) this.#ended(id, connection);
     });
   }
 
-  #replied(call: Call, { home }: Connection): void {
+  #replied(call: Call, { home }: ServerConnection): void {
     if (home !== this.#options.home)
       this.#world.violate(`the server of ${home} answered call ${call.number} to ${this.#options.home}`);
     if (!this.#pending.delete(call.number)) return;
@@ -324,22 +266,16 @@ export class ResendingClient {
     this.#answeredHere++;
     this.#suspicion = null;
     this.#window = afterAnswer(this.#window, CALL_SIZE, this.#world.queue.now);
-    this.#heard(true);
+    this.#driver.heard(true);
     this.#makeCalls();
-  }
-
-  #heard(progress: boolean): void {
-    this.#heardAt = this.#world.queue.now;
-    this.#input({ kind: 'Heard', progress });
   }
 
   #watchSilence(): void {
     const { queue } = this.#world;
-    queue.after(this.#state.patienceMs, () => {
+    queue.after(this.#driver.state.patienceMs, () => {
       if (this.finished) return;
-      const waits = this.#adopted !== null && this.#pending.size > 0;
-      if (waits && queue.now - this.#heardAt >= this.#state.patienceMs - 0.001)
-        this.#input({ kind: 'Silent' });
+      const waits = this.#driver.adopted !== null && this.#pending.size > 0;
+      if (waits && this.#driver.isSilentSince(0)) this.#driver.input({ kind: 'Silent' });
       this.#watchSilence();
     });
   }

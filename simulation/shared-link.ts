@@ -4,15 +4,7 @@
  * disk are only slower than the clients' patience. What is asked is what the link carries for it.
  */
 
-import { attemptsWakeAt, stepAttempts } from '../client/attempts.ts';
-import {
-  ATTEMPTS_DEFAULTS,
-  type AttemptsEffect,
-  type AttemptsInput,
-  type AttemptsOptions,
-  type AttemptsState,
-  initialAttempts,
-} from '../client/attempts-state.ts';
+import { ATTEMPTS_DEFAULTS } from '../client/attempts-state.ts';
 import {
   admits,
   afterAnswer,
@@ -20,6 +12,7 @@ import {
   OPEN_WINDOW,
   type ResendWindow,
 } from '../client/resend-window.ts';
+import { AttemptsDriver } from './attempts-driver.ts';
 import { EventQueue } from './event-queue.ts';
 
 // The link carries one segment at a time, of one connection after the other (fair queueing). What a client sends goes to its
@@ -178,26 +171,31 @@ interface Call {
 class Client {
   answered = 0;
   readonly #network: Network;
-  readonly #plan: AttemptsOptions;
-  #state: AttemptsState;
+  readonly #driver: AttemptsDriver;
   readonly #connections = new Map<number, Connection>();
   readonly #pending = new Map<number, Call>();
-  #adopted: number | null = null;
   #made = 0;
   #window: ResendWindow = OPEN_WINDOW;
   #inFlight = 0;
-  #heardAt = 0;
   #stuckMs = STUCK_MS;
   #unsentBefore = 0;
-  #wakeAt: number | null = null;
 
   constructor(network: Network, seed: number) {
     this.#network = network;
     const { patienceMs, samePortPatienceMs } = ATTEMPTS_DEFAULTS;
     const kept = { patienceMsMax: patienceMs, samePortPatienceMsMax: samePortPatienceMs };
-    this.#plan = { ...ATTEMPTS_DEFAULTS, ...(this.#has('patienceKept') ? kept : {}), seed };
-    this.#state = initialAttempts(['primary', 'secondary'], this.#plan);
-    this.#input({ kind: 'Start' });
+    const plan = { ...ATTEMPTS_DEFAULTS, ...(this.#has('patienceKept') ? kept : {}), seed };
+    this.#driver = new AttemptsDriver(network.queue, plan, {
+      connect: (id, role) => network.queue.after(RTT_MS, () => this.#connected(id, role)),
+      ask: (id) => this.#ask(id, () => this.#driver.input({ kind: 'Answered', id, proven: true })),
+      askAdopted: (id) => {
+        this.#unsentBefore = this.#unsent;
+        this.#ask(id, () => this.#driver.heard(false));
+      },
+      abandon: (id) => this.#abandon(id),
+      adopt: (_, fruitless) => this.#adopt(fruitless),
+    });
+    this.#driver.input({ kind: 'Start' });
     this.#makeCalls();
     this.#watch();
   }
@@ -214,70 +212,38 @@ class Client {
     return this.#network.queue.now;
   }
 
-  #input(input: AttemptsInput): void {
-    const { state, effects } = stepAttempts(this.#state, input, this.#now, this.#plan);
-    this.#state = state;
-    for (const effect of effects) this.#execute(effect);
-    const at = attemptsWakeAt(this.#state, this.#plan);
-    if (at === null || at === this.#wakeAt) return;
-    this.#wakeAt = at;
-    this.#network.queue.after(Math.max(0.01, at - this.#now), () => {
-      if (this.#wakeAt !== at) return;
-      this.#wakeAt = null;
-      this.#input({ kind: 'Tick' });
-    });
-  }
-
-  #execute(effect: AttemptsEffect): void {
-    switch (effect.kind) {
-      case 'Connect':
-        this.#network.queue.after(RTT_MS, () => this.#connected(effect.id, effect.role));
-        return;
-      case 'Ask':
-        this.#ask(effect.id, () => this.#input({ kind: 'Answered', id: effect.id, proven: true }));
-        return;
-      case 'AskAdopted':
-        this.#unsentBefore = this.#unsent;
-        this.#ask(this.#adopted!, () => this.#heard(false));
-        return;
-      case 'Abandon':
-        this.#abandon(effect.id);
-        return;
-      case 'Adopt':
-        this.#adopt(effect.id, effect.fruitless);
-    }
-  }
-
   #connected(id: number, role: string): void {
-    if (!this.#state.attempts.some((attempt) => attempt.id === id)) return;
+    if (!this.#driver.isAttempt(id)) return;
     if (role === 'secondary') {
-      this.#input({ kind: 'Lost', id });
+      this.#driver.input({ kind: 'Lost', id });
       return;
     }
     const flow = (): Flow => ({ messages: [], open: true });
     this.#connections.set(id, { up: flow(), down: flow() });
-    this.#input({ kind: 'Connected', id });
+    this.#driver.input({ kind: 'Connected', id });
   }
 
   #abandon(id: number): void {
     const connection = this.#connections.get(id);
     this.#connections.delete(id);
     if (connection !== undefined) connection.up.open = connection.down.open = false;
-    if (id === this.#adopted) this.#detach();
+    if (id === this.#driver.adopted) this.#detach();
   }
 
   #detach(): void {
-    this.#adopted = null;
+    this.#driver.adopted = null;
+    this.#unsend();
+  }
+
+  #unsend(): void {
     this.#inFlight = 0;
     for (const call of this.#pending.values()) call.sentAt = null;
   }
 
-  #adopt(id: number, fruitless: boolean): void {
+  #adopt(fruitless: boolean): void {
     if (fruitless) this.#window = afterFruitless(this.#window, this.#inFlight, this.#now);
     if (this.#has('noResendWindow')) this.#window = OPEN_WINDOW;
-    this.#detach();
-    this.#adopted = id;
-    this.#heardAt = this.#now;
+    this.#unsend();
     this.#sendWaiting();
   }
 
@@ -297,13 +263,14 @@ class Client {
       this.#made++;
       this.#pending.set(this.#made, { sentAt: null });
     }
-    if (this.#adopted === null) this.#input({ kind: 'Wanted' });
+    if (this.#driver.adopted === null) this.#driver.input({ kind: 'Wanted' });
     else this.#sendWaiting();
   }
 
   #sendWaiting(): void {
     const { callSize, answerSize } = this.#network.options;
-    const connection = this.#adopted === null ? undefined : this.#connections.get(this.#adopted);
+    const connection =
+      this.#driver.adopted === null ? undefined : this.#connections.get(this.#driver.adopted);
     if (connection === undefined) return;
     for (const [number, call] of this.#pending) {
       if (call.sentAt !== null) continue;
@@ -330,41 +297,37 @@ class Client {
     this.answered++;
     if (this.#pending.size === 0) this.#stuckMs = STUCK_MS;
     this.#window = afterAnswer(this.#window, callSize, this.#now);
-    this.#heard(true);
+    this.#driver.heard(true);
     this.#makeCalls();
   }
 
   #arriving(): void {
-    if (!this.#has('bytesAreNoLife')) this.#heard(false);
-  }
-
-  #heard(progress: boolean): void {
-    this.#heardAt = this.#now;
-    this.#input({ kind: 'Heard', progress });
+    if (!this.#has('bytesAreNoLife')) this.#driver.heard(false);
   }
 
   /** What does not fit into the kernel's buffer. */
   get #unsent(): number {
-    const connection = this.#adopted === null ? undefined : this.#connections.get(this.#adopted);
+    const connection =
+      this.#driver.adopted === null ? undefined : this.#connections.get(this.#driver.adopted);
     const size = connection?.up.messages.reduce((sum, message) => sum + message.size, 0) ?? 0;
     return Math.max(0, size - this.#network.options.socketBuffer);
   }
 
   #watch(): void {
     if (this.finished) return;
-    const suspect = this.#state.mode === 'suspect';
-    this.#network.queue.after(suspect ? SENT_INTERVAL_MS : this.#state.patienceMs, () => {
-      if (this.#adopted !== null && this.#pending.size > 0) this.#checkSilence();
+    const suspect = this.#driver.state.mode === 'suspect';
+    this.#network.queue.after(suspect ? SENT_INTERVAL_MS : this.#driver.state.patienceMs, () => {
+      if (this.#driver.adopted !== null && this.#pending.size > 0) this.#checkSilence();
       this.#watch();
     });
   }
 
   #checkSilence(): void {
-    if (this.#state.mode === 'suspect') {
+    if (this.#driver.state.mode === 'suspect') {
       const before = this.#unsentBefore;
       this.#unsentBefore = this.#unsent;
       if (before > 0 && this.#unsentBefore !== before && !this.#has('bytesAreNoLife'))
-        this.#input({ kind: 'Sent' });
+        this.#driver.input({ kind: 'Sent' });
       return;
     }
     const [oldest] = this.#pending.values();
@@ -372,11 +335,11 @@ class Client {
     if (this.#now - sentAt >= this.#stuckMs) {
       this.#stuckMs *= 2;
       this.#window = afterFruitless(this.#window, this.#inFlight, this.#now);
-      const id = this.#adopted!;
+      const id = this.#driver.adopted!;
       this.#abandon(id);
-      this.#input({ kind: 'Lost', id });
-    } else if (this.#now - Math.max(this.#heardAt, sentAt) >= this.#state.patienceMs - 0.001) {
-      this.#input({ kind: 'Silent' });
+      this.#driver.input({ kind: 'Lost', id });
+    } else if (this.#driver.isSilentSince(sentAt)) {
+      this.#driver.input({ kind: 'Silent' });
     }
   }
 }
