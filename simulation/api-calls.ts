@@ -3,10 +3,15 @@ import type { Incarnation, ServerName } from '../pair/incarnation.ts';
 import type { PairTiming } from '../pair/types.ts';
 import type { SeededRandom } from '../testing/seeded-random.ts';
 import type { EventQueue } from './event-queue.ts';
-import type { SimulatedProcess } from './process.ts';
 
 /** A call of the witness that has no answer after this is given up: its outcome is unknown. */
 const GIVE_UP_MS = 500;
+
+/** A process that calls. */
+interface Caller {
+  readonly me: Incarnation;
+  readonly state: { readonly identity: { readonly server: ServerName } };
+}
 
 export class ApiCalls {
   readonly #queue: EventQueue;
@@ -40,7 +45,7 @@ export class ApiCalls {
     this.#reached = reached;
   }
 
-  isCutOff({ me, state }: SimulatedProcess): boolean {
+  isCutOff({ me, state }: Caller): boolean {
     return this.without.has(state.identity.server) || this.runsWithout.has(me);
   }
 
@@ -62,7 +67,7 @@ export class ApiCalls {
 
   /** Way there, work, way back; each can take long, and either can be lost. */
   call<T>(
-    from: SimulatedProcess,
+    from: Caller,
     work: () => T,
     answer: (outcome: T | { kind: 'unknown' }) => void,
     refused: T,
