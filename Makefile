@@ -21,7 +21,7 @@ test: setup ## Every test: code, simulation, NFS clients, a real kind cluster
 	@scripts/test.sh
 
 check: setup ## Formatting, lint, types, architecture, prose, links, packages' hashes and licences, CRDs against the last release's (seconds)
-	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/prose/main.ts && $(NODE) scripts/links/main.ts && $(NODE) scripts/pictures/main.ts --check && $(NODE) scripts/chart-values.ts --check && $(NODE) scripts/supply-chain.ts && $(NODE) scripts/crds/main.ts
+	@biome check . && tsc --noEmit && npm run --silent architecture && $(NODE) scripts/file-map.ts --check && $(NODE) scripts/prose/main.ts && $(NODE) scripts/links/main.ts && $(NODE) scripts/pictures/main.ts --check && $(NODE) scripts/cli-reference.ts --check && $(NODE) scripts/chart-values.ts --check && $(NODE) scripts/supply-chain.ts && $(NODE) scripts/crds/main.ts
 
 files: setup ## Each source file in one sentence, from its header (IN= a folder)
 	@$(NODE) scripts/file-map.ts $(IN)
@@ -133,8 +133,8 @@ publish: setup ## Push what make release built to REGISTRY=, and a chart that kn
 docs: setup ## The docs as a site in out/site, without network (BASE=/v0.1.0/, SOURCE= where the repository can be read)
 	@BASE=$(BASE) SOURCE=$(SOURCE) $(NODE) scripts/site/main.ts
 
-generate: setup ## What is generated: CRD, API reference, chart's values, pictures, lines of links in docs
-	@$(NODE) crds/generate.ts && $(NODE) scripts/pictures/main.ts && $(NODE) scripts/chart-values.ts && $(NODE) scripts/links/main.ts --mend
+generate: setup ## What is generated: CRD, references of the API and the command line, chart's values, pictures, lines of links in docs
+	@$(NODE) crds/generate.ts && $(NODE) scripts/cli-reference.ts && $(NODE) scripts/pictures/main.ts && $(NODE) scripts/chart-values.ts && $(NODE) scripts/links/main.ts --mend
 
 format: setup ## Format and fix what can be fixed
 	@biome check --write .

@@ -66,7 +66,7 @@ echo "In the background: preparing container engine, Kubernetes and a Linux gues
 stage format 'formatting and lint' biome check .
 stage types 'strict TypeScript' tsc --noEmit
 stage architecture "dependencies point inwards, no dead files, each file says what it is for" bash -c "npm run --silent architecture && node scripts/file-map.ts --check"
-stage prose 'docs, comments and messages in the words of the glossary; links, pictures and generated pages' bash -c 'node scripts/prose/main.ts && node scripts/links/main.ts && node scripts/pictures/main.ts --check && node scripts/chart-values.ts --check'
+stage prose 'docs, comments and messages in the words of the glossary; links, pictures and generated pages' bash -c 'node scripts/prose/main.ts && node scripts/links/main.ts && node scripts/pictures/main.ts --check && node scripts/cli-reference.ts --check && node scripts/chart-values.ts --check'
 stage packages "packages of others: hashes and licences are known, no scripts of theirs run" node scripts/supply-chain.ts
 stage definitions 'CRDs: users of the last release lose nothing' node scripts/crds/main.ts
 unit() { # whole programs run as bundles (testing/program.ts): most of what these tests cost is starting them

@@ -79,6 +79,8 @@ const calls: Readonly<Record<string, readonly (() => string[])[]>> = {
     () => ['takeover', '--control', control],
     () => ['takeover', '--control', `${control}${HOSTILE}`],
   ],
+  node: [() => ['node', `--no${HOSTILE}`]],
+  completion: [() => ['completion', HOSTILE]],
   giveback: [() => ['giveback', '--control', control, '--json'], () => ['giveback', `--no${HOSTILE}`]],
 };
 const control = join(local.path, 'control.sock');

@@ -5,6 +5,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { type Command, type Surroundings, UsageError } from './command.ts';
 import { FILES, PAIRS } from './commands/index.ts';
 import { commonOptions } from './common-options.ts';
+import { answerShell } from './completion/answer.ts';
 import { ExitCode, exitCodeOf } from './exit-code.ts';
 import { tell } from './explain.ts';
 import { parseLine, WrongLine } from './parser.ts';
@@ -21,6 +22,10 @@ async function main(program: string, words: readonly string[]): Promise<number> 
   const root = basename(program).startsWith('kubectl-filerpair') ? PAIRS : FILES;
   // The reader of our output has gone (filerpair cat ... | head): there is nothing left to do.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  if (words[0] === '__complete') {
+    stdout.write(await answerShell(root, words.slice(1)));
+    return ExitCode.Done;
+  }
   const stop = new AbortController();
   let usage: string | undefined;
   try {

@@ -2,6 +2,7 @@
 import type { CommandGroup } from '../command.ts';
 import { PAIR_COMMANDS } from '../pairs/commands.ts';
 import { cat } from './cat.ts';
+import { completion } from './completion.ts';
 import { giveback, status, takeover } from './control.ts';
 import { cp } from './cp.ts';
 import { ls } from './ls.ts';
@@ -55,6 +56,7 @@ export const FILES: CommandGroup = {
       commands: PAIR_COMMANDS,
       details: PAIRS.details!,
     },
+    completion,
   ],
   details: [
     'URL is nfs://SERVER[:PRIMARY[:SECONDARY]]/EXPORT/PATH. The ports default to 2049 and 2050. While SERVER does not',

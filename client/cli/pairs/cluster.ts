@@ -10,15 +10,9 @@ import { Connection } from '../../../kubernetes/connection.ts';
 import type { KubernetesObject, MergePatch } from '../../../kubernetes/objects.ts';
 import { Reflector } from '../../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../../kubernetes/resource.ts';
-import {
-  CommandError,
-  type CommonOptions,
-  type Flags,
-  NotInTime,
-  type Operand,
-  type Surroundings,
-} from '../command.ts';
+import { CommandError, type CommonOptions, type Flags, NotInTime, type Operand } from '../command.ts';
 import { didYouMean } from '../similar.ts';
+import type { Terminal } from '../terminal.ts';
 import { apiSentence } from './api-sentence.ts';
 import { findKubeconfig } from './kubeconfig.ts';
 
@@ -77,7 +71,7 @@ const SILENT_MS = 2000;
 export async function inCluster<T>(
   flags: Flags,
   common: Pick<CommonOptions, 'timeoutMs'>,
-  world: Pick<Surroundings, 'stderr'>,
+  world: { readonly stderr: Pick<Terminal, 'line'> },
   work: (cluster: Cluster) => Promise<T>,
 ): Promise<T> {
   const kubeconfig = await findKubeconfig(flags);

@@ -46,6 +46,13 @@ export async function findKubeconfig(flags: Flags): Promise<Kubeconfig> {
   );
 }
 
+/** Of the kubeconfig that is meant, whatever else is wrong with it. */
+export async function contextNames(flags: Flags): Promise<string[]> {
+  const { kubeconfig } = flags;
+  const load = typeof kubeconfig === 'string' ? fromKubeconfig(kubeconfig) : defaultKubeconfig();
+  return (await load()).getContexts().map(({ name }) => name);
+}
+
 async function found(files: readonly string[]): Promise<string[]> {
   const isThere = await Promise.all(
     files.map((file) =>
