@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check files unit simulate build bench bench-proxy docs images package kind kind-down e2e failures names console alerts monitoring reattach admission scale clients conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
+.PHONY: help setup demo test check files unit simulate build bench bench-proxy docs images package kind kind-down e2e failures names console alerts monitoring reattach admission shares scale clients conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ alerts: setup ## When each alert fires and when not, by promtool (seconds)
 
 monitoring: setup ## Alerts and dashboards by a real Prometheus on a kind cluster: a takeover on request, a kill
 	@$(NODE) e2e/main.ts monitoring
+
+shares: setup ## A takeover and a start with 10 and with SHARES= (10,000) FilerShares, a real API server; writes out/shares.json (ROUNDS=)
+	@SHARES=$(or $(SHARES),10000) ROUNDS=$(or $(ROUNDS),5) $(NODE) e2e/main.ts shares
 
 scale: setup ## What the operator costs with PAIRS= pairs (1,000), on a real API server; writes out/scale.json (some 15 minutes)
 	@$(NODE) e2e/main.ts scale $(PAIRS)

@@ -39,7 +39,7 @@ import { type CsiAbilities, controlPlanePrograms, csiSidecars, drivingPrograms }
 import { nodeImage } from './kind/node-image.ts';
 import { buildGuestImage } from './linux/guest-image.ts';
 import { cacheIn, contentHash } from './machine/cache.ts';
-import { CommandFailed } from './machine/command.ts';
+import { CommandFailed, run } from './machine/command.ts';
 import { isRoot, needPackages } from './machine/debian-packages.ts';
 import { engineDown, engineUp } from './machine/docker-engine.ts';
 import { writeJsonFile } from './machine/json-file.ts';
@@ -198,6 +198,16 @@ async function withNames(environment: TestEnvironment): Promise<void> {
 const aboutThisMachine = (): string =>
   `kind with 2 workers on one machine with ${cpus().length} cores. A machine that is slow gets longer leases (guard: a quarter of it).`;
 
+/** An API server without nodes, as processes of this machine. */
+async function prepareControlPlane(): Promise<void> {
+  const programs = await controlPlanePrograms(cache);
+  const [etcd, apiServer] = [programs.get('etcd')!, programs.get('kube-apiserver')!];
+  const policyEnforcer = programs.get('kube-network-policies')!;
+  const driving = await drivingPrograms(cache);
+  const [helm, kubectl] = [driving.get('helm')!, driving.get('kubectl')!];
+  writeControlPlanePrograms({ etcd, apiServer, helm, kubectl, policyEnforcer });
+}
+
 async function prepareCluster(): Promise<void> {
   await engineUp(cache);
   await drivingPrograms(cache);
@@ -282,12 +292,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     }
   },
   admission: async (filters) => {
-    const programs = await controlPlanePrograms(cache);
-    const [etcd, apiServer] = [programs.get('etcd')!, programs.get('kube-apiserver')!];
-    const policyEnforcer = programs.get('kube-network-policies')!;
-    const driving = await drivingPrograms(cache);
-    const [helm, kubectl] = [driving.get('helm')!, driving.get('kubectl')!];
-    writeControlPlanePrograms({ etcd, apiServer, helm, kubectl, policyEnforcer });
+    await prepareControlPlane();
     if (isRoot()) await needPackages(['iproute2', 'iptables'], 'Seeing NetworkPolicies enforced');
     return vitest(['admission'], filters);
   },
@@ -311,6 +316,13 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
         await engineDown(cache);
       }
     }
+  },
+  shares: async () => {
+    await prepareControlPlane();
+    const bundles = join(REPOSITORY, '.cache/test-bundles');
+    await run([process.execPath, join(REPOSITORY, 'scripts/bundle.ts'), bundles, '--failpoints']);
+    process.env['FILERPAIR_TEST_BUNDLES'] = bundles;
+    return vitest(['shares'], []);
   },
   names: (filters) => onCluster(['names'], filters, withNames),
   // What moves alone is built sooner than what else disks can do.

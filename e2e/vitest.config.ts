@@ -22,6 +22,7 @@ export default defineConfig({
           provide: { apiAwaySeconds: Number(process.env['API_AWAY_SECONDS'] || 600) },
         },
       },
+      { extends: true, test: { name: 'shares', include: ['e2e/shares/**/*.test.ts'] } },
       { extends: true, test: { name: 'admission', include: ['e2e/admission/**/*.test.ts'] } },
       { extends: true, test: { name: 'install', include: ['e2e/install/**/*.test.ts'] } },
       { extends: true, test: { name: 'console', include: ['e2e/console/**/*.test.ts'] } },

@@ -322,6 +322,25 @@ export const AREAS: readonly Area[] = [
     ],
   },
   {
+    name: 'records and operations',
+    files: [
+      'operator/assess/operations/moves.ts',
+      'operator/assess/operations/recreate-claim.ts',
+      'operator/assess/operations/unfinished.ts',
+      'operator/model/disk-set-record.ts',
+      'operator/model/operation-ended.ts',
+      'operator/plan/disk-set-records.ts',
+      'operator/plan/operation-actions.ts',
+    ],
+    tests: ['operator/assess/operations/', 'operator/plan/', 'simulation/reattach/reattach.test.ts'],
+    unitTests: [
+      'operator/assess/operations/moves.test.ts',
+      'operator/plan/disk-set-records.test.ts',
+      'operator/assess/snapshot.test.ts',
+      'operator/plan/decide.test.ts',
+    ],
+  },
+  {
     name: 'client',
     files: [
       'client/attempts.ts',

@@ -95,7 +95,7 @@ const atHome = {
   Unowned: 'Nobody owns it at the moment.',
 } satisfies Meanings;
 
-export const pairReasons: Readonly<Record<string, Meanings>> = {
+const ofPair = {
   Ready: {
     Pending: 'The operator has not seen it yet.',
     ...notAllowed,
@@ -182,10 +182,12 @@ export const pairReasons: Readonly<Record<string, Meanings>> = {
     NotNeeded: 'externalTrafficPolicy is Cluster, and every FilerShare is for everybody.',
     Rewritten: 'externalTrafficPolicy is Cluster: servers see addresses of nodes.',
   },
-};
+} satisfies Readonly<Record<string, Meanings>>;
+
+export const pairReasons: Readonly<Record<string, Meanings>> = ofPair;
 
 /** Of status.servers[].conditions. */
-export const serverReasons: Readonly<Record<string, Meanings>> = {
+const ofServer = {
   Running: {
     Running: 'It runs, and is ready.',
     Missing: 'It has no pod.',
@@ -201,7 +203,22 @@ export const serverReasons: Readonly<Record<string, Meanings>> = {
     Outdated: 'Its pod was made from something else.',
     NoPod: 'It has no pod that can serve.',
   },
-};
+} satisfies Readonly<Record<string, Meanings>>;
+
+export const serverReasons: Readonly<Record<string, Meanings>> = ofServer;
 
 /** Of status.diskSets[].conditions, and of the FilerDiskSet’s. */
 export const diskSetReasons: Readonly<Record<string, Meanings>> = { Served: served, AtHome: atHome };
+
+type KeysOf<T> = T extends unknown ? keyof T : never;
+
+/** What a condition of a FilerPair, its servers and its disk sets may have as its reason: one that is not listed does not compile. */
+export type Reason =
+  | KeysOf<(typeof ofPair)[keyof typeof ofPair]>
+  | KeysOf<(typeof ofServer)[keyof typeof ofServer]>
+  | keyof typeof served
+  | keyof typeof atHome;
+
+export const isOpenFailure = (reason: string): reason is keyof typeof openFailures => reason in openFailures;
+export const isTakeoverCheck = (reason: string): reason is keyof typeof takeoverChecks =>
+  reason in takeoverChecks;

@@ -362,7 +362,7 @@ function wayOut(action: Action, { message }: ApiError): string {
   return '';
 }
 
-function reasonOf(error: ApiError): string {
+function reasonOf(error: ApiError): 'Forbidden' | 'Rejected' | 'Refused' {
   if (error.status === 403) return 'Forbidden';
   if (error.status === 422) return 'Rejected';
   return 'Refused';

@@ -3,6 +3,7 @@
  * that is being deleted, nothing keeps two nodes from a volume, or the class does not allow the pair.
  */
 
+import type { Reason } from '../../crds/pair/reasons.ts';
 import type { ServerView } from '../model/view.ts';
 import { accepted } from './accepted.ts';
 import { type Assessment, question } from './assessment.ts';
@@ -14,7 +15,7 @@ import { MISFITS, misfit } from './claims-fit.ts';
 
 export interface DisksHeld {
   /** As in a condition. */
-  readonly reason: string;
+  readonly reason: Reason;
   /** For the Lease: the same as long as the cause is. */
   readonly why: string;
 }

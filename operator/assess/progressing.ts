@@ -1,5 +1,6 @@
 /** Progressing: is something under way that will end by itself, or does something wait for an administrator? */
 
+import type { Reason } from '../../crds/pair/reasons.ts';
 import {
   type ConditionResult,
   firstFinding,
@@ -56,7 +57,7 @@ export const progressingChain: readonly Policy<Assessment>[] = [
   },
 ];
 
-const reasonOf = (state: RolloutState): string =>
+const reasonOf = (state: RolloutState): Reason =>
   state === 'Paused' ? 'RolloutPaused' : state === 'Blocked' ? 'RolloutBlocked' : 'RollingOut';
 
 export const progressing = question(

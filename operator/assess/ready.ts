@@ -1,6 +1,6 @@
 /** Ready: are both disk sets served? */
 
-import { openFailures } from '../../crds/pair/reasons.ts';
+import { isOpenFailure } from '../../crds/pair/reasons.ts';
 import {
   type ConditionResult,
   firstFinding,
@@ -208,7 +208,7 @@ function couldNotOpen({ name, lease }: ServerView): ConditionResult | null {
   const failure = lease?.openFailure ?? null;
   if (failure === null || failure.epoch < lease!.epoch - 1) return null;
   return isFalse(
-    failure.reason in openFailures ? failure.reason : 'CannotOpen',
+    isOpenFailure(failure.reason) ? failure.reason : 'CannotOpen',
     `${failure.server} could not open the disk set of ${name} (epoch ${failure.epoch}): ${failure.message}.`,
   );
 }

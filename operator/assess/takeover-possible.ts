@@ -3,7 +3,7 @@
  * the day of the failure that the other half of the pair was not there.
  */
 
-import { takeoverChecks } from '../../crds/pair/reasons.ts';
+import { isTakeoverCheck, type Reason } from '../../crds/pair/reasons.ts';
 import { silenceMs } from '../../pair/serving-lease.ts';
 import {
   type ConditionResult,
@@ -124,7 +124,7 @@ export const takeoverChain: readonly Policy<TakeoverCase>[] = [
     return first === undefined
       ? null
       : cannot(
-          first.name in takeoverChecks ? first.name : 'CannotServe',
+          isTakeoverCheck(first.name) ? first.name : 'CannotServe',
           survivor,
           home,
           `${missing.map(({ message }) => message).join('; ')}.`,
@@ -132,7 +132,7 @@ export const takeoverChain: readonly Policy<TakeoverCase>[] = [
   },
 ];
 
-const cannot = (reason: string, survivor: ServerView, home: ServerView, why: string): ConditionResult =>
+const cannot = (reason: Reason, survivor: ServerView, home: ServerView, why: string): ConditionResult =>
   isFalse(reason, `${survivor.name} could not take over the disk set of ${home.name}: ${why}`);
 
 /** Volumes of two places that no node shares can only be made anew. */

@@ -1,9 +1,10 @@
 /** What a policy for a condition finds. */
 
+import type { Reason } from '../../crds/pair/reasons.ts';
+
 export interface ConditionResult {
   readonly status: 'True' | 'False' | 'Unknown';
-  /** One word, documented in docs/operator.md. */
-  readonly reason: string;
+  readonly reason: Reason;
   /** Names the thing, the cause, and what to do if there is something to do. */
   readonly message: string;
 }
@@ -24,17 +25,17 @@ export function firstFinding<T>(
   return otherwise;
 }
 
-export const isTrue = (reason: string, message: string): ConditionResult => ({
+export const isTrue = (reason: Reason, message: string): ConditionResult => ({
   status: 'True',
   reason,
   message,
 });
-export const isFalse = (reason: string, message: string): ConditionResult => ({
+export const isFalse = (reason: Reason, message: string): ConditionResult => ({
   status: 'False',
   reason,
   message,
 });
-export const isUnknown = (reason: string, message: string): ConditionResult => ({
+export const isUnknown = (reason: Reason, message: string): ConditionResult => ({
   status: 'Unknown',
   reason,
   message,

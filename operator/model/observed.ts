@@ -3,6 +3,7 @@
  * could not be found out is 'unknown' and never looks like absent.
  */
 
+import type { Reason } from '../../crds/pair/reasons.ts';
 import type { CertificateFacts } from './certificate-upkeep.ts';
 import type {
   Claim,
@@ -16,8 +17,8 @@ import type { OwnObjects } from './watched-kinds.ts';
 
 /** An action of the last plan that the API server refused, for a reason that stays. */
 export interface Problem {
-  /** One word: reason of a condition. */
-  readonly reason: string;
+  /** Of a condition. */
+  readonly reason: Reason;
   readonly message: string;
   /** Only the rollout of a change is held up, or others change back what is written; the servers serve. */
   readonly concerns?: 'rollout' | 'contested';

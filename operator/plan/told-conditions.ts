@@ -4,7 +4,6 @@ import type { Condition } from '../../crds/condition.ts';
 import type { Assessment } from '../assess/assessment.ts';
 import { diskSetAtHome } from '../assess/at-home.ts';
 import { served } from '../assess/ready.ts';
-import type { ConditionResult } from '../model/condition-result.ts';
 import type { ServerView } from '../model/view.ts';
 
 export interface Moment {
@@ -16,7 +15,7 @@ export interface Moment {
 export function condition(
   before: readonly Omit<Condition, 'message'>[] | undefined,
   type: string,
-  result: ConditionResult,
+  result: Pick<Condition, 'status' | 'reason' | 'message'>,
   { generation, now }: Moment,
 ): Condition {
   const old = before?.find((one) => one.type === type && one.reason !== 'Pending');
