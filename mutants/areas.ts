@@ -308,6 +308,7 @@ export const AREAS: readonly Area[] = [
     tests: ['operator/model/', 'operator/assess/', 'operator/plan/', 'simulation/reattach/reattach.test.ts'],
     unitTests: [
       'operator/model/death-proof.test.ts',
+      'operator/plan/lease-upkeep.test.ts',
       'operator/assess/lease-lost.test.ts',
       'operator/assess/lost-nodes.test.ts',
       'operator/assess/conditions.test.ts',

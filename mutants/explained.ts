@@ -3,6 +3,7 @@ import { duplicateRequestsExplained } from './explained/duplicate-requests.ts';
 import type { Explained } from './explained/explained-mutant.ts';
 import { journalExplained } from './explained/journal.ts';
 import { nfs3Explained } from './explained/nfs3.ts';
+import { operatorExplained } from './explained/operator.ts';
 import { pairExplained } from './explained/pair.ts';
 import { servingExplained } from './explained/serving.ts';
 
@@ -12,4 +13,5 @@ export const EXPLAINED: readonly Explained[] = [
   ...duplicateRequestsExplained,
   ...nfs3Explained,
   ...servingExplained,
+  ...operatorExplained,
 ];

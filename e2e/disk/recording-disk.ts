@@ -163,10 +163,10 @@ export class RecordingDisk {
     this.#child = child;
   }
 
-  /** With an empty file system. */
+  /** With an empty file system, or with a copy of the image. */
   static async make(
     type: FileSystemType,
-    options: { record: boolean; sizeMiB?: number },
+    options: { record: boolean; sizeMiB?: number; copyOf?: string },
   ): Promise<RecordingDisk> {
     const directory = workDirectory();
     const [image, target, log] = ['image', 'disk', 'log'].map((name) => join(directory, name)) as [
@@ -174,7 +174,8 @@ export class RecordingDisk {
       string,
       string,
     ];
-    makeImage(image, type, options.sizeMiB);
+    if (options.copyOf === undefined) makeImage(image, type, options.sizeMiB);
+    else execFileSync('cp', ['--sparse=always', options.copyOf, image]);
     if (options.record) execFileSync('cp', ['--sparse=always', image, join(directory, 'initial-image')]);
     writeFileSync(target, '');
     const args = [image, target, ...(options.record ? [log] : [])];

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
 import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import type { Failpoints } from '../../fileserver/system/failpoints.ts';
+import type { OpenMessage } from '../../fileserver/threads/messages.ts';
 import { SeededRandom } from '../../testing/seeded-random.ts';
 import { applyAll, applySome, type CrashPoint, crashPoints, durableBefore } from './crash-states.ts';
 import { type DiskEvent, monotonicMs } from './disk-log.ts';
@@ -134,12 +135,15 @@ export interface ReplayResult {
 
 /** Answered calls of a chain that are sent again, from the last one back. */
 const SENT_AGAIN = 4;
+/** After one crash of so many there is a second one, while the volume is taken over. */
+const CRASHED_AGAIN = 5;
 
-/** Puts a server on `count` states after a crash, one after the other. */
-export async function replay(recording: Recording, count: number, seed: number): Promise<ReplayResult> {
+/** Puts a server on so many states after a crash, one after the other. */
+export async function replay(recording: Recording, states: number, seed: number): Promise<ReplayResult> {
   const random = new SeededRandom(seed);
   const { events, from } = recording;
-  const points = crashPoints(events, from, count, random);
+  const points = crashPoints(events, from, states, random);
+  let count = 0;
   const directory = workDirectory();
   const base = join(directory, 'base');
   const image = join(directory, 'image');
@@ -155,8 +159,11 @@ export async function replay(recording: Recording, count: number, seed: number):
       applied = Math.max(applied, durable);
       execFileSync('cp', ['--sparse=always', base, image]);
       writing(image, (write) => applySome(events, durable, point, superblock, random, write));
-      const trouble = await check(recording, point, image, join(directory, 'mounted'), thread);
-      if (trouble !== null) failures.push(`${describe(point, durable)}: ${trouble}`);
+      const isSecond = ++count % CRASHED_AGAIN === 0;
+      const path = join(directory, 'mounted');
+      const second = isSecond ? await crashTakingOver(recording, image, thread, random) : '';
+      const trouble = await check(recording, point, image, path, thread, isSecond ? 3 : 2);
+      if (trouble !== null) failures.push(`${describe(point, durable)}${second}: ${trouble}`);
     }
   } finally {
     await thread.stop();
@@ -178,6 +185,43 @@ function writing(path: string, work: (write: (offset: number, data: Uint8Array) 
   }
 }
 
+/**
+ * Takes the volume over on a disk that crashes again meanwhile, at a moment between the mount and the unmounting. The image is as that
+ * leaves it. In words, behind those of the first crash.
+ */
+async function crashTakingOver(
+  { type, mountOptions }: Recording,
+  image: string,
+  thread: TestDataThread,
+  random: SeededRandom,
+): Promise<string> {
+  const disk = await RecordingDisk.make(type, { record: true, copyOf: image });
+  try {
+    const mounted = disk.mount(mountOptions);
+    try {
+      await thread.open(takeOver(join(mounted.path, 'volume'), 2));
+      await thread.close('partner', 'fence');
+    } finally {
+      await mounted.unmount();
+    }
+    const events = disk.events();
+    const [point] = crashPoints(events, 0, 1, random);
+    const durable = durableBefore(events, point!.events);
+    execFileSync('cp', ['--sparse=always', disk.initialImage, image]);
+    writing(image, (write) => {
+      applyAll(events, 0, durable, write);
+      applySome(events, durable, point!, fileSystemTypes[type].superblock, random, write);
+    });
+    return `, and while it was taken over a ${describe(point!, durable)}, of ${events.length}`;
+  } finally {
+    await disk.discard();
+  }
+}
+
+function takeOver(volume: string, epoch: number): OpenMessage {
+  return openMessage(volume, { diskSet: 'partner', server: 'filer-b', epoch });
+}
+
 /** Mounts the image (its file system recovers), takes the volume over, and has the clients go on. Trouble, or null. */
 async function check(
   recording: Recording,
@@ -185,6 +229,7 @@ async function check(
   image: string,
   path: string,
   thread: TestDataThread,
+  epoch: number,
 ): Promise<string | null> {
   let mounted: LoopMount | null = null;
   let client: RpcClient | null = null;
@@ -192,8 +237,7 @@ async function check(
     // A file system that does not come back is the file system's, or this test's idea of a disk: but it has to be told.
     mounted = new LoopMount(recording.type, image, path, recording.mountOptions);
     const volume = join(path, 'volume');
-    const takenOver = openMessage(volume, { diskSet: 'partner', server: 'filer-b', epoch: 2 });
-    client = await RpcClient.connect((await thread.open(takenOver)).port);
+    client = await RpcClient.connect((await thread.open(takeOver(volume, epoch))).port);
     const at = recording.events[point.events]?.atMs ?? Infinity;
     for (let chain = 0; chain < recording.histories.length; chain++) {
       const trouble = await goOn(client, recording, chain, at);

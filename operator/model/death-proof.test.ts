@@ -28,6 +28,18 @@ describe('proves the death of the holder', () => {
     });
   });
 
+  test.each<[string, Partial<Terminated>, string]>([
+    [
+      'all',
+      { reason: 'OOMKilled', finishedAt: '2026-11-30T12:00:00Z' },
+      'OOMKilled, exit code 137, at 2026-11-30T12:00:00Z',
+    ],
+    ['a reason alone', { reason: 'Error', exitCode: undefined } as never, 'Error'],
+  ])('and says how it ended, as far as its container says so: %s', (_what, more, how) => {
+    const proof = deathProof(lease(), [pod({ state: ended(HOLDER, more) })]);
+    expect(proof?.evidence).toBe(`operator: container server of pod home-a-x has terminated (${how})`);
+  });
+
   test('the server wrote more after its name', () => {
     expect(deathProof(lease(), [pod({ state: ended(`${HOLDER}\nthe volume is gone\n`) })])).not.toBeNull();
   });
