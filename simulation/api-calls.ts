@@ -66,12 +66,7 @@ export class ApiCalls {
   }
 
   /** Way there, work, way back; each can take long, and either can be lost. */
-  call<T>(
-    from: Caller,
-    work: () => T,
-    answer: (outcome: T | { kind: 'unknown' }) => void,
-    refused: T,
-  ): void {
+  call<T>(from: Caller, work: () => T, answer: (outcome: T | { kind: 'unknown' }) => void, refused: T): void {
     const random = this.#random;
     const queue = this.#queue;
     const { leaseMs } = this.#timing;
