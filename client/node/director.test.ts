@@ -160,3 +160,46 @@ describe('what happens to a socket', () => {
     expect(socketAction('TIME_WAIT', false, true)).toBe('leave');
   });
 });
+
+describe('whatever happens', () => {
+  /** Small numbers that look random, the same in every run. */
+  function* numbers(seed: number): Generator<number, never> {
+    for (let state = seed; ; ) {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+      yield state >>> 8;
+    }
+  }
+  const INPUTS: readonly ((time: number) => DirectorInput)[] = [
+    () => found(A),
+    () => found(B),
+    () => LOST,
+    () => ({ kind: 'Silent' }),
+    () => ({ kind: 'Heard' }),
+    (time) => ({ kind: 'Held', atMs: time }),
+    (time) => ({ kind: 'Answered', sentAtMs: time - 2 }),
+    () => ({ kind: 'Resumed', target: B }),
+  ];
+
+  test('the rules say what the director thinks, a release comes last, and nothing is moved without a server', () => {
+    for (let seed = 1; seed <= 300; seed++) {
+      const random = numbers(seed);
+      let state = INITIAL_DIRECTOR;
+      let route: { target: unknown; hold: boolean } | null = null;
+      for (let time = 0; time < 40; time++) {
+        const input = INPUTS[random.next().value % INPUTS.length]!(time);
+        const step = stepDirector(state, input);
+        state = step.state;
+        for (const [index, effect] of step.effects.entries()) {
+          if (effect.kind === 'Route') route = { target: effect.target, hold: effect.hold };
+          if (effect.kind === 'Release') {
+            expect(index).toBe(step.effects.length - 1);
+            expect(route).toEqual({ target: state.target, hold: false });
+          }
+          if (effect.kind === 'MoveSockets' && effect.moved) expect(state.phase).toBe('serve');
+        }
+        if (state.phase === 'serve') expect(route).toEqual({ target: state.target, hold: false });
+        if (state.phase === 'hold' || state.phase === 'doubt') expect(route?.hold).toBe(true);
+      }
+    }
+  });
+});

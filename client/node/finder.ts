@@ -10,6 +10,7 @@ import { RpcClient } from '../rpc-client.ts';
 import { ServingPort } from '../serving-port/serving-port.ts';
 import type { NfsUrl } from '../url.ts';
 import { type DirectorInput, SILENCE_MS } from './director.ts';
+import { canonicalAddress } from './netlink/address.ts';
 
 /** Interval of questions to a server that answers. The end of the connection tells of its death, not they. Ms. */
 const ASK_INTERVAL_MS = 100;
@@ -55,7 +56,11 @@ export class Finder {
     this.#port.subscribe((place) => {
       this.#endSilence();
       if (place === null) events.onInput({ kind: 'Lost' });
-      else events.onInput({ kind: 'Found', target: { address: place.host, port: place.port } });
+      else
+        events.onInput({
+          kind: 'Found',
+          target: { address: canonicalAddress(place.host), port: place.port },
+        });
     });
     void this.#mount();
     this.#timer = setInterval(() => this.ask(), ASK_INTERVAL_MS);

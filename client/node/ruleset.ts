@@ -96,7 +96,7 @@ const BROKEN_MS = 1000;
 export const ALIVE_MS = 3000;
 const HELD_PORT_MS = 3_600_000;
 /** Conntrack zone of connections to the holder. */
-const HOLDER_ZONE = 0x4650;
+export const HOLDER_ZONE = 0x4650;
 const QUICK_CLOSE = 'quick-close';
 
 /** TCP flags as bits. */

@@ -46,10 +46,11 @@ export class NodeState {
     return { addresses, errors };
   }
 
-  /** The address of this URL, the one that it has or a free one. Throws if there is none. */
+  /** The address of the URL's pair, the one that it has or a free one. Throws if there is none. */
   allocate(url: string, isV6: boolean): VirtualAddressFile {
     const { addresses } = this.read();
-    const found = addresses.find((each) => each.url === url && isIPv6(each.virtual) === isV6);
+    const pair = pairOf(url);
+    const found = addresses.find((each) => pairOf(each.url) === pair && isIPv6(each.virtual) === isV6);
     if (found) return found;
     const taken = new Set(addresses.map(({ virtual }) => canonicalAddress(virtual)));
     const indexes = new Set(addresses.map(({ index }) => index));
@@ -86,5 +87,8 @@ export class NodeState {
     }
   }
 }
+
+/** What a URL says of the servers: one address is enough for all exports of a pair. */
+const pairOf = (url: string): string => url.replace(/^(nfs:\/\/[^/?]*)(\/[^?]*)?/i, '$1');
 
 const fileName = (virtual: string): string => `${virtual.replaceAll(':', '-')}.json`;

@@ -15,7 +15,14 @@ import { Finder } from './finder.ts';
 import type { Holder } from './holder.ts';
 import type { Conntrack, Flow } from './netlink/conntrack.ts';
 import type { ClientSocket, SocketTable } from './netlink/socket-table.ts';
-import { type AddressAndPort, MARK_MASK_SERVER, markOf, type Route, VIRTUAL_PORT } from './ruleset.ts';
+import {
+  type AddressAndPort,
+  HOLDER_ZONE,
+  MARK_MASK_SERVER,
+  markOf,
+  type Route,
+  VIRTUAL_PORT,
+} from './ruleset.ts';
 
 export type AddressEvent =
   | { readonly kind: 'Search'; readonly event: ConnectionEvent }
@@ -99,12 +106,13 @@ export class VirtualAddress {
    */
   heal(sockets: readonly ClientSocket[]): void {
     if (this.#route.hold || this.#state.heldAtMs !== null) return;
-    const { conntrack, holder, socketTable } = this.#tables;
+    const { conntrack, socketTable } = this.#tables;
     let count = 0;
     for (const socket of sockets) {
       if (socket.destination !== this.virtual || socket.state !== 'ESTABLISHED') continue;
-      if (holder.holds(socket.source, socket.sourcePort) || conntrack.id(this.#flow(socket)) !== null)
-        continue;
+      const flow = this.#flow(socket);
+      // One that waits at the holder has its entry in another zone, also while it is not accepted there yet.
+      if (conntrack.id(flow) !== null || conntrack.id(flow, HOLDER_ZONE) !== null) continue;
       if (socketTable.destroy(socket) === 0) count += 1;
     }
     if (count > 0) this.#onEvent({ kind: 'Healed', sockets: count });

@@ -19,6 +19,7 @@ const CTA_ID = 12;
 const CTA_MARK_MASK = 21;
 const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
+const CTA_TUPLE_ZONE = 3;
 const CTA_IP_V4_SRC = 1;
 const CTA_IP_V4_DST = 2;
 const CTA_IP_V6_SRC = 3;
@@ -41,7 +42,7 @@ function familyOf(address: string): number {
   return isIPv6(address) ? AF_INET6 : AF_INET;
 }
 
-function tuple(flow: Flow): Attribute {
+function tuple(flow: Flow, zone: number): Attribute {
   const isV6 = isIPv6(flow.destination);
   const ip: Attribute[] = [
     [isV6 ? CTA_IP_V6_SRC : CTA_IP_V4_SRC, addressBytes(flow.source)],
@@ -52,22 +53,22 @@ function tuple(flow: Flow): Attribute {
     [CTA_PROTO_SRC_PORT, u16be(flow.sourcePort)],
     [CTA_PROTO_DST_PORT, u16be(flow.destinationPort)],
   ];
-  return [
-    CTA_TUPLE_ORIG,
-    [
-      [CTA_TUPLE_IP, ip],
-      [CTA_TUPLE_PROTO, protocol],
-    ],
+  const parts: Attribute[] = [
+    [CTA_TUPLE_IP, ip],
+    [CTA_TUPLE_PROTO, protocol],
   ];
+  if (zone !== 0) parts.push([CTA_TUPLE_ZONE, u16be(zone)]);
+  return [CTA_TUPLE_ORIG, parts];
 }
 
-export function getRequest(flow: Flow): Message {
-  return netfilterMessage(messageType(IPCTNL_MSG_CT_GET), 0, familyOf(flow.destination), [tuple(flow)]);
+/** `zone`: of the connection as its client sees it. */
+export function getRequest(flow: Flow, zone = 0): Message {
+  return netfilterMessage(messageType(IPCTNL_MSG_CT_GET), 0, familyOf(flow.destination), [tuple(flow, zone)]);
 }
 
 /** With an id: only if the entry is still that one. */
 export function deleteRequest(flow: Flow, id: Buffer | null): Message {
-  const attributes: Attribute[] = [tuple(flow)];
+  const attributes: Attribute[] = [tuple(flow, 0)];
   if (id !== null) attributes.push([CTA_ID, id]);
   return netfilterMessage(
     messageType(IPCTNL_MSG_CT_DELETE),
@@ -98,8 +99,8 @@ export class Conntrack {
   }
 
   /** What tells this entry from a later one of the same connection; null: there is none. Throws NetlinkError. */
-  id(flow: Flow): Buffer | null {
-    const { messages, failures } = this.#netlink.request([getRequest(flow)]);
+  id(flow: Flow, zone = 0): Buffer | null {
+    const { messages, failures } = this.#netlink.request([getRequest(flow, zone)]);
     const errno = failures[0]?.errno ?? 0;
     if (errno !== 0 && errno !== ENOENT) throw new NetlinkError('conntrack entry', errno);
     return messages[0] === undefined ? null : entryId(messages[0].body);

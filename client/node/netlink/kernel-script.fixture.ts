@@ -2,6 +2,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
+  HOLDER_ZONE,
   installTransaction,
   MARK_MASK_SERVER,
   markOf,
@@ -45,6 +46,8 @@ export interface FamilyAnswers {
   readonly destroyed: number;
   readonly idAfterDestroy: boolean;
   readonly broken: number;
+  /** Entries of the connection that waits: in the holder's zone, and where those to servers are. */
+  readonly held: { readonly there: boolean; readonly elsewhere: boolean };
   readonly idAfterMark: boolean;
   readonly otherPort: string;
 }
@@ -151,6 +154,7 @@ async function family(isV6: boolean): Promise<FamilyAnswers> {
   await reset;
   const broken = nftables.elements(number, TABLE, 'broken')?.length ?? -1;
   socket = await dial();
+  const held = { there: conntrack.id(flow, HOLDER_ZONE) !== null, elsewhere: conntrack.id(flow) !== null };
 
   // To b, from the same port, as soon as the holder lets go.
   route(b);
@@ -188,6 +192,7 @@ async function family(isV6: boolean): Promise<FamilyAnswers> {
     destroyed,
     idAfterDestroy,
     broken,
+    held,
     idAfterMark,
     otherPort,
   };

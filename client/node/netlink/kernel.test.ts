@@ -52,6 +52,10 @@ describe.skipIf(why !== null)(`the running kernel${why === null ? '' : `: ${why}
       expect(broken).toBe(1);
     });
 
+    test(`${version}: the entry of a connection that waits is in the holder's zone alone`, () => {
+      expect(answers!.families[index]!.held).toEqual({ there: true, elsewhere: false });
+    });
+
     test(`${version}: a connection whose entry was deleted by its mark is reset, not sent untranslated`, () => {
       expect(answers!.families[index]!.idAfterMark).toBe(false);
     });

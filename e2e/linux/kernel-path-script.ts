@@ -1,0 +1,130 @@
+/**
+ * A real pair, a supervisor with its director and clients that connect as the kernel's does, all in one network namespace: kills,
+ * freezes, givebacks and dead directors, and what the clients saw of them. Prints it as JSON.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { KernelLikeClient } from '../../client/node/kernel-client.fixture.ts';
+import { isDirected } from '../../client/node/observe.ts';
+import { NodeState } from '../../client/node/state.ts';
+import { Supervisor } from '../../client/node/supervisor.ts';
+import { LOCAL_EXPORT, LocalPair } from '../harness/local-pair.ts';
+
+export type Fault = 'kill' | 'freeze' | 'giveback' | 'director' | 'director-and-kill';
+
+export interface FaultResult {
+  readonly fault: Fault;
+  /** The longest time between two acknowledged writes of one client. Ms. */
+  readonly gapMs: number;
+  /** Connections that were refused: each costs the kernel's client three seconds. */
+  readonly refused: number;
+  readonly connections: readonly string[];
+}
+
+export interface KernelPathResult {
+  readonly faults: readonly FaultResult[];
+  readonly acknowledged: number;
+  readonly errors: readonly string[];
+  readonly lost: number;
+  readonly doubled: number;
+}
+
+/** Writes of each client between two faults. */
+const WRITES = 40;
+const CLIENTS = 2;
+
+const faults = process.argv.slice(2) as Fault[];
+const pair = await LocalPair.start();
+const directory = mkdtempSync(join(tmpdir(), 'filerpair-kernel-path-'));
+const state = new NodeState(directory);
+const { virtual } = state.allocate(pair.stage.url('filer-a'), false);
+const supervisor = new Supervisor({ stateDirectory: directory, verbose: true });
+while (!isDirected(virtual)) await delay(10);
+const clients = Array.from(
+  { length: CLIENTS },
+  (_, index) => new KernelLikeClient(virtual, 2049, 900 - index),
+);
+const writing = clients.map((client, index) => client.write(LOCAL_EXPORT, `lines-${index}`));
+
+async function progress(): Promise<void> {
+  const goals = clients.map(({ acks }) => acks.length + WRITES);
+  while (clients.some(({ acks }, index) => acks.length < goals[index]!)) await delay(5);
+}
+
+const DOES: Record<Fault, () => Promise<void>> = {
+  async kill() {
+    pair.stage.kill('filer-a');
+    await pair.servedBy('filer-a', 'filer-b');
+  },
+  async freeze() {
+    pair.stage.freeze('filer-a');
+    await pair.servedBy('filer-a', 'filer-b');
+    pair.stage.kill('filer-a');
+  },
+  async giveback() {
+    pair.stage.startServer('filer-a');
+    // It is refused until the servers have heard each other for a while.
+    for (;;) {
+      const set = (await pair.stage.status('filer-a'))?.diskSets.find(({ home }) => home === 'filer-a');
+      if (set?.owner === 'filer-a' && set.phase === 'open') return;
+      await pair.stage.giveback('filer-b', 'filer-a').catch(() => {});
+      await delay(50);
+    }
+  },
+  async director() {
+    process.kill(supervisor.directorPid!, 'SIGKILL');
+    await delay(500);
+  },
+  async 'director-and-kill'() {
+    process.kill(supervisor.directorPid!, 'SIGKILL');
+    pair.stage.kill('filer-a');
+    await pair.servedBy('filer-a', 'filer-b');
+  },
+};
+
+async function suffer(fault: Fault): Promise<FaultResult> {
+  const begunMs = performance.now();
+  await DOES[fault]();
+  await progress();
+  const gaps = clients.flatMap(({ acks }) =>
+    acks.slice(1).map(({ atMs }, index) => (atMs < begunMs ? 0 : atMs - acks[index]!.atMs)),
+  );
+  const connections = clients.flatMap((client) => client.connections.filter(({ atMs }) => atMs > begunMs));
+  return {
+    fault,
+    gapMs: Math.round(Math.max(...gaps)),
+    refused: connections.filter(({ outcome }) => outcome === 'ECONNREFUSED').length,
+    connections: connections.map(({ atMs, outcome }) => `${Math.round(atMs - begunMs)} ${outcome}`),
+  };
+}
+
+await progress();
+const results: FaultResult[] = [];
+for (const fault of faults) results.push(await suffer(fault));
+for (const client of clients) client.stop();
+await Promise.all(writing);
+
+let lost = 0;
+let doubled = 0;
+for (const [index, { acks }] of clients.entries()) {
+  const path = join(pair.stage.volume('filer-a'), `lines-${index}`);
+  const lines = readFileSync(path, 'latin1').trim().split('\n').map(Number);
+  const found = new Set(lines);
+  lost += acks.filter(({ number }) => !found.has(number)).length;
+  doubled += lines.length - found.size;
+}
+const result: KernelPathResult = {
+  faults: results,
+  acknowledged: clients.reduce((sum, { acks }) => sum + acks.length, 0),
+  errors: clients.flatMap(({ errors }) => errors),
+  lost,
+  doubled,
+};
+for (const client of clients) client.close();
+await supervisor.stop();
+await pair.stop();
+rmSync(directory, { recursive: true });
+process.stdout.write(`${JSON.stringify(result)}\n`);
+process.exit(0);
