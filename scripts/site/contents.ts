@@ -30,6 +30,7 @@ export const contents: readonly Section[] = [
     text: 'Reference',
     entries: [
       entry('Kinds and conditions', 'api'),
+      entry('Commands', 'reference/commands'),
       entry('Configuration of a server', 'reference/server-configuration'),
       entry('Values of the chart', 'chart-values'),
       entry('Metrics', 'reference/metrics'),

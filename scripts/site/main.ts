@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { build } from 'vitepress';
 import { siteLinks } from './links.ts';
 import { pageFiles, pageOf, ROOT } from './pages.ts';
-import { metricsPage, serverConfigurationPage } from './reference.ts';
+import { commandsPage, metricsPage, serverConfigurationPage } from './reference.ts';
 
 // BASE: the path below which the site is published, such as /v0.1.0/ beside other versions. SOURCE: where the repository can be
 // read, with a slash at its end; links to source files lead there, and are text without it.
@@ -19,6 +19,7 @@ for (const file of pageFiles()) {
   write(page, siteLinks(readFileSync(join(ROOT, file), 'utf8'), file, pageOf, source));
 }
 cpSync(join(ROOT, 'docs/pictures'), join(DIRECTORY, 'pictures'), { recursive: true });
+write('reference/commands.md', commandsPage());
 write('reference/metrics.md', await metricsPage());
 write('reference/server-configuration.md', serverConfigurationPage());
 cpSync(join(import.meta.dirname, 'vitepress-config.ts'), join(DIRECTORY, '.vitepress/config.ts'));

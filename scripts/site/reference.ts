@@ -1,7 +1,10 @@
-/** Pages of the reference that are made of the code: metrics with what each means, fields of a server's configuration. */
+/** Pages of the reference that are made of the code: metrics, fields of a server's configuration, commands with their options. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
+import { type CommandGroup, isGroup } from '../../client/cli/command.ts';
+import { FILES, PAIRS } from '../../client/cli/commands/index.ts';
+import { helpOf } from '../../client/cli/parser.ts';
 import { ProxyFigures } from '../../client/proxy/proxy-figures.ts';
 import { agentMetrics } from '../../fileserver/agent/agent-metrics.ts';
 import { dataPathMetrics } from '../../fileserver/agent/data-path-metrics.ts';
@@ -158,3 +161,39 @@ function valuesOf(expression: ts.Expression, named: ReadonlyMap<string, ts.Expre
     .replaceAll('`', "'")
     .slice(0, 160);
 }
+
+/** Each command as its help explains it. */
+export function commandsPage(): string {
+  return [
+    '# Commands',
+    '',
+    'Generated from the code: what `--help` says. [The client](../client.md) and [the operator](../operator.md) say what they are for.',
+    '',
+    ...[PAIRS, FILES].flatMap((group) => helpsOf(group, group.name, '##')),
+  ].join('\n');
+}
+
+function helpsOf(group: CommandGroup, name: string, heading: string): string[] {
+  return [
+    ...helpBlock(name, helpOf(group, name, HELP_COLUMNS), heading),
+    // The plug-in's commands have their own chapter.
+    ...group.commands
+      .filter((entry) => entry !== PAIRS && entry.name !== 'pairs')
+      .flatMap((entry) =>
+        isGroup(entry)
+          ? helpsOf(entry, `${name} ${entry.name}`, '###')
+          : helpBlock(`${name} ${entry.name}`, helpOf(entry, `${name} ${entry.name}`, HELP_COLUMNS), '###'),
+      ),
+  ];
+}
+
+const HELP_COLUMNS = 100;
+
+const helpBlock = (name: string, help: string, heading: string): string[] => [
+  `${heading} ${name}`,
+  '',
+  '```text',
+  help.trimEnd(),
+  '```',
+  '',
+];

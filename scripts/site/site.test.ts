@@ -5,12 +5,12 @@ import { expect, test } from 'vitest';
 import { contents, unlisted } from './contents.ts';
 import { siteLinks } from './links.ts';
 import { pageFiles, pageOf, ROOT } from './pages.ts';
-import { metricsPage, serverConfigurationPage } from './reference.ts';
+import { commandsPage, metricsPage, serverConfigurationPage } from './reference.ts';
 
 test('every page of docs/ is in the contents, once: where its place is, or at the end', () => {
   const listed = contents.flatMap(({ entries }) => entries.map(({ page }) => page));
   expect(listed.length).toBe(new Set(listed).size);
-  const generated = ['reference/metrics', 'reference/server-configuration'];
+  const generated = ['reference/commands', 'reference/metrics', 'reference/server-configuration'];
   const there = [...pageFiles().map((file) => pageOf(file)!), ...generated];
   expect(listed.filter((page) => !there.includes(page))).toEqual([]);
   expect(unlisted(['operator', 'new-page', 'adr/0001', 'a-page'])).toEqual(['a-page', 'new-page']);
@@ -43,6 +43,10 @@ test('the reference names every metric with what it means, and every field of a 
     'filerpair_client_call_seconds',
   ])
     expect(metrics).toMatch(new RegExp(`\\| \`${name}\` \\| \\w+ \\| .{20}`));
+  const commands = commandsPage();
+  for (const heading of ['## kubectl filerpair', '### kubectl filerpair ui', '### filerpair proxy'])
+    expect(commands.split('\n')).toContain(heading);
+  expect(commands).toContain('--metrics <HOST:PORT>');
   const configuration = serverConfigurationPage();
   expect(configuration).toMatch(/\| `timing.leaseMs` \| `int\(\)\.min\(200\).*default\(2000\)`/);
   expect(configuration).toMatch(/\| `diskSets.volumes.name` \|/);
