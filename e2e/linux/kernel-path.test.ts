@@ -1,5 +1,7 @@
-// The kernel's path on this machine's own kernel, with a real pair and the real director. The clients connect as the Linux
-// kernel's NFS client does: from the same port again after a reset, and three seconds after a refusal.
+/**
+ * The kernel's path on this machine's own kernel, with a real pair and the real director. The clients connect as the Linux
+ * kernel's NFS client does: from the same port again after a reset, and three seconds after a refusal.
+ */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { inOwnNamespace, whyNoNamespace } from '../../client/node/own-namespace.fixture.ts';
