@@ -2,8 +2,7 @@
 /** filerpair: files on a pair of servers, from the command line. */
 import { basename, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
-import { type Command, type Surroundings, UsageError } from './command.ts';
-import { FILES, PAIRS } from './commands/index.ts';
+import { type Command, type CommandGroup, type Surroundings, UsageError } from './command.ts';
 import { commonOptions } from './common-options.ts';
 import { answerShell } from './completion/answer.ts';
 import { ExitCode, exitCodeOf } from './exit-code.ts';
@@ -18,8 +17,7 @@ const stdout = new Terminal(process.stdout);
 const stderr = new Terminal(process.stderr);
 
 async function main(program: string, words: readonly string[]): Promise<number> {
-  // kubectl looks for a program of this name; where there is none, `filerpair pairs` is the same.
-  const root = basename(program).startsWith('kubectl-filerpair') ? PAIRS : FILES;
+  const root = await rootOf(basename(program), words);
   // The reader of our output has gone (filerpair cat ... | head): there is nothing left to do.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   if (words[0] === '__complete') {
@@ -50,6 +48,18 @@ async function main(program: string, words: readonly string[]): Promise<number> 
     if (error instanceof UsageError && usage !== undefined) stderr.line(`usage: ${usage}`);
     return exitCodeOf(error);
   }
+}
+
+async function rootOf(program: string, words: readonly string[]): Promise<CommandGroup> {
+  // kubectl looks for a program of this name; where there is none, `filerpair pairs` is the same.
+  const isPlugIn = program.startsWith('kubectl-filerpair');
+  if (!isPlugIn && words[0] === 'proxy') {
+    // It runs for weeks, and the other commands would take more memory than it does.
+    const { proxy } = await import('./commands/proxy.ts');
+    return { name: 'filerpair', summary: proxy.summary, commands: [proxy] };
+  }
+  const { FILES, PAIRS } = await import('./commands/index.ts');
+  return isPlugIn ? PAIRS : FILES;
 }
 
 function stopWhenAsked(command: Command, stop: AbortController): void {

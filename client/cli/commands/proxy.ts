@@ -1,4 +1,5 @@
 /** filerpair proxy: a local address for NFS clients that know nothing of pairs. */
+import { compactHeap } from '../../proxy/compact-heap.ts';
 import { keptIdentity } from '../../proxy/kept-identity.ts';
 import { serveMetrics } from '../../proxy/metrics-server.ts';
 import { NfsProxy, type ProxyEvent } from '../../proxy/proxy.ts';
@@ -6,6 +7,8 @@ import { formatAddress } from '../../transport-address.ts';
 import { type Command, CommandError, type Surroundings, UsageError } from '../command.ts';
 import { narrate, nfsUrl } from '../session.ts';
 
+/** By then it has started. Ms. */
+const COMPACT_MS = 1000;
 const DEFAULT_LISTEN = '127.0.0.1:20490';
 
 export const proxy: Command = {
@@ -55,6 +58,7 @@ export const proxy: Command = {
     const second = secondary === null ? 'no partner' : formatAddress(secondary);
     say(`proxy for ${formatAddress(primary)} and ${second} on ${host}:${running.port}`);
     say(`mount -t nfs -o ${mountOptions(running.port)} ${host}:${url.path} /mnt`);
+    setTimeout(compactHeap, COMPACT_MS).unref();
     await stopped(world.stop);
     metricsServer?.close();
     await running.close();

@@ -7,6 +7,7 @@ import { DiskSetIdentity } from '../../disk-set-identity.ts';
 import { ReservedPorts } from '../../reserved-ports.ts';
 import type { ServingPlace } from '../../serving-port/serving-port.ts';
 import { CallMemory } from '../call-memory.ts';
+import { compactHeap } from '../compact-heap.ts';
 import { CallTimes } from '../proxy-figures.ts';
 import { CallSlabs } from './call-slabs.ts';
 import type { FromRelayThread, RelaySetup, ToRelayThread } from './messages.ts';
@@ -31,6 +32,7 @@ class RelayThread {
   #upstreams = 0;
   /** Uses of the slabs when the trimming was put off last. */
   #usesBefore = 0;
+  #isCompact = false;
 
   constructor(port: MessagePort, setup: RelaySetup) {
     this.#port = port;
@@ -115,7 +117,10 @@ class RelayThread {
 
   #trimMemory(): void {
     const { slabs } = this.#surroundings;
-    if (slabs.isTrimmable && slabs.uses === this.#usesBefore) slabs.trim();
+    if (!slabs.isTrimmable || slabs.uses !== this.#usesBefore) return;
+    slabs.trim();
+    if (!this.#isCompact) compactHeap();
+    this.#isCompact = true;
   }
 }
 
