@@ -652,7 +652,7 @@ test('a volume that a ready node does not let go is told as stuck, with the way 
   world.now = wakeAt!;
   const { reason, message } = ready(world);
   expect(reason).toBe('DisksStuck');
-  expect(message).toContain('on node node-1, findmnt -R /var/lib/filerpair/pair-1/a shows it');
+  expect(message).toContain('On node node-1, findmnt -R /var/lib/filerpair/pair-1/a shows the mount');
 });
 
 test('a takeover is not possible where the driver cannot attach so many volumes to the survivor’s node', () => {
