@@ -308,6 +308,8 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     writeEnvironment(environment);
     try {
       await withDisks(environment, 'move');
+      writeSlowness(await machineSlowness());
+      // The images are started by "make release-check", without a cluster.
       return await vitest(['install'], filters.length === 0 ? ['readme'] : filters);
     } finally {
       if (keep) say(`the cluster ${target.name} stays`);

@@ -1,6 +1,6 @@
 /**
  * The README's way from nothing to a file written through a failover, by its own lines. The cluster knows nothing of FilerPair; its
- * default StorageClass makes disks that move from node to node. One line is changed: where the registry is.
+ * default StorageClass makes disks that move from node to node. Changed are where the registry is, and leases on a slow machine.
  */
 import { chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,9 +9,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DIGESTS } from '../../scripts/release/build.ts';
 import { readSource } from '../../scripts/release/source.ts';
 import { STORAGE_CLASS } from '../csi/install.ts';
-import { REPOSITORY, readEnvironment } from '../environment.ts';
+import { REPOSITORY, readEnvironment, readSlowness } from '../environment.ts';
 import { Kubectl } from '../harness/kubectl.ts';
 import type { DiskSetThing } from '../harness/pair.ts';
+import { GUARD_MS, HEARTBEAT_MS, LEASE_MS } from '../harness/timeouts.ts';
 import { outcomeOf, run } from '../machine/command.ts';
 import { say } from '../machine/stage.ts';
 import { blocksBelow } from './readme-blocks.ts';
@@ -21,6 +22,13 @@ import { Registry } from './registry.ts';
 const DONE_MS_MAX = 25 * 60_000;
 const NAMESPACE = 'storage';
 const THEIRS = 'export REGISTRY=registry.example.com/filerpair ';
+
+const STORAGE = '  storage: {type: Reattach}\n';
+/** A machine that is slow gets longer leases, as in all tests on clusters. */
+const leases = (): string =>
+  readSlowness() === 1
+    ? ''
+    : `  failover: {leaseDuration: ${LEASE_MS}ms, guardDuration: ${GUARD_MS}ms, heartbeatPeriod: ${HEARTBEAT_MS}ms}\n`;
 
 const environment = readEnvironment();
 const kubectl = new Kubectl(environment, NAMESPACE);
@@ -60,7 +68,8 @@ test('leads from nothing to a file that is written through a failover', {
   const lines = blocksBelow(readFileSync(join(REPOSITORY, 'README.md'), 'utf8'), '## Install it');
   expect(lines).toContain(THEIRS);
   const ours = `${registry.address}/filerpair`;
-  const script = lines.replace(THEIRS, `export REGISTRY=${ours} `);
+  expect(lines).toContain(STORAGE);
+  const script = lines.replace(THEIRS, `export REGISTRY=${ours} `).replace(STORAGE, `${STORAGE}${leases()}`);
   const variables = {
     ...registry.variables,
     KUBECONFIG: environment.cluster.kubeconfig,
