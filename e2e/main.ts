@@ -309,7 +309,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     try {
       await withDisks(environment, 'move');
       writeSlowness(await machineSlowness());
-      // The images are started by "make release-check", without a cluster.
+      // "make release-check" starts the images, without a cluster.
       return await vitest(['install'], filters.length === 0 ? ['readme'] : filters);
     } finally {
       if (keep) say(`the cluster ${target.name} stays`);
