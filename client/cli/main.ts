@@ -2,6 +2,7 @@
 /** filerpair: files on a pair of servers, from the command line. */
 import { basename, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
+import { mountHelperWords } from '../mounting/mount-helper.ts';
 import { type Command, type CommandGroup, type Surroundings, UsageError } from './command.ts';
 import { commonOptions } from './common-options.ts';
 import { answerShell } from './completion/answer.ts';
@@ -16,7 +17,9 @@ const CLEAN_UP_MS = 5000;
 const stdout = new Terminal(process.stdout);
 const stderr = new Terminal(process.stderr);
 
-async function main(program: string, words: readonly string[]): Promise<number> {
+async function main(program: string, given: readonly string[]): Promise<number> {
+  // mount(8) calls a program of this name for a line of fstab.
+  const words = basename(program) === 'mount.filerpair' ? mountHelperWords(given) : given;
   const root = await rootOf(basename(program), words);
   // The reader of our output has gone (filerpair cat ... | head): there is nothing left to do.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));

@@ -12,8 +12,11 @@ import type { NfsUrl } from '../url.ts';
 import { type DirectorInput, SILENCE_MS } from './director.ts';
 import { canonicalAddress } from './netlink/address.ts';
 
-/** Interval of questions to a server that answers. The end of the connection tells of its death, not they. Ms. */
-const ASK_INTERVAL_MS = 100;
+/**
+ * Interval of questions to a server that answers. Only silence needs them, and no partner takes over from a silent server within
+ * two seconds. The end of the connection tells of a server that ends. Each question costs a wake-up. Ms.
+ */
+const ASK_INTERVAL_MS = 500;
 /** A search is short, and a client waits: attempts come faster than those of other clients. Ms. */
 const SEARCH_INTERVAL_MS = 10;
 /** The export is asked for again after a failure: without it other servers' disks could not be told from these. Ms. */

@@ -5,8 +5,10 @@ import { cat } from './cat.ts';
 import { completion } from './completion.ts';
 import { giveback, status, takeover } from './control.ts';
 import { cp } from './cp.ts';
+import { doctor } from './doctor.ts';
 import { ls } from './ls.ts';
 import { mkdir } from './mkdir.ts';
+import { mount, umount } from './mount.ts';
 import { mv } from './mv.ts';
 import { node } from './node.ts';
 import { proxy } from './proxy.ts';
@@ -44,6 +46,9 @@ export const FILES: CommandGroup = {
     rm,
     mkdir,
     stat,
+    mount,
+    umount,
+    doctor,
     proxy,
     node,
     status,

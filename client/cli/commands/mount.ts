@@ -1,0 +1,74 @@
+/** filerpair mount and umount: an export of a pair in the file system of this machine. */
+import { resolve } from 'node:path';
+import { type Command, CommandError, UsageError } from '../command.ts';
+import { nfsUrl } from '../session.ts';
+
+const STATE = {
+  value: 'DIRECTORY',
+  help: 'which virtual address stands for which pair (default /var/lib/filerpair/node)',
+  completes: 'file',
+} as const;
+const WAYS = ['auto', 'kernel', 'proxy'] as const;
+
+export const mount: Command = {
+  name: 'mount',
+  summary: "mount an export with the kernel's NFS client",
+  group: 'Servers',
+  target: 'other',
+  operands: [{ name: 'URL' }, { name: 'DIRECTORY', completes: 'file' }],
+  details: [
+    "By the kernel's path where this machine can: no process of ours carries data, and filerpair node, which is started if it",
+    'does not run, keeps the mount at the server that serves. Else through filerpair proxy. It says which.',
+    'In fstab, with a link /sbin/mount.filerpair to this program: nfs://filer-a/home /mnt filerpair _netdev 0 0',
+  ],
+  options: {
+    options: { value: 'OPTIONS', short: 'o', help: "more options of the kernel's client, as of mount -o" },
+    by: { value: 'WAY', choices: WAYS, help: 'the way to the servers (default auto)' },
+    state: STATE,
+  },
+  async run([text, directory], flags, _, world) {
+    const { mountPair } = await import('../../mounting/mount.ts');
+    const { NodeState } = await import('../../node/state.ts');
+    const by = (flags['by'] as (typeof WAYS)[number] | undefined) ?? 'auto';
+    if (!WAYS.includes(by)) throw new UsageError(`--by ${by}: not one of ${WAYS.join(', ')}`);
+    const { runtimeDirectory } = world;
+    if (runtimeDirectory === null) throw new CommandError('XDG_RUNTIME_DIR is not set');
+    await mountPair({
+      text: text!,
+      url: nfsUrl(text!),
+      target: resolve(directory!),
+      options: flags['options'] as string | undefined,
+      by,
+      state: new NodeState(flags['state'] as string | undefined),
+      program: world.program,
+      runtimeDirectory,
+      say: (line) => world.stdout.line(line),
+    }).catch(asCommandError);
+  },
+};
+
+export const umount: Command = {
+  name: 'umount',
+  summary: 'end a mount, and what was started for it',
+  group: 'Servers',
+  target: 'other',
+  operands: [{ name: 'DIRECTORY', completes: 'file' }],
+  options: {
+    lazy: { help: 'now from the tree, and entirely when it is not used any more (umount -l)' },
+    state: STATE,
+  },
+  async run([directory], flags) {
+    const { unmountPair } = await import('../../mounting/mount.ts');
+    const { NodeState } = await import('../../node/state.ts');
+    try {
+      const state = new NodeState(flags['state'] as string | undefined);
+      unmountPair(resolve(directory!), state, flags['lazy'] === true);
+    } catch (error) {
+      asCommandError(error as Error);
+    }
+  },
+};
+
+function asCommandError(error: Error): never {
+  throw new CommandError(error.message);
+}

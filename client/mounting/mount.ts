@@ -1,0 +1,167 @@
+/** Mounts an export of a pair with the kernel's client: by the kernel's path where that is possible, else through the proxy. */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { connect, isIPv6 } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { NodeState, VirtualAddressFile } from '../node/state.ts';
+import { systemNames } from '../system-names.ts';
+import type { NfsUrl } from '../url.ts';
+import { startInBackground } from './background.ts';
+import { hostIn, mountOptions, parseMounts, sourceOf } from './mount-table.ts';
+
+export interface MountRequest {
+  readonly text: string;
+  readonly url: NfsUrl;
+  readonly target: string;
+  /** Of the kernel's client, in addition to ours. */
+  readonly options: string | undefined;
+  /** Which way is wanted; `auto`: the kernel's path where it is possible. */
+  readonly by: 'auto' | 'kernel' | 'proxy';
+  readonly state: NodeState;
+  /** The path of this program, which is started again in the background. */
+  readonly program: string;
+  readonly runtimeDirectory: string;
+  readonly say: (line: string) => void;
+}
+
+/** How long a director that was just started may take to find the server. Ms. */
+const READY_MS = 60_000;
+/** One that runs sees a new address within this time. Ms. */
+const NOTICE_MS = 700;
+const POLL_MS = 20;
+
+/** Proxies of mounts listen at 127.0.0.1, from this port on. */
+const PROXY_PORTS = { first: 20_500, count: 500 };
+
+/** Says which way it took. Rejects with one sentence if neither is possible. */
+export async function mountPair(request: MountRequest): Promise<void> {
+  const missing = request.by === 'proxy' ? 'the proxy was asked for' : await whyNoKernelPath();
+  if (missing === null) return mountByKernel(request);
+  if (request.by === 'kernel') throw new Error(`no kernel path here: ${missing}`);
+  request.say(`${request.target}: through the proxy, since ${missing}`);
+  return mountByProxy(request);
+}
+
+async function whyNoKernelPath(): Promise<string | null> {
+  // Not at the top: it loads native code.
+  const { missingFeature } = await import('../node/features.ts');
+  return missingFeature();
+}
+
+async function mountByKernel(request: MountRequest): Promise<void> {
+  const { url, state, target, say } = request;
+  const isV6 = await isReachedByV6(url);
+  const before = state.read().addresses.length;
+  const file = state.allocate(request.text, isV6);
+  const isNew = state.read().addresses.length > before;
+  try {
+    await directed(request, file);
+    mountKernel(sourceOf(file.virtual, url.path), target, mountOptions(2049, isV6, request.options));
+  } catch (error) {
+    if (isNew) state.remove(file.virtual);
+    throw error;
+  }
+  say(`${target}: ${url.server}:${url.path} by the kernel's path (${file.virtual})`);
+}
+
+/** The version of IP by which the server is reached: the virtual address must be of the same. */
+async function isReachedByV6({ endpoints }: NfsUrl): Promise<boolean> {
+  const names = [endpoints.primary, endpoints.secondary].flatMap((each) =>
+    each === null ? [] : [each.address],
+  );
+  for (const name of names) {
+    const addresses = await systemNames.lookup(name).catch(() => []);
+    if (addresses[0] !== undefined) return addresses.every((address) => isIPv6(address));
+  }
+  throw new Error(`${names.join(' and ')} do not resolve`);
+}
+
+/** Resolves when a director has a server for the address, and starts one if there is none. */
+async function directed(request: MountRequest, { virtual }: VirtualAddressFile): Promise<void> {
+  const { isDirected } = await import('../node/observe.ts');
+  const endMs = performance.now() + READY_MS;
+  let isStarted = false;
+  let startAtMs = performance.now() + NOTICE_MS;
+  while (!isDirected(virtual)) {
+    const now = performance.now();
+    if (now > endMs) {
+      throw new Error(
+        `neither ${request.url.server} nor its partner answers; filerpair doctor ${request.text} says more`,
+      );
+    }
+    if (!isStarted && now > startAtMs) {
+      isStarted = true;
+      startAtMs = Number.POSITIVE_INFINITY;
+      startInBackground({
+        name: 'filerpair-node',
+        command: [...again(request), 'node', '--state', request.state.directory],
+        directory: request.runtimeDirectory,
+      });
+    }
+    await delay(POLL_MS);
+  }
+}
+
+/** A link to the program (mount.filerpair) would be another command. */
+function again({ program }: MountRequest): string[] {
+  return [process.execPath, realpathSync(program)];
+}
+
+async function mountByProxy(request: MountRequest): Promise<void> {
+  const { url, target } = request;
+  const port = proxyPort(request.text);
+  if (!(await accepts(port))) {
+    startInBackground({
+      name: `filerpair-proxy-${port}`,
+      command: [...again(request), 'proxy', request.text, '--listen', `127.0.0.1:${port}`],
+      directory: request.runtimeDirectory,
+    });
+    const endMs = performance.now() + READY_MS;
+    while (!(await accepts(port))) {
+      if (performance.now() > endMs) throw new Error(`the proxy does not listen on 127.0.0.1:${port}`);
+      await delay(POLL_MS);
+    }
+  }
+  mountKernel(sourceOf('127.0.0.1', url.path), target, mountOptions(port, false, request.options));
+}
+
+/** The same for each mount of a URL, also after a restart of the machine. */
+function proxyPort(text: string): number {
+  const hash = createHash('sha256').update(text).digest().readUInt32BE(0);
+  return PROXY_PORTS.first + (hash % PROXY_PORTS.count);
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+/** By mount.nfs: it knows what the kernel of this machine wants. */
+function mountKernel(source: string, target: string, options: string): void {
+  mkdirSync(target, { recursive: true });
+  const run = spawnSync('mount', ['-t', 'nfs', '-o', options, source, target], { encoding: 'utf8' });
+  if (run.status === 0) return;
+  throw new Error(
+    `mount -t nfs -o ${options} ${source} ${target}: ${run.error?.message ?? run.stderr.trim()}`,
+  );
+}
+
+/** Ends a mount; when it was the last one of its address, the director forgets the address. */
+export function unmountPair(target: string, state: NodeState, lazy: boolean): void {
+  const entries = () => parseMounts(readFileSync('/proc/self/mounts', 'utf8'));
+  const entry = entries().findLast((each) => each.target === target && each.type.startsWith('nfs'));
+  if (entry === undefined) throw new Error(`${target}: nothing of NFS is mounted there`);
+  const run = spawnSync('umount', [...(lazy ? ['-l'] : []), target], { encoding: 'utf8' });
+  if (run.status !== 0) throw new Error(`umount ${target}: ${run.error?.message ?? run.stderr.trim()}`);
+  const host = hostIn(entry.source);
+  if (entries().some((each) => each.type.startsWith('nfs') && hostIn(each.source) === host)) return;
+  // A lazy one may still have calls under way.
+  if (!lazy && state.read().addresses.some(({ virtual }) => virtual === host)) state.remove(host);
+}
