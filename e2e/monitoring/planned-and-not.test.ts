@@ -6,13 +6,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { OPERATOR_NAMESPACE } from '../application/chart.ts';
-import { REPOSITORY, readEnvironment, readPrometheusPrograms } from '../environment.ts';
+import { REPOSITORY, readEnvironment, readPrometheusPrograms, type TestEnvironment } from '../environment.ts';
 import { killServerProcess } from '../harness/faults/processes.ts';
 import { Kubectl, type Thing } from '../harness/kubectl.ts';
 import { PAIR, Pair } from '../harness/pair.ts';
 import { step } from '../harness/step.ts';
 import { SERVER_BACK_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
-import { Prometheus } from './prometheus.ts';
+import { Prometheus, type ScrapedPod } from './prometheus.ts';
 
 interface EventThing extends Thing {
   readonly type: string;
@@ -29,7 +29,7 @@ test(
   async () => {
     const environment = readEnvironment();
     const pair = new Pair(environment, 'e2e-monitoring');
-    const prometheus = await Prometheus.start(readPrometheusPrograms(), environment);
+    let prometheus!: Prometheus;
     const value = async (expression: string): Promise<number | undefined> =>
       (await prometheus.query(expression))?.[0]?.value;
     const failovers = async () =>
@@ -42,6 +42,11 @@ test(
       await step('it becomes Ready', () => pair.ready());
       await step('a takeover is possible', () => pair.takeoverPossible(WRITER_FINISHED_MS_MAX));
       await step('Prometheus scrapes two operators and two servers', async () => {
+        prometheus = await Prometheus.start(
+          readPrometheusPrograms(),
+          environment,
+          await scrapedPods(environment, pair),
+        );
         await expect.poll(() => value('count(up{job="operator"} == 1)'), SEEN).toBe(2);
         const servers = `count(up{job="servers",namespace="${pair.namespace}",filerpair_dev_pair="${PAIR}"} == 1)`;
         await expect.poll(() => value(servers), SEEN).toBe(2);
@@ -107,12 +112,40 @@ test(
         expect(await value(days)).toBeGreaterThan(5);
       });
     } finally {
-      await prometheus.stop();
+      await prometheus?.stop();
       await pair.remove();
     }
   },
   20 * 60_000,
 );
+
+async function scrapedPods(environment: TestEnvironment, pair: Pair): Promise<ScrapedPod[]> {
+  const operators = await new Kubectl(environment, OPERATOR_NAMESPACE).list<Thing>('pods');
+  const servers = await pair.kubectl.list<Thing>('pods', 'filerpair.dev/server');
+  return [
+    ...operators.map(
+      ({ metadata }): ScrapedPod => ({
+        job: 'operator',
+        namespace: OPERATOR_NAMESPACE,
+        pod: metadata.name,
+        port: 8080,
+        labels: {},
+      }),
+    ),
+    ...servers.map(
+      ({ metadata }): ScrapedPod => ({
+        job: 'servers',
+        namespace: pair.namespace,
+        pod: metadata.name,
+        port: 9090,
+        labels: {
+          filerpair_dev_pair: PAIR,
+          filerpair_dev_server: metadata.labels?.['filerpair.dev/server'] ?? '',
+        },
+      }),
+    ),
+  ];
+}
 
 interface Panel {
   readonly title: string;

@@ -1,6 +1,6 @@
 /**
- * A real Prometheus as a process of this machine. It finds operators and servers as the chart's PodMonitors do, and scrapes them
- * through the API server, since pods of kind have no route from here.
+ * A real Prometheus as a process of this machine. It scrapes operators and servers with the labels that the chart's PodMonitors give,
+ * through the API server, since pods of kind have no route from here. Debian's has no discovery for Kubernetes.
  */
 import type { ChildProcess } from 'node:child_process';
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,6 +13,15 @@ import { run, start } from '../machine/command.ts';
 export interface FiringAlert {
   readonly labels: Readonly<Record<string, string>>;
   readonly state: 'pending' | 'firing';
+}
+
+/** A pod that is scraped, with the labels that its PodMonitor would give it. */
+export interface ScrapedPod {
+  readonly job: 'operator' | 'servers';
+  readonly namespace: string;
+  readonly pod: string;
+  readonly port: number;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 interface Answer<T> {
@@ -28,13 +37,17 @@ export class Prometheus {
     this.#port = port;
   }
 
-  static async start({ prometheus }: PrometheusPrograms, environment: TestEnvironment): Promise<Prometheus> {
+  static async start(
+    { prometheus }: PrometheusPrograms,
+    environment: TestEnvironment,
+    targets: readonly ScrapedPod[],
+  ): Promise<Prometheus> {
     const directory = join(REPOSITORY, '.cache/e2e/prometheus');
     rmSync(directory, { recursive: true, force: true });
     mkdirSync(directory, { recursive: true });
     const api = await credentials(environment, directory);
     copyFileSync(join(REPOSITORY, 'helm/filerpair/files/alerts.yaml'), join(directory, 'alerts.yaml'));
-    writeFileSync(join(directory, 'prometheus.yaml'), stringify(configuration(environment, api)));
+    writeFileSync(join(directory, 'prometheus.yaml'), stringify(configuration(api, targets)));
     const port = await freePort();
     const child = start(
       [
@@ -114,55 +127,30 @@ async function credentials({ kubectl, cluster }: TestEnvironment, directory: str
   return { server: at.server, tls: { ca_file: 'ca.crt', cert_file: 'tls.crt', key_file: 'tls.key' } };
 }
 
-function configuration({ cluster }: TestEnvironment, { server, tls }: ApiAccess): object {
-  const job = (name: string, keep: readonly object[], port: string, relabel: readonly object[]): object => ({
+function configuration({ server, tls }: ApiAccess, targets: readonly ScrapedPod[]): object {
+  const { host } = new URL(server);
+  const job = (name: ScrapedPod['job']): object => ({
     job_name: name,
+    // As the chart's PodMonitors do.
     honor_labels: true,
     scheme: 'https',
     tls_config: tls,
-    kubernetes_sd_configs: [{ role: 'pod', kubeconfig_file: cluster.kubeconfig }],
-    relabel_configs: [
-      ...keep,
-      { source_labels: ['__meta_kubernetes_pod_container_port_name'], regex: port, action: 'keep' },
-      { source_labels: ['__meta_kubernetes_namespace'], target_label: 'namespace' },
-      { source_labels: ['__meta_kubernetes_pod_name'], target_label: 'pod' },
-      ...relabel,
-      {
-        source_labels: [
-          '__meta_kubernetes_namespace',
-          '__meta_kubernetes_pod_name',
-          '__meta_kubernetes_pod_container_port_number',
-        ],
-        separator: ';',
-        regex: '(.+);(.+);(.+)',
-        // biome-ignore lint/suspicious/noTemplateCurlyInString: Prometheus' own placeholders
-        replacement: '/api/v1/namespaces/${1}/pods/${2}:${3}/proxy/metrics',
-        target_label: '__metrics_path__',
-      },
-      { target_label: '__address__', replacement: new URL(server).host },
-    ],
+    static_configs: targets
+      .filter((target) => target.job === name)
+      .map(({ namespace, pod, port, labels }) => ({
+        targets: [host],
+        labels: {
+          __metrics_path__: `/api/v1/namespaces/${namespace}/pods/${pod}:${port}/proxy/metrics`,
+          namespace,
+          pod,
+          ...labels,
+        },
+      })),
   });
-  const label = (name: string): string => `__meta_kubernetes_pod_label_${name}`;
   return {
     global: { scrape_interval: '2s', evaluation_interval: '1s' },
     rule_files: ['alerts.yaml'],
-    scrape_configs: [
-      job(
-        'operator',
-        [{ source_labels: [label('app_kubernetes_io_name')], regex: 'filerpair-operator', action: 'keep' }],
-        'health',
-        [],
-      ),
-      job(
-        'servers',
-        [{ source_labels: [label('filerpair_dev_server')], regex: '.+', action: 'keep' }],
-        'metrics',
-        [
-          { source_labels: [label('filerpair_dev_pair')], target_label: 'filerpair_dev_pair' },
-          { source_labels: [label('filerpair_dev_server')], target_label: 'filerpair_dev_server' },
-        ],
-      ),
-    ],
+    scrape_configs: [job('operator'), job('servers')],
   };
 }
 
