@@ -169,7 +169,7 @@ describe('failover', () => {
     expect(waiting()[0]!.why).toMatch(
       /^127\.0\.0\.1:\d+ refused the connection; 127\.0\.0\.1:\d+ refused the connection$/,
     );
-    expect(waiting()[0]!.afterMs).toBeGreaterThanOrEqual(3000);
+    expect(waiting()[0]!.afterMs).toBeGreaterThanOrEqual(2000);
     const { length } = events;
     await eventually('more attempts', 60_000, () => performance.now() - waiting()[0]!.atMs > 1000);
     expect(events.length).toBe(length);
