@@ -52,7 +52,9 @@ describe('the model of moving disks', () => {
     expect(await firstViolation({ pairGoes: true }, 1, 40)).toBeNull();
   });
 
-  test('an operation acts once, also where the caches never show that it has ended', { timeout: 120_000 }, async () => {
+  test('an operation acts once, also where the caches never show that it has ended', {
+    timeout: 120_000,
+  }, async () => {
     const variant = {
       name: 'OperationsSeenLate',
       clause: '',
