@@ -199,6 +199,11 @@ export class FailoverConnection {
     if (this.#adopted !== null) this.#input({ kind: 'Silent' });
   }
 
+  /** Somebody else's call was answered at the adopted port: the connection has been of use. */
+  worked(): void {
+    if (this.#adopted !== null) this.#heard(true);
+  }
+
   /** New connections to the adopted port fail: the search restarts, whatever this connection says. */
   renew(): void {
     this.#breakAdopted('new connections fail');

@@ -105,6 +105,12 @@ export class ScriptedServer {
   }
 }
 
+/**
+ * A loopback address that no other process uses. A server there keeps its port while it does not listen: no other test that looks for
+ * a free port is given it, and answers in its place.
+ */
+export const ownLoopback = `127.${64 + ((process.pid >> 16) & 63)}.${(process.pid >> 8) & 255}.${process.pid & 255}`;
+
 /** A successful reply with the given results as one record. */
 export function replyRecord(xid: number, results: Uint8Array = new Uint8Array(0)): Buffer {
   const w = new XdrWriter();

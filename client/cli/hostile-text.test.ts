@@ -80,6 +80,12 @@ const calls: Readonly<Record<string, readonly (() => string[])[]>> = {
     () => ['takeover', '--control', `${control}${HOSTILE}`],
   ],
   node: [() => ['node', `--no${HOSTILE}`]],
+  doctor: [() => ['doctor', at(HOSTILE)], () => ['doctor', `--no${HOSTILE}`]],
+  mount: [
+    () => ['mount', at(HOSTILE), join(local.path, `no${HOSTILE.replaceAll('/', '')}`)],
+    () => ['mount', `--no${HOSTILE}`],
+  ],
+  umount: [() => ['umount', join(local.path, `no${HOSTILE.replaceAll('/', '')}`)]],
   completion: [() => ['completion', HOSTILE]],
   giveback: [() => ['giveback', '--control', control, '--json'], () => ['giveback', `--no${HOSTILE}`]],
 };

@@ -10,7 +10,13 @@ import type { AttemptsOptions } from '../attempts-state.ts';
 import type { ConnectionEvent } from '../connection-event.ts';
 import { FailoverConnection } from '../failover-connection.ts';
 import { Resolver } from '../resolver.ts';
-import { answer, replyRecord, type ScriptedCall, ScriptedServer } from '../scripted-server.fixture.ts';
+import {
+  answer,
+  ownLoopback,
+  replyRecord,
+  type ScriptedCall,
+  ScriptedServer,
+} from '../scripted-server.fixture.ts';
 import { tcpAddress } from '../transport-address.ts';
 import { CALL_COST } from './call-memory.ts';
 import { NfsProxy, type ProxyEvent, type ProxyOptions } from './proxy.ts';
@@ -36,11 +42,11 @@ async function stage(
   attempts: Partial<AttemptsOptions> = {},
   options: Partial<ProxyOptions> = {},
 ): Promise<Stage> {
-  const a = await ScriptedServer.create('open');
-  const b = await ScriptedServer.create('closed');
+  const a = await ScriptedServer.create('open', ownLoopback);
+  const b = await ScriptedServer.create('closed', ownLoopback);
   const events: ProxyEvent[] = [];
   const proxy = await NfsProxy.listen({
-    endpoints: { primary: tcpAddress('127.0.0.1', a.port), secondary: tcpAddress('127.0.0.1', b.port) },
+    endpoints: { primary: tcpAddress(ownLoopback, a.port), secondary: tcpAddress(ownLoopback, b.port) },
     host: '127.0.0.1',
     port: 0,
     memory: pendingSizeMax === undefined ? undefined : { ofOne: pendingSizeMax, ofAll: 16 * pendingSizeMax },

@@ -127,6 +127,7 @@ export class NfsProxy {
         socketsMax: this.#descriptors.socketsMax,
         pipesMax: this.#descriptors.pipesMax,
         onDoubt: () => this.#servingPort?.doubt(),
+        onWorked: (place) => this.#servingPort?.worked(place),
         onRefused: () => this.#servingPort?.renew(),
         onStarted: (callTimes) => this.figures.include(callTimes),
         onNoReservedPorts,

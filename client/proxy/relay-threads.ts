@@ -34,6 +34,8 @@ export interface RelayOptions {
   readonly pipesMax: number;
   /** A connection to the servers is silent, or has ended. */
   readonly onDoubt: () => void;
+  /** A call was answered at this place. */
+  readonly onWorked: (place: ServingPlace) => void;
   /** A new connection to the place failed. */
   readonly onRefused: () => void;
   readonly onNoReservedPorts: (reason: string) => void;
@@ -160,6 +162,9 @@ export class RelayThreads {
     switch (message.kind) {
       case 'Doubt':
         this.#options.onDoubt();
+        return;
+      case 'Worked':
+        this.#options.onWorked(message.place);
         return;
       case 'Refused':
         this.#options.onRefused();

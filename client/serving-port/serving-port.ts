@@ -124,6 +124,13 @@ export class ServingPort {
     this.#renewTimer.unref();
   }
 
+  /** Somebody's call was answered at this place. Places that answer nothing are searched ever more slowly. */
+  worked({ role, host, port }: ServingPlace): void {
+    const place = this.#place;
+    if (place !== null && role === place.role && host === place.host && port === place.port)
+      this.#connection.worked();
+  }
+
   /** Asks the server whether it is there (NULL). If it leaves that unanswered for `patienceMs`, it is doubted. */
   ask(): void {
     if (this.#closed || this.#connection.pendingCount > 0) return;

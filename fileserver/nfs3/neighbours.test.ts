@@ -108,5 +108,7 @@ test(TOO_EARLY, async () => {
   });
   const parts = [of('CREATE guarded dir/new by the owner'), of('REMOVE dir/x by the owner')];
   expect(await check([parts], 'together', { killedAgain: 0 })).toEqual([]);
-  expect(await check([parts], 'together', { killedAgain: 1 })).not.toEqual([]);
+  // One run draws one moment of the second kill for each of the first; not every draw shows it.
+  const often = Array.from({ length: 10 }, () => parts);
+  expect(await check(often, 'together', { killedAgain: 1 })).not.toEqual([]);
 });

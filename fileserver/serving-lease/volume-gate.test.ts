@@ -125,6 +125,7 @@ describe('nobody goes around it', () => {
     'readFile',
     'readFileSync',
     'stat',
+    'statfs',
   ]);
 
   test('by node:fs: the data path takes nothing from it that changes a file', () => {

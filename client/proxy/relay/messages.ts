@@ -57,6 +57,8 @@ export type FromRelayThread =
   | { readonly kind: 'Event'; readonly id: number; readonly event: ConnectionEvent }
   /** A connection to the servers is silent, or has ended. */
   | { readonly kind: 'Doubt' }
+  /** A call was answered there: the first one on a new connection. */
+  | { readonly kind: 'Worked'; readonly place: ServingPlace }
   /** A new connection to the place failed. */
   | { readonly kind: 'Refused' }
   | { readonly kind: 'Learned'; readonly known: DiskSetKnowledge }

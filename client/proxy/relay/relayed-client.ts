@@ -67,6 +67,8 @@ export class RelayedClient implements Ready, MemoryUser {
   #noRoom = false;
   /** Of the present connection. */
   #answeredCount = 0;
+  /** The finder knows that the present connection is of use. */
+  #worked = false;
   /** Calls that were answered in the present turn. */
   #progress = false;
   /** Start of the present doubt or search. */
@@ -238,6 +240,8 @@ export class RelayedClient implements Ready, MemoryUser {
     }
     this.#heard(this.#progress);
     if (this.#progress) {
+      if (!this.#worked) this.#surroundings.post({ kind: 'Worked', place: connection.place });
+      this.#worked = true;
       this.#upstream.suspicion = null;
       if (this.#calls.count === 0) this.#silence.relax();
       this.#hold();
@@ -288,6 +292,7 @@ export class RelayedClient implements Ready, MemoryUser {
     const { attemptCount } = this.#upstream;
     if (fruitless) this.#calls.narrow(now);
     this.#answeredCount = 0;
+    this.#worked = false;
     this.#noRoom = false;
     this.#serverEvents = EPOLLIN;
     this.#calls.restart(this.#own.greeting().map(ownCall), this.#replies.interruptedCall);
