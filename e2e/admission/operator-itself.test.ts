@@ -17,6 +17,8 @@ import { install, KNOWN_MS_MAX, makeNamespace } from './installed-chart.ts';
 
 const labels = { 'filerpair.dev/pair': 'home' };
 const moving = new World({ ...spec, storage: { type: 'Reattach' } }).view();
+/** The chart names the image of the pods that are tried here. */
+const image = { fileserver: 'filerpair/fileserver:0.1.0' };
 
 let server: ApiServer;
 let admin: KubernetesClient;
@@ -33,7 +35,7 @@ beforeAll(async () => {
   admin = server.client('admin');
   operator = server.client('operator');
   for (const name of ['storage', 'elsewhere']) await makeNamespace(admin, name);
-  await install(server, {});
+  await install(server, { image });
   await admin.create(resources.secrets, secret('password', false));
   await eventually('the policy is in force', KNOWN_MS_MAX, () =>
     operator.create(resources.secrets, secret('probe', false), { dryRun: true }).then(
@@ -124,7 +126,7 @@ test('bounded to a namespace, has no Secret and no pod of another one', async ()
       (error: unknown) => isNotFound(error),
     );
   expect(await sees(), 'without the bound').toBe(true);
-  await install(server, { watchNamespaces: ['storage'] });
+  await install(server, { image, watchNamespaces: ['storage'] });
   await eventually('it has lost the right', KNOWN_MS_MAX, async () => !(await sees()));
   await expect(operator.list(resources.pods, { namespace: 'elsewhere' })).rejects.toMatchObject({
     status: 403,
