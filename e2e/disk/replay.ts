@@ -157,7 +157,7 @@ export async function replay(recording: Recording, states: number, seed: number)
       const durable = durableBefore(events, point.events);
       writing(base, (write) => applyAll(events, applied, durable, write));
       applied = Math.max(applied, durable);
-      execFileSync('cp', ['--sparse=always', base, image]);
+      copyAnew(base, image);
       writing(image, (write) => applySome(events, durable, point, superblock, random, write));
       const isSecond = ++count % CRASHED_AGAIN === 0;
       const path = join(directory, 'mounted');
@@ -170,6 +170,14 @@ export async function replay(recording: Recording, states: number, seed: number)
     rmSync(directory, { recursive: true, force: true });
   }
   return { states: points.length, failures };
+}
+
+/**
+ * A file of its own each time: what a slow machine could not unmount in time may still write into the file that it was mounted from.
+ */
+function copyAnew(from: string, to: string): void {
+  rmSync(to, { force: true });
+  execFileSync('cp', ['--sparse=always', from, to]);
 }
 
 function describe({ events, kept, torn }: CrashPoint, durable: number): string {
@@ -207,7 +215,7 @@ async function crashTakingOver(
     const events = disk.events();
     const [point] = crashPoints(events, 0, 1, random);
     const durable = durableBefore(events, point!.events);
-    execFileSync('cp', ['--sparse=always', disk.initialImage, image]);
+    copyAnew(disk.initialImage, image);
     writing(image, (write) => {
       applyAll(events, 0, durable, write);
       applySome(events, durable, point!, fileSystemTypes[type].superblock, random, write);
