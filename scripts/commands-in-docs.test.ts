@@ -31,7 +31,31 @@ function commands(): Typed[] {
   );
 }
 
-const found = commands();
+/** In the operator's messages; the names in them are filled in later. */
+function commandsInMessages(): Typed[] {
+  return globSync('operator/**/*.ts', { cwd: ROOT })
+    .filter((file) => !file.endsWith('.test.ts'))
+    .flatMap((file) =>
+      readFileSync(join(ROOT, file), 'utf8')
+        .split('\n')
+        .flatMap((text, index) =>
+          [...text.replaceAll(/\$\{[^{}]*\}/g, 'NAME').matchAll(/kubectl filerpair [^`}]*/g)].map(
+            ([line]) => ({
+              where: `${file}:${index + 1}`,
+              line,
+            }),
+          ),
+        ),
+    );
+}
+
+const told = commandsInMessages();
+
+test("the operator's messages do, too", () => {
+  expect(told.length).toBeGreaterThan(4);
+});
+
+const found = [...commands(), ...told];
 
 test('docs do tell what to type', () => {
   expect(found.length).toBeGreaterThan(20);

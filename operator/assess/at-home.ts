@@ -12,7 +12,7 @@ export const diskSetAtHome = question((view: Assessment, home: ServerView): Cond
   if (owner === name) return isTrue('AtHome', `${name} owns its own disk set.`);
   const then = isDrained(view, name)
     ? `spec.maintenance.drain lists ${name}`
-    : `To give it back: kubectl filerpair -n ${view.observed.namespace} giveback ${view.observed.name} ${name}`;
+    : `To give it back: kubectl filerpair -n ${view.observed.namespace} giveback ${name} ${view.observed.name}`;
   return isFalse('AwayFromHome', `${owner} owns the disk set of ${name}. ${then}`);
 });
 

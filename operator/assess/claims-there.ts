@@ -34,7 +34,7 @@ export const claimsThere = question((view: Assessment): ConditionResult | null =
       if (volume.claimTemplate !== null && is === 'absent' && claimWasThere(view, server, claim))
         return isFalse(
           'ClaimDeleted',
-          `PersistentVolumeClaim ${name} (${where}) has been deleted. None is made in its place, because an empty volume would look as if all files were gone. Make a claim of this name for the PersistentVolume that had the data; or, if an empty volume is wanted: kubectl filerpair -n ${view.observed.namespace} recreate-claim ${view.observed.name} ${server.name} ${volume.name}`,
+          `PersistentVolumeClaim ${name} (${where}) has been deleted. None is made in its place, because an empty volume would look as if all files were gone. Make a claim of this name for the PersistentVolume that had the data; or, if an empty volume is wanted: kubectl filerpair -n ${view.observed.namespace} recreate-claim ${server.name} ${volume.name} ${view.observed.name}`,
         );
       if (claim.object?.status?.phase === 'Lost')
         return isFalse(

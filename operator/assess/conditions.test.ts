@@ -95,7 +95,7 @@ describe('Ready', () => {
     ],
     [
       'VolumesAhead',
-      'kubectl filerpair -n storage giveback home a --force --reason',
+      'kubectl filerpair -n storage giveback a home --force none --reason',
       () => {
         const world = World.running();
         release(world, 'a', 'b');
@@ -136,7 +136,7 @@ describe('Ready', () => {
     ],
     [
       'OwnerUnreachable',
-      'node node-1, where it runs, does not report: whether it serves is not known. Its partner does not take over by itself (spec.failover.mode is Manual). To have it take over: kubectl filerpair -n storage takeover home a',
+      'node node-1, where it runs, does not report: whether it serves is not known. Its partner does not take over by itself (spec.failover.mode is Manual). To have it take over: kubectl filerpair -n storage takeover a home',
       () => {
         const world = World.running({ ...spec, failover: { mode: 'Manual' } });
         world.node('node-1', 'Unknown', longAgo);

@@ -180,7 +180,7 @@ function ownerLost(view: Assessment, home: ServerView): ConditionResult {
   const byHand =
     why === null || runningPartners(view, home).length === 0
       ? ''
-      : ` To have it take over: kubectl filerpair -n ${view.observed.namespace} takeover ${view.observed.name} ${name}`;
+      : ` To have it take over: kubectl filerpair -n ${view.observed.namespace} takeover ${name} ${view.observed.name}`;
   if (ownerLife(view, home) === 'gone')
     return isFalse('OwnerGone', `${owner}, and the pod in which it did is gone. ${next}${byHand}`);
   const pod = podOfIncarnation(view, lease?.holderServer ?? null, lease?.holderPodUid ?? null)?.pod;
@@ -194,12 +194,12 @@ function ownerLost(view: Assessment, home: ServerView): ConditionResult {
 function volumesAhead(
   view: Assessment,
   name: string,
-  { epoch, volumesAhead: found }: LeaseView,
+  { epoch, holder, volumesAhead: found }: LeaseView,
 ): ConditionResult {
   const { namespace, name: pair } = view.observed;
   return isFalse(
     'VolumesAhead',
-    `The disk set of ${name} is not served: its Lease is at epoch ${epoch} and knows less than the volumes, which were served at epoch ${found!.epoch} (${found!.message}). Was the API restored from a backup? When no other server serves them, have ${name} claim them above that epoch: kubectl filerpair -n ${namespace} giveback ${pair} ${name} --force --reason "..."`,
+    `The disk set of ${name} is not served: its Lease is at epoch ${epoch} and knows less than the volumes, which were served at epoch ${found!.epoch} (${found!.message}). Was the API restored from a backup? When no other server serves them, have ${name} claim them above that epoch: kubectl filerpair -n ${namespace} giveback ${name} ${pair} --force ${holder ?? 'none'} --reason "..."`,
   );
 }
 

@@ -262,7 +262,7 @@ export const rolloutChain: readonly ((work: Work) => Finding | null)[] = [
       : hold(
           'Waiting',
           null,
-          `Waits until the disk set of ${away.name} is on its home server again: ${away.lease?.holderServer ?? 'nobody'} serves it, and replacing that server's pod would move everything at once. ${isDrained(view, away.name) ? `spec.maintenance.drain lists ${away.name}` : `To give it back: kubectl filerpair -n ${view.observed.namespace} giveback ${view.observed.name} ${away.name}`}`,
+          `Waits until the disk set of ${away.name} is on its home server again: ${away.lease?.holderServer ?? 'nobody'} serves it, and replacing that server's pod would move everything at once. ${isDrained(view, away.name) ? `spec.maintenance.drain lists ${away.name}` : `To give it back: kubectl filerpair -n ${view.observed.namespace} giveback ${away.name} ${view.observed.name}`}`,
         );
   },
   function diskSetNotServed({ view }) {
