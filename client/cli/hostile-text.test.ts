@@ -81,10 +81,8 @@ const calls: Readonly<Record<string, readonly (() => string[])[]>> = {
   ],
   node: [() => ['node', `--no${HOSTILE}`]],
   doctor: [() => ['doctor', at(HOSTILE)], () => ['doctor', `--no${HOSTILE}`]],
-  mount: [
-    () => ['mount', at(HOSTILE), join(local.path, `no${HOSTILE.replaceAll('/', '')}`)],
-    () => ['mount', `--no${HOSTILE}`],
-  ],
+  // It ends before it starts a director, which would go on after the test.
+  mount: [() => ['mount', `http://${HOSTILE}`, local.path], () => ['mount', `--no${HOSTILE}`]],
   umount: [() => ['umount', join(local.path, `no${HOSTILE.replaceAll('/', '')}`)]],
   completion: [() => ['completion', HOSTILE]],
   giveback: [() => ['giveback', '--control', control, '--json'], () => ['giveback', `--no${HOSTILE}`]],
