@@ -1,4 +1,4 @@
-/** What a proxy costs while nobody calls: memory with many volumes mounted through it, and how often its threads wake up. */
+/** Measures an idle proxy: its memory with many volumes mounted through it, and how often its threads wake up. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as elapsed } from 'node:timers/promises';
 import { CallConnection } from '../generator/call-connection.ts';

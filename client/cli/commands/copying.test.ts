@@ -1,6 +1,6 @@
 /** The commands that copy, move and remove, on a real data thread: what they must not lose. */
 
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   mkdirSync,
@@ -12,52 +12,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  openMessage,
-  TestDataThread,
-  temporaryDirectory,
-} from '../../../fileserver/data-path/data-thread.fixture.ts';
-import { program } from '../../../testing/program.ts';
+import { describe, expect, it } from 'vitest';
 import { FilerPairClient } from '../../index.ts';
+import { at, filerpair, local, MAIN, volume } from './served-export.fixture.ts';
 
 /** Of a copy that has nothing else to say. */
 const SUMMARY = expect.stringMatching(/^[^\n]* in [\d.]+ s[^\n]*\n$/);
-const MAIN = program(new URL('../main.ts', import.meta.url));
-const volume = temporaryDirectory();
-const local = temporaryDirectory();
-let thread: TestDataThread;
-let port: number;
-
-beforeAll(async () => {
-  thread = new TestDataThread();
-  ({ port } = await thread.open(openMessage(volume.path)));
-}, 60_000);
-
-afterAll(async () => {
-  await thread?.stop();
-  volume.remove();
-  local.remove();
-});
-
-interface Outcome {
-  readonly code: number;
-  readonly stderr: string;
-}
-
-function filerpair(...args: string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const env = { ...process.env, NODE_COMPILE_CACHE: join(local.path, 'compiled') };
-    execFile(process.execPath, [MAIN, ...args], { env }, (error, _, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), stderr });
-    });
-  });
-}
-
-/** A URL below the export. */
-function at(path: string): string {
-  return `nfs://127.0.0.1:${port}/data/${path}?alone`;
-}
 
 describe('the commands that change files', () => {
   it('loses no file to a copy onto itself or to one that is interrupted', async () => {

@@ -1,6 +1,6 @@
 /** Copies of whole trees, on a real data thread: many files at once, on after an interruption, and what is kept of a file. */
 
-import { execFile, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -14,47 +14,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import {
-  openMessage,
-  TestDataThread,
-  temporaryDirectory,
-} from '../../../fileserver/data-path/data-thread.fixture.ts';
-import { program } from '../../../testing/program.ts';
+import { expect, it } from 'vitest';
+import { at, env, filerpair, local, MAIN, volume } from './served-export.fixture.ts';
 
-const MAIN = program(new URL('../main.ts', import.meta.url));
-const volume = temporaryDirectory();
-const local = temporaryDirectory();
-const env = { ...process.env, NODE_COMPILE_CACHE: join(local.path, 'compiled') };
-let thread: TestDataThread;
-let port: number;
-
-beforeAll(async () => {
-  thread = new TestDataThread();
-  ({ port } = await thread.open(openMessage(volume.path)));
-}, 60_000);
-
-afterAll(async () => {
-  await thread?.stop();
-  volume.remove();
-  local.remove();
-});
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function filerpair(...args: string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [MAIN, ...args], { env }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
-    });
-  });
-}
-
-const at = (path: string): string => `nfs://127.0.0.1:${port}/data/${path}?alone`;
 const here = (...names: string[]): string => join(local.path, ...names);
 const there = (...names: string[]): string => join(volume.path, ...names);
 
@@ -191,7 +153,7 @@ it('says that an address has no failover, and who is waited for', async () => {
   const { code, stderr } = await filerpair('cat', address);
   expect(code).toBe(0);
   expect(stderr).toMatch(/^filerpair: 127\.0\.0\.1 is an address, which has no failover name: [^\n]+\n$/);
-  // Nobody listens at port 1 of this machine.
+  // Port 1 of this machine refuses connections.
   const silent = await filerpair('cat', 'nfs://127.0.0.1:1:1/data/x?failover=127.0.0.1', '--timeout', '3');
   expect(silent.code).toBe(3);
   expect(silent.stderr).toMatch(

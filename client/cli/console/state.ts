@@ -28,7 +28,7 @@ export interface Figures {
 export interface ShownDiskSet {
   /** Its home server. */
   readonly home: string;
-  /** null: nobody owns it. */
+  /** null: it has no owner. */
   readonly owner: string | null;
   readonly epoch: number;
   readonly served: boolean;

@@ -289,7 +289,7 @@ async function writeAll(file: FileHandle, position: number | null, data: Uint8Ar
   }
 }
 
-/** Only an administrator may give files away; a copy of somebody else's is one's own. */
+/** Only root may give a file to another user. For others, the copy belongs to the user who makes it. */
 export function ignoreRefusal(error: unknown): void {
   if (!hasCode(error, 'EPERM', 'EACCES')) throw error;
 }
