@@ -94,6 +94,10 @@ export class CoordinatedExports {
     return this.#clients.includes(host);
   }
 
+  get all(): ExportSpec[] {
+    return [...this.#byPath.values()];
+  }
+
   /** Of the present exports. */
   get roots(): ExportRoot[] {
     return [...this.#roots.values()];

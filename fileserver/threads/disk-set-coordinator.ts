@@ -2,26 +2,22 @@
 
 import type { DiskSetSide } from '../../pair/types.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
-import { faultOfExport, faultOfExports } from '../exports/export-check.ts';
-import { readExportsCopy } from '../exports/exports-copy.ts';
 import { readMounts } from '../mount/mount-file.ts';
 import { type MountEntry, MountList } from '../mount/mount-list.ts';
 import { PortInUseError } from '../rpc/acceptor.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
-import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
-import { placeOf, volumesOf } from '../settings/thread-counts.ts';
-import type { VolumeSpec } from '../settings/volume-spec.ts';
-import type { ExportRoot } from '../storage/files/export-root.ts';
-import { exportIdOf } from '../storage/handles/file-handle.ts';
+import type { ExportSpec } from '../settings/export-spec.ts';
+import { volumesOf } from '../settings/thread-counts.ts';
 import type { OpenFailure } from '../storage/volume/open-failure.ts';
 import { mustBeDifferent, VolumeOpenError } from '../storage/volume/open-failure.ts';
 import { STALL_NOTICE_MS, StallWatch } from '../storage/volume/stall-watch.ts';
 import type { VolumeAttachment } from '../storage/volume/volume.ts';
 import { bootMs } from '../system/boottime.ts';
 import { ArrivingClients } from './arriving-clients.ts';
-import { CoordinatedExports } from './coordinated-exports.ts';
 import { CoordinatedFreeze } from './coordinated-freeze.ts';
 import type { DataThreads } from './data-threads.ts';
+import { DiskSetThreads } from './disk-set-threads.ts';
+import { ExportUpdates, exportsOf } from './export-updates.ts';
 import type {
   CloseMode,
   DisksMessage,
@@ -33,14 +29,7 @@ import type {
   RemoveDirectoryMessage,
 } from './messages.ts';
 import { whenMounted } from './mounted-volumes.ts';
-import { ReplyGathering } from './reply-gathering.ts';
-import type {
-  AttachedVolume,
-  FromDataThreads,
-  ToConnectionThread,
-  ToVolumeThread,
-  WithoutSession,
-} from './thread-messages.ts';
+import type { AttachedVolume, FromDataThreads } from './thread-messages.ts';
 
 //   opening --> serving --> quiescing --> closed      gracefully: everything answered and on the disk
 //      |           |            |
@@ -64,15 +53,11 @@ export class DiskSetCoordinator {
   readonly session: number;
   /** Once volumes that move are there, with the paths at which they are. */
   #message: OpenMessage;
-  readonly #threads: DataThreads;
+  readonly #threads: DiskSetThreads;
   readonly #leases: LeaseTable;
   readonly #post: (message: FromDataThread) => void;
   readonly #disks: () => DisksMessage | null;
-  /** Threads that take part: volume threads from verify, connection threads from attach. */
-  readonly #volumeThreads: number[];
-  #connectionThreads: number[];
   #state: State;
-  readonly #replies: ReplyGathering;
   readonly #clients: ArrivingClients;
   /** Memory of ConnectionOrder, for all threads. */
   readonly #order: SharedArrayBuffer;
@@ -83,12 +68,7 @@ export class DiskSetCoordinator {
   #faulted: boolean;
   readonly #freeze: CoordinatedFreeze;
   readonly #stalls: StallWatch;
-  readonly #exports: CoordinatedExports;
-  /** That have come while it was being opened; null: none have. */
-  #keptExports: readonly ExportSpec[] | null;
-  /** Likewise, and later than those. */
-  #keptChanges: ExportChangesMessage[];
-  #exportChanges: number;
+  readonly #exports: ExportUpdates;
 
   constructor(
     session: number,
@@ -98,49 +78,38 @@ export class DiskSetCoordinator {
     post: (message: FromDataThread) => void,
     disks: () => DisksMessage | null,
   ) {
+    const { diskSet, volumes } = message;
+    const volumeThreads = threads.volumeThreadsFor(diskSet, volumes.length);
+    const log = (level: 'info' | 'warn', text: string): void =>
+      post({ kind: 'log', diskSet, level, message: text });
     this.session = session;
     this.#message = message;
-    this.#threads = threads;
+    this.#threads = new DiskSetThreads(session, threads, volumeThreads);
     this.#leases = leases;
     this.#post = post;
     this.#disks = disks;
-    this.#volumeThreads = threads.volumeThreadsFor(message.diskSet, message.volumes.length);
-    this.#connectionThreads = [];
     this.#state = 'opening';
-    this.#replies = new ReplyGathering();
     this.#order = ConnectionOrder.allocate();
     this.#mounts = null;
     this.#answered = false;
     this.#closing = null;
     this.#faulted = false;
-    this.#freeze = new CoordinatedFreeze(message.diskSet, post, {
-      freeze: () => {
-        const frozen = this.#replies.gather('frozen', this.#volumeThreads);
-        this.#toVolumeThreads({ kind: 'freeze' });
-        return frozen;
-      },
+    this.#freeze = new CoordinatedFreeze(diskSet, post, {
+      freeze: () => this.#threads.askVolumeThreads('frozen', { kind: 'freeze' }),
       thaw: () => {
-        this.#replies.forget('frozen');
-        this.#toVolumeThreads({ kind: 'thaw' });
+        this.#threads.replies.forget('frozen');
+        this.#threads.toVolumeThreads({ kind: 'thaw' });
       },
     });
-    this.#keptExports = null;
-    this.#keptChanges = [];
-    this.#exportChanges = 0;
-    this.#exports = new CoordinatedExports(message.exports ?? [], {
-      log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
-      onAbsent: (absent) => post({ kind: 'absentExports', diskSet: message.diskSet, exports: absent }),
-    });
-    this.#clients = new ArrivingClients(session, threads, this.#exports, (text) =>
-      post({ kind: 'log', diskSet: message.diskSet, level: 'warn', message: text }),
-    );
+    this.#exports = new ExportUpdates(diskSet, volumes, message.exports ?? [], this.#threads, post);
+    this.#clients = new ArrivingClients(session, threads, this.#exports.known, (text) => log('warn', text));
     this.#stalls = new StallWatch(message.volumeStalledMs ?? 0, {
-      log: (level, text) => post({ kind: 'log', diskSet: message.diskSet, level, message: text }),
+      log,
       onWaits: (volume, waitedMs) => {
         const sinceBootMs = waitedMs === null ? null : bootMs() - waitedMs;
-        post({ kind: 'volumeWaits', diskSet: message.diskSet, volume, sinceBootMs });
+        post({ kind: 'volumeWaits', diskSet, volume, sinceBootMs });
       },
-      onStalled: (volume, waitedMs) => post({ kind: 'stalled', diskSet: message.diskSet, volume, waitedMs }),
+      onStalled: (volume, waitedMs) => post({ kind: 'stalled', diskSet, volume, waitedMs }),
     });
   }
 
@@ -159,21 +128,22 @@ export class DiskSetCoordinator {
     try {
       const phases: Phase[] = [];
       this.#leases.resume(this.#side);
-      const fault = this.#faultOf(this.#message.exports ?? []);
+      const fault = this.#exports.faultOf(this.#message.exports ?? []);
       if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
       if (this.#message.volumes.some(({ reattached }) => reattached === true))
         await this.#phase(phases, 'attach', () => this.#attach());
       const attachments = await this.#phase(phases, 'verify', () => this.#verify());
-      if (this.#message.exports === null) await this.#useCopies();
+      const { volumes, exports, home } = this.#message;
+      if (exports === null) await this.#exports.useCopies(volumes, home);
       const port = await this.#phase(phases, 'listen', () =>
         this.#clients.listen(this.#message.host, this.#message.port),
       );
       await this.#phase(phases, 'replay', () => this.#replay(attachments));
       this.#mustHoldLease('replay');
-      await this.#applyKeptExports();
+      await this.#exports.applyKept();
       this.#mustHoldLease('replay');
       this.#state = 'serving';
-      this.#exports.tellAbsent();
+      this.#exports.serve();
       const uuids = attachments.map(({ spec, ownership }) => [spec.name, ownership.uuid]);
       this.#post({ kind: 'opened', diskSet: this.#side, port, phases, volumes: Object.fromEntries(uuids) });
       this.#clients.handOn();
@@ -208,15 +178,15 @@ export class DiskSetCoordinator {
 
   async #verify(): Promise<VolumeAttachment[]> {
     const { volumes, exports } = this.#message;
-    this.#volumeThreads.forEach((thread, index) => {
-      const mine = volumesOf(volumes, this.#volumeThreads.length, index);
-      const theirs = exports === null ? null : this.#exportsOf(mine, exports);
-      const part = { ...this.#message, volumes: mine, exports: theirs };
-      this.#threads.toVolumeThread(thread, { kind: 'verify', session: this.session, part });
+    const count = this.#threads.volumeThreadCount;
+    const replies = await this.#threads.askEachVolumeThread('verified', (index) => {
+      const mine = volumesOf(volumes, count, index);
+      const names = mine.map(({ name }) => name);
+      const theirs = exports === null ? null : exportsOf(names, exports);
+      return { kind: 'verify', part: { ...this.#message, volumes: mine, exports: theirs } };
     });
-    const replies = await this.#replies.gather('verified', this.#volumeThreads);
     const attachments = replies.flatMap((reply) => (reply.kind === 'verified' ? reply.attachments : []));
-    for (const reply of replies) if (reply.kind === 'verified') this.#exports.found(reply.roots);
+    for (const reply of replies) if (reply.kind === 'verified') this.#exports.known.found(reply.roots);
     mustBeDifferent(
       this.#message.home,
       attachments.map(({ ownership }) => ownership.uuid),
@@ -224,24 +194,9 @@ export class DiskSetCoordinator {
     return attachments;
   }
 
-  /** What the last owner has exported. */
-  async #useCopies(): Promise<void> {
-    const { volumes, home } = this.#message;
-    const copies = await Promise.all(volumes.map(({ path, name }) => readExportsCopy(path, name)));
-    const exports = withoutConflicts(copies.flatMap((copy) => copy ?? []));
-    volumes.forEach(({ name }, index) => {
-      const found = copies[index] === null ? 'no copy of the exports' : 'the copy of the exports';
-      const message = `the FilerShares of ${home} are not known yet: volume ${name} is served with ${found} that is on it`;
-      this.#post({ kind: 'log', diskSet: this.#side, level: 'warn', message });
-    });
-    await this.#give({ exports });
-    this.#message = { ...this.#message, exports };
-  }
-
   async #replay(attachments: readonly VolumeAttachment[]): Promise<void> {
-    const { exports, volumes, diskSet } = this.#message;
-    const serving = this.#replies.gather('serving', this.#volumeThreads);
-    this.#toVolumeThreads({ kind: 'serve', order: this.#order });
+    const { volumes, diskSet } = this.#message;
+    const serving = this.#threads.askVolumeThreads('serving', { kind: 'serve', order: this.#order });
     const [first] = volumes;
     const known = first === undefined ? [] : await readMounts(first.path);
     this.#mounts = new MountList(known, (mounts) => this.#keepMounts(mounts));
@@ -251,16 +206,15 @@ export class DiskSetCoordinator {
     }
     const attached: AttachedVolume[] = attachments.map((attachment) => {
       const index = volumes.findIndex(({ name }) => name === attachment.spec.name);
-      return { attachment, thread: this.#volumeThreads[placeOf(index, this.#volumeThreads.length)]! };
+      return { attachment, thread: this.#threads.ofVolume(index) };
     });
-    this.#connectionThreads = this.#threads.connectionThreads;
-    const attaching = this.#replies.gather('attached', this.#connectionThreads);
-    this.#toConnectionThreads({
+    this.#threads.attach();
+    const attaching = this.#threads.askConnectionThreads('attached', {
       kind: 'attach',
       diskSet,
       volumes: attached,
-      exports: exports ?? [],
-      roots: this.#exports.roots,
+      exports: this.#exports.known.all,
+      roots: this.#exports.known.roots,
       mounts: this.#mounts.all,
       order: this.#order,
     });
@@ -286,12 +240,13 @@ export class DiskSetCoordinator {
     switch (message.kind) {
       case 'failed': {
         const { reason, message: text, epochFound } = message;
-        this.#replies.abandon(new VolumeOpenError(reason, text, epochFound));
+        this.#threads.replies.abandon(new VolumeOpenError(reason, text, epochFound));
         return;
       }
       case 'fault':
         this.#halt();
-        if (this.#state === 'opening') this.#replies.abandon(new VolumeOpenError('IoError', message.message));
+        if (this.#state === 'opening')
+          this.#threads.replies.abandon(new VolumeOpenError('IoError', message.message));
         else if (!this.#faulted && !this.isClosed) {
           this.#faulted = true;
           const { volume, reason, message: text } = message;
@@ -308,7 +263,7 @@ export class DiskSetCoordinator {
         this.#tellHalted();
         return;
       case 'roots':
-        this.#rootsFound(message.roots);
+        this.#exports.rootsFound(message.roots);
         return;
       case 'waiting':
         this.#waits(message.volume, message.waitedMs);
@@ -333,7 +288,7 @@ export class DiskSetCoordinator {
         this.#post({ kind: 'log', diskSet: this.#side, level: message.level, message: message.message });
         return;
       default:
-        this.#replies.received(from, message);
+        this.#threads.replies.received(from, message);
     }
   }
 
@@ -349,154 +304,30 @@ export class DiskSetCoordinator {
     if (mounts === null) return;
     if (change.kind === 'add') mounts.add(change.host, change.path);
     else mounts.remove(change.host, change.path);
-    for (const thread of this.#connectionThreads) {
-      if (thread === from) continue;
-      const message = { kind: 'mounts', session: this.session, mounts: mounts.all } as const;
-      this.#threads.toConnectionThread(thread, message);
-    }
+    this.#threads.toConnectionThreads({ kind: 'mounts', mounts: mounts.all }, from);
   }
 
   /** By the thread that changes the first volume; a disk set without volumes keeps none. */
   #keepMounts(mounts: readonly MountEntry[]): void {
-    const [first] = this.#volumeThreads;
-    if (first !== undefined)
-      this.#threads.toVolumeThread(first, { kind: 'mounts', session: this.session, mounts });
+    if (this.#message.volumes.length > 0)
+      this.#threads.toVolumeThread(this.#threads.ofVolume(0), { kind: 'mounts', mounts });
   }
 
-  #toVolumeThreads(message: WithoutSession<ToVolumeThread>): void {
-    for (const thread of this.#volumeThreads) {
-      this.#threads.toVolumeThread(thread, { ...message, session: this.session } as ToVolumeThread);
-    }
-  }
-
-  #toConnectionThreads(message: WithoutSession<ToConnectionThread>): void {
-    for (const thread of this.#connectionThreads) {
-      this.#threads.toConnectionThread(thread, { ...message, session: this.session } as ToConnectionThread);
-    }
-  }
-
-  // ---------------------------------------------------------------------------------------------- exports
-
-  /**
-   * Ends with `exportsReplaced` or `exportsRefused`. What can be refused is found before any thread has them. All threads are told
-   * at once: a disk that does not answer holds up the answer, but takes no lease back.
-   */
-  async replaceExports(exports: readonly ExportSpec[]): Promise<void> {
-    if (this.#state === 'opening' && this.#closing === null) {
-      this.#keptExports = exports;
-      this.#keptChanges = [];
-      return;
-    }
-    await this.#apply(exports);
+  /** Ends with `exportsReplaced` or `exportsRefused`. */
+  replaceExports(exports: readonly ExportSpec[]): Promise<void> {
+    return this.#exports.replace(exports);
   }
 
   /** Ends with `exportsChanged`. */
-  async changeExports(message: ExportChangesMessage): Promise<void> {
-    if (this.#state === 'opening' && this.#closing === null) {
-      this.#keptChanges.push(message);
-      return;
-    }
-    const { changes, diskSet, number } = message;
-    const served = this.#closing === null && !this.isClosed;
-    const names = this.#message.volumes.map(({ name }) => name);
-    const fault = changes.set.map((one) => faultOfExport(one, names)).find((one) => one !== null);
-    if (fault !== undefined)
-      this.#post({ kind: 'log', diskSet, level: 'error', message: `exports stay as they were: ${fault}` });
-    else if (served) await this.#give({ changes }).catch(() => {});
-    this.#post({ kind: 'exportsChanged', diskSet, number });
+  changeExports(message: ExportChangesMessage): Promise<void> {
+    return this.#exports.change(message);
   }
 
   /** To the thread of its volume, if that is there. */
   directory(message: RemoveDirectoryMessage | ForgetRemovalMessage): void {
     if (this.#state !== 'serving') return;
-    const { volumes } = this.#message;
-    const index = volumes.findIndex(({ name }) => name === message.volume);
-    if (index < 0) return;
-    const thread = this.#volumeThreads[placeOf(index, this.#volumeThreads.length)]!;
-    this.#threads.toVolumeThread(thread, { ...message, session: this.session });
-  }
-
-  async #applyKeptExports(): Promise<void> {
-    for (;;) {
-      const exports = this.#keptExports;
-      this.#keptExports = null;
-      const changes = this.#keptChanges.splice(0);
-      if (exports === null && changes.length === 0) return;
-      if (exports !== null) await this.#apply(exports);
-      for (const { changes: one } of changes) await this.#give({ changes: one }).catch(() => {});
-      const last = changes.at(-1);
-      if (last !== undefined)
-        this.#post({ kind: 'exportsChanged', diskSet: this.#side, number: last.number });
-    }
-  }
-
-  async #apply(exports: readonly ExportSpec[]): Promise<void> {
-    const served = this.#closing === null && !this.isClosed;
-    // Where it is closed meanwhile no client is served on other terms either.
-    if (served && this.#faultOf(exports) === null) await this.#give({ exports }).catch(() => {});
-    this.#answerExports(exports);
-  }
-
-  #answerExports(exports: readonly ExportSpec[]): void {
-    const diskSet = this.#side;
-    const fault = this.#faultOf(exports);
-    if (fault === null) this.#post({ kind: 'exportsReplaced', diskSet, exports });
-    else this.#post({ kind: 'exportsRefused', diskSet, exports, message: fault });
-  }
-
-  async #give(
-    given: { readonly exports: readonly ExportSpec[] } | { readonly changes: ExportChanges },
-  ): Promise<void> {
-    this.#exportChanges += 1;
-    const change = this.#exportChanges;
-    if ('exports' in given) {
-      this.#exports.replace(given.exports);
-      this.#toConnectionThreads({ kind: 'exports', exports: given.exports });
-    } else {
-      this.#exports.change(given.changes);
-      this.#toConnectionThreads({ kind: 'exportChanges', changes: given.changes });
-    }
-    const exported = this.#replies.gather('exported', this.#volumeThreads, change);
-    const { volumes } = this.#message;
-    const { session } = this;
-    this.#volumeThreads.forEach((thread, index) => {
-      const mine = volumesOf(volumes, this.#volumeThreads.length, index);
-      const message: ToVolumeThread =
-        'exports' in given
-          ? { kind: 'exports', session, change, exports: this.#exportsOf(mine, given.exports) }
-          : { kind: 'exportChanges', session, change, changes: this.#changesOf(mine, given.changes) };
-      this.#threads.toVolumeThread(thread, message);
-    });
-    const roots = (await exported).flatMap((reply) => (reply.kind === 'exported' ? reply.roots : []));
-    this.#exports.found(roots);
-    const rooted = this.#replies.gather('rooted', this.#connectionThreads, change);
-    this.#toConnectionThreads({ kind: 'roots', change, roots });
-    await rooted;
-    if (this.#state !== 'opening') this.#exports.tellAbsent();
-  }
-
-  #rootsFound(roots: readonly ExportRoot[]): void {
-    this.#exports.found(roots);
-    this.#toConnectionThreads({ kind: 'roots', change: null, roots });
-    if (this.#state === 'serving') this.#exports.tellAbsent();
-  }
-
-  /** An export that moves to the volume of another thread is gone from this one. */
-  #changesOf(volumes: readonly VolumeSpec[], { set, removed }: ExportChanges): ExportChanges {
-    const mine = this.#exportsOf(volumes, set);
-    const others = set.filter((one) => !mine.includes(one)).map(({ path }) => path);
-    return { set: mine, removed: [...removed, ...others] };
-  }
-
-  #exportsOf(volumes: readonly VolumeSpec[], exports: readonly ExportSpec[]): ExportSpec[] {
-    return exports.filter((one) => volumes.some(({ name }) => name === one.volume));
-  }
-
-  #faultOf(exports: readonly ExportSpec[]): string | null {
-    return faultOfExports(
-      exports,
-      this.#message.volumes.map(({ name }) => name),
-    );
+    const index = this.#message.volumes.findIndex(({ name }) => name === message.volume);
+    if (index >= 0) this.#threads.toVolumeThread(this.#threads.ofVolume(index), message);
   }
 
   // ---------------------------------------------------------------------------------------------- freezing
@@ -524,8 +355,8 @@ export class DiskSetCoordinator {
     this.#freeze.end('the disk set is not served any more');
     this.#stalls.stop();
     this.#clients.refuse();
-    this.#toVolumeThreads({ kind: 'halt' });
-    this.#toConnectionThreads({ kind: 'halt' });
+    this.#threads.toVolumeThreads({ kind: 'halt' });
+    this.#threads.toConnectionThreads({ kind: 'halt' });
   }
 
   /** Ends with `closed`. */
@@ -545,52 +376,25 @@ export class DiskSetCoordinator {
   }
 
   async #quiesce(): Promise<void> {
-    const flushed = this.#replies.gather('flushed', this.#volumeThreads);
-    this.#toVolumeThreads({ kind: 'flush' });
-    await flushed;
+    await this.#threads.askVolumeThreads('flushed', { kind: 'flush' });
     this.#clients.stop();
-    const drained = this.#replies.gather('drained', this.#connectionThreads);
-    this.#toConnectionThreads({ kind: 'drain' });
-    await drained;
-    const closed = this.#replies.gather('closed', this.#everyThread());
-    this.#toVolumeThreads({ kind: 'close', mode: 'quiesce' });
-    this.#toConnectionThreads({ kind: 'close', mode: 'quiesce' });
-    await closed;
+    await this.#threads.askConnectionThreads('drained', { kind: 'drain' });
+    await this.#threads.close('quiesce');
   }
 
   /** Resolves when every thread is closed, however long that takes. */
   #fence(): Promise<void> {
     this.#closing ??= this.#closeAll();
-    const keptExports = this.#keptExports;
-    this.#keptExports = null;
-    if (keptExports !== null) this.#answerExports(keptExports);
-    const lastChange = this.#keptChanges.splice(0).at(-1);
-    if (lastChange !== undefined)
-      this.#post({ kind: 'exportsChanged', diskSet: this.#side, number: lastChange.number });
+    this.#exports.end();
     return this.#closing;
   }
 
   async #closeAll(): Promise<void> {
     this.#halt();
-    this.#replies.abandon(new VolumeOpenError('RightLost', `${this.#message.home}: closed`));
-    // A quiescing that waits for `closed` has asked for it already: who has said it says nothing more.
-    const closed = this.#replies.awaited('closed') ?? this.#replies.gather('closed', this.#everyThread());
-    this.#toVolumeThreads({ kind: 'close', mode: 'fence' });
-    this.#toConnectionThreads({ kind: 'close', mode: 'fence' });
-    await closed;
+    this.#threads.replies.abandon(new VolumeOpenError('RightLost', `${this.#message.home}: closed`));
+    await this.#threads.close('fence');
     this.#state = 'closed';
   }
-
-  #everyThread(): number[] {
-    return [...this.#volumeThreads, ...this.#connectionThreads];
-  }
-}
-
-/** Copies of two volumes can be of different moments: of two exports that exclude each other the first one counts. */
-function withoutConflicts(exports: readonly ExportSpec[]): ExportSpec[] {
-  const byId = new Map<number, ExportSpec>();
-  for (const one of exports) if (!byId.has(exportIdOf(one.path))) byId.set(exportIdOf(one.path), one);
-  return [...byId.values()];
 }
 
 function elapsed(ms: number): Promise<void> {
