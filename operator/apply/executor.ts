@@ -41,10 +41,14 @@ export class Executor {
     this.#reporter = reporter;
   }
 
-  /** Throws {@link ExecutionProblem}, or ApiError for what may work the next time. */
-  async execute(action: Action): Promise<void> {
+  /**
+   * The resourceVersion that the object has since, where the API server tells it. Throws {@link ExecutionProblem}, or ApiError for
+   * what may work the next time.
+   */
+  async execute(action: Action): Promise<string | undefined> {
     try {
-      await this.#attempt(action);
+      const written = await this.#attempt(action);
+      return written?.metadata?.resourceVersion;
     } catch (error) {
       if (!(error instanceof ApiError) || !isLasting(error)) throw error;
       if (action.kind === 'check') throw checkFailed(action, error);
@@ -56,8 +60,8 @@ export class Executor {
     }
   }
 
-  /** Server-side apply of the whole status. */
-  async writeStatus(pair: FilerPairObject, status: FilerPairStatus): Promise<void> {
+  /** Server-side apply of the whole status. Returns the resourceVersion of the pair since. */
+  async writeStatus(pair: FilerPairObject, status: FilerPairStatus): Promise<string | undefined> {
     const { name, namespace } = pair.metadata;
     const object = {
       apiVersion: apiVersionOf(resources.filerPairs),
@@ -65,7 +69,10 @@ export class Executor {
       metadata: { name, namespace },
       status,
     } as KubernetesObject;
-    await this.#client.apply(resources.filerPairs, object, FIELD_MANAGER, { subresource: 'status' });
+    const written = await this.#client.apply(resources.filerPairs, object, FIELD_MANAGER, {
+      subresource: 'status',
+    });
+    return written.metadata?.resourceVersion;
   }
 
   /** Tells an event about a pair, or about what it names itself, once. */
@@ -103,29 +110,27 @@ export class Executor {
    * The ports of a Service are a list by number for an apply. One whose number was edited is not ours to it, stays beside the one
    * that it adds, and has its name, which is not valid. Then the list is set whole first.
    */
-  async #apply({ resource, object }: Action & { kind: 'apply' }): Promise<void> {
+  async #apply({ resource, object }: Action & { kind: 'apply' }): Promise<KubernetesObject> {
     const apply = () => this.#client.apply(resources[resource], object, FIELD_MANAGER);
     try {
-      await apply();
+      return await apply();
     } catch (error) {
       const { ports } = (object as { readonly spec?: { readonly ports?: unknown } }).spec ?? {};
       if (!isInvalid(error) || resource !== 'services' || ports === undefined) throw error;
       const { namespace, name = '' } = object.metadata;
       await this.#client.mergePatch(resources.services, { namespace, name }, { spec: { ports } });
-      await apply();
+      return apply();
     }
   }
 
-  async #attempt(action: Action): Promise<void> {
+  async #attempt(action: Action): Promise<KubernetesObject | undefined> {
     const resource = resources[action.resource];
     switch (action.kind) {
       case 'apply':
         if (action.expect === 'absent') await this.#expectNothingOfOthers(action);
-        await this.#apply(action);
-        return;
+        return this.#apply(action);
       case 'applyStatus':
-        await this.#client.apply(resource, action.object, FIELD_MANAGER, { subresource: 'status' });
-        return;
+        return this.#client.apply(resource, action.object, FIELD_MANAGER, { subresource: 'status' });
       case 'create':
         await this.#client.create(resource, action.object).catch(async (error: unknown) => {
           if (!isAlreadyExists(error)) throw error;
@@ -167,8 +172,7 @@ export class Executor {
         await this.#issueCertificate(action);
         return;
       case 'patch':
-        await this.#client.mergePatch(resource, action, action.patch);
-        return;
+        return this.#client.mergePatch(resource, action, action.patch);
       case 'delete':
         await this.#client.delete(resource, action, { uid: action.uid }).catch((error: unknown) => {
           if (!isNotFound(error)) throw error;

@@ -6,13 +6,14 @@
 import type { Logger } from 'winston';
 import { ApiError } from '../../kubernetes/api-error.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
+import type { MergePatch } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
 import type { OperatorMetrics } from '../metrics/metrics.ts';
 import type { Action } from '../model/action.ts';
 import type { FilerPairObject } from '../model/objects.ts';
 import type { Problem } from '../model/observed.ts';
 import { ExecutionProblem, type Executor, nameOf } from './executor.ts';
-import type { WriteBrake } from './write-brake.ts';
+import type { Write, WriteBrake } from './write-brake.ts';
 
 export interface PlanRunOptions {
   readonly executor: Executor;
@@ -80,7 +81,8 @@ export class PlanRun {
     const { executor, log, metrics, brake, onAction } = this.#options;
     const { kind, resource, why } = action;
     const about = { pair: this.#key, action: kind, resource };
-    const waitMs = isWrite(action) ? brake.take(this.#key, writtenBy(action)) : 0;
+    const write = isWrite(action) ? writeOf(this.#key, action) : null;
+    const waitMs = write === null ? 0 : brake.take(write);
     if (waitMs > 0) {
       this.#failedPart(action);
       this.#heldMs = Math.min(this.#heldMs ?? waitMs, waitMs);
@@ -93,7 +95,8 @@ export class PlanRun {
     }
     onAction?.(action);
     try {
-      await executor.execute(action);
+      const version = await executor.execute(action);
+      if (write !== null) brake.wrote(write.object, version);
     } catch (error) {
       this.#failedPart(action);
       if (error instanceof ExecutionProblem) {
@@ -122,15 +125,38 @@ export class PlanRun {
 
 const isWrite = ({ kind }: Action): boolean => kind !== 'check' && !kind.startsWith('confirm');
 
-/** What one budget of writes is for, as people are told it. New pods of a server have names of their own. */
-function writtenBy(action: Action): string {
-  const { kind } = resources[action.resource];
-  if (action.kind !== 'create' || action.resource !== 'pods') return `${kind} ${nameOf(action)}`;
-  const { namespace, name, labels: made } = action.object.metadata;
-  const server = made?.[labels.server];
-  if (server === undefined) return `${kind} ${namespace}/${name}`;
-  return `new pods of ${namespace}/${made?.[labels.pair]}/${server}`;
+/** New pods of a server have names of their own, and what comes after the end of the last one repeats it. */
+function writeOf(owner: string, action: Action): Write {
+  const object = `${resources[action.resource].kind} ${nameOf(action)}`;
+  switch (action.kind) {
+    case 'apply':
+      return { owner, object, content: action.object, fields: action.differing };
+    case 'applyStatus':
+      return { owner, object, content: action.object };
+    case 'patch':
+      return { owner, object, content: action.patch, fields: fieldsOf(action.patch) };
+    case 'create': {
+      const { namespace, labels: made } = action.object.metadata;
+      const server = action.resource === 'pods' ? made?.[labels.server] : undefined;
+      if (server === undefined) return { owner, object, content: action.object };
+      return {
+        owner,
+        object: `new pods of ${namespace}/${made?.[labels.pair]}/${server}`,
+        content: action.kind,
+      };
+    }
+    default:
+      return { owner, object, content: action.kind };
+  }
 }
+
+/** `metadata.labels`: what a patch of an object is about. */
+const fieldsOf = (patch: MergePatch): string[] =>
+  Object.entries(patch).flatMap(([part, members]) =>
+    Object.keys(members ?? {})
+      .filter((name) => name !== 'resourceVersion' && name !== 'uid')
+      .map((name) => `${part}.${name}`),
+  );
 
 /** No connection, or throttled: what comes next would fail too, and only make it worse. */
 const concernsTheWholeApi = (error: unknown): boolean =>

@@ -29,9 +29,15 @@ interface Of {
 export type Action =
   /**
    * Server-side apply. `expect`: whether decide() saw an object of this pair. If it saw none, the executor makes
-   * sure that there is none of anybody else before it applies: force would take it over.
+   * sure that there is none of anybody else before it applies: force would take it over. `differing`: fields that were found
+   * otherwise, for people.
    */
-  | (Of & { readonly kind: 'apply'; readonly object: KubernetesObject; readonly expect: 'absent' | 'ours' })
+  | (Of & {
+      readonly kind: 'apply';
+      readonly object: KubernetesObject;
+      readonly expect: 'absent' | 'ours';
+      readonly differing?: readonly string[];
+    })
   /** Server-side apply of the whole status of an object that is there. */
   | (Of & { readonly kind: 'applyStatus'; readonly object: KubernetesObject })
   /** POST. AlreadyExists is success where the name is derived from what is made (pods), a problem elsewhere. */

@@ -32,7 +32,7 @@ import { servicePortName, services } from '../desired/services.ts';
 import { type Action, deletion, inSequence, patchOf, sideBySide } from '../model/action.ts';
 import { recordOf } from '../model/disk-set-record.ts';
 import type { LeaseView } from '../model/lease-view.ts';
-import { matches } from '../model/matches.ts';
+import { matches, mismatches } from '../model/matches.ts';
 import { APPLIED_ANNOTATION, CURRENT_LABEL, LEASE_FINALIZER } from '../model/names.ts';
 import { isUsable, type PodFinding } from '../model/pod-state.ts';
 import { partnerOf, type ServerView } from '../model/view.ts';
@@ -90,7 +90,8 @@ function applyIfDifferent(view: Assessment, { resource, object }: Desired): Acti
       : changed
         ? 'the spec wants it otherwise'
         : 'it was edited by hand';
-  return [{ kind: 'apply', resource, object, expect: actual === undefined ? 'absent' : 'ours', why }];
+  if (actual === undefined) return [{ kind: 'apply', resource, object, expect: 'absent', why }];
+  return [{ kind: 'apply', resource, object, expect: 'ours', differing: mismatches(object, actual), why }];
 }
 
 /** Not before the record has been seen: it may know a claim that has vanished. */

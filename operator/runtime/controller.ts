@@ -4,6 +4,7 @@
  */
 
 import type { Logger } from 'winston';
+import type { FilerPairStatus } from '../../crds/pair/status.ts';
 import { ApiError, isConflict, isNotFound } from '../../kubernetes/api-error.ts';
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import { type Executor, isNamespaceEnding } from '../apply/executor.ts';
@@ -11,6 +12,7 @@ import { PlanRun } from '../apply/plan-run.ts';
 import { type Contested, WriteBrake } from '../apply/write-brake.ts';
 import { countTransition, type OperatorMetrics } from '../metrics/metrics.ts';
 import type { Plan } from '../model/action.ts';
+import { mismatches } from '../model/matches.ts';
 import type { FilerPairObject } from '../model/objects.ts';
 import type { Observed, OperatorSettings, Problem } from '../model/observed.ts';
 import { decide, earliest } from '../plan/decide.ts';
@@ -149,6 +151,8 @@ export class Controller {
       run.heldMs,
       contested === null ? null : contested.calmInMs,
       toldInMs,
+      // It was the status, and the next one says so.
+      contested === null && this.#brake.contested(key) !== null ? 0 : null,
     ]);
   }
 
@@ -216,9 +220,12 @@ export class Controller {
     const { namespace = '', name = '' } = pair.metadata;
     if (status !== null) {
       const key = keyOf(namespace, name);
-      const waitMs = this.#brake.take(key, `the status of FilerPair ${key}`);
+      const object = `the status of FilerPair ${key}`;
+      const tells = { seen: pair.metadata.resourceVersion };
+      const fields = toldOtherwise(status, pair.status);
+      const waitMs = this.#brake.take({ owner: key, object, content: status, fields, tells });
       if (waitMs > 0) return waitMs;
-      await this.#executor.writeStatus(pair, status);
+      this.#brake.wrote(object, await this.#executor.writeStatus(pair, status));
       for (const transition of transitions) countTransition(this.#metrics, { namespace, name }, transition);
     }
     for (const event of events) {
@@ -259,6 +266,10 @@ function contestedProblem(found: Contested | null): Problem[] {
   const message = `Somebody changes back what the operator writes: ${found.objects.join(', ')}. It is written once in 10 s from now on. Look for another controller, an admission webhook, or an operator of another version.`;
   return [{ reason: 'Contested', message, concerns: 'contested' }];
 }
+
+/** Fields of a status that say something else, but for when they began to. */
+const toldOtherwise = (wanted: FilerPairStatus, seen: FilerPairStatus | undefined): string[] =>
+  mismatches(wanted, seen ?? {}).filter((field) => !field.endsWith('Time'));
 
 function* pairsByKey(caches: Caches): Iterable<readonly [string, FilerPairObject]> {
   for (const pair of caches.pairs())
