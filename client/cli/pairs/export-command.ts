@@ -42,6 +42,7 @@ export const exportPair: Command = {
   target: 'cluster',
   operands: [PAIR],
   details: [
+    'The import is kubectl apply -f, with what --end has printed. Keep that in a file: what is refused at first is applied from it again.',
     'With --end the output holds the keys that sign file handles, if there are any: keep it to yourself.',
     'Volumes are set to Retain before anything ends. Nothing of what is on them is read or changed.',
   ],
