@@ -94,7 +94,7 @@ function recordChanged(view: Assessment, home: ServerView, record: FilerDiskSetO
   const wantedLabels = recordLabels(view, home);
   const specChange = {
     ...(epochFloor === spec.epochFloor ? {} : { epochFloor }),
-    ...(matches(claims, spec.claims ?? []) && claims.length === (spec.claims ?? []).length ? {} : { claims }),
+    ...(matches(claims, spec.claims ?? []) ? {} : { claims }),
     ...(spec.storageType === undefined ? { storageType: view.effective.storageType } : {}),
   };
   const metadataChange = {

@@ -219,3 +219,76 @@ describe('accepts', () => {
     expect(changed('FilerShare', change)).toEqual([]);
   });
 });
+
+/** Fields that docs/api-design.md has room for ("Growing"): each can be added to `v1beta1` as it is. */
+describe('has room for', () => {
+  const text: Node = { type: 'string', maxLength: 63 };
+  const object = (properties: Record<string, Node>): Node => ({ type: 'object', properties });
+  const words = (...words: string[]): Node => ({
+    type: 'array',
+    'x-kubernetes-list-type': 'set',
+    items: { type: 'string', enum: words },
+    maxItems: words.length,
+  });
+  const add = (one: Definition, path: string, fields: Record<string, Node>): void => {
+    for (const [name, schema] of Object.entries(fields)) {
+      expect(propertiesOf(at(one, path)), `${path}.${name}`).not.toHaveProperty(name);
+      propertiesOf(at(one, path))[name] = schema;
+    }
+  };
+
+  test.each<[string, string, (definition: Definition) => void]>([
+    [
+      'TLS, with server names, on several listeners',
+      'FilerPair',
+      (one) => {
+        at(one, 'spec.listeners')['maxItems'] = 8;
+        add(one, 'spec.listeners[]', {
+          tls: object({
+            mode: { type: 'string', enum: ['StartTLS', 'Direct'] },
+            certificateRef: object({ name: text }),
+            serverNames: { type: 'array', items: text, maxItems: 16 },
+          }),
+        });
+      },
+    ],
+    [
+      'the transport security of a share',
+      'FilerShare',
+      (one) => add(one, 'spec', { transportSecurity: words('TLS', 'MutualTLS') }),
+    ],
+    [
+      'NFS versions of a pair',
+      'FilerPair',
+      (one) => add(one, 'spec', { nfs: object({ versions: words('3', '4.1') }) }),
+    ],
+    [
+      'NFS versions and a quota of a share',
+      'FilerShare',
+      (one) =>
+        add(one, 'spec', { nfsVersions: words('3', '4.1'), quota: object({ storage: text, inodes: text }) }),
+    ],
+    [
+      'the consent to shares from other namespaces',
+      'FilerPair',
+      (one) =>
+        add(one, 'spec', {
+          shares: object({
+            allowedNamespaces: object({ from: { type: 'string', enum: ['Same', 'All'], default: 'Same' } }),
+          }),
+        }),
+    ],
+    [
+      'a share of a pair in another namespace',
+      'FilerShare',
+      (one) => add(one, 'spec.pairRef', { namespace: text }),
+    ],
+    [
+      'the volume of a CSI driver',
+      'FilerShare',
+      (one) => add(one, 'spec', { persistentVolume: object({ volumeHandle: text }) }),
+    ],
+  ])('%s', (_title, kind, change) => {
+    expect(changed(kind, change)).toEqual([]);
+  });
+});

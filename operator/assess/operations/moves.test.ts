@@ -2,6 +2,9 @@
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import { leaseAnnotations } from '../../../kubernetes/labels-and-annotations.ts';
+import type { PairEvent } from '../../model/action.ts';
+import type { FilerPairOperationObject } from '../../model/objects.ts';
+import { operationsDueAt } from '../../plan/operation-actions.ts';
 import {
   answerRequest,
   ask,
@@ -10,7 +13,9 @@ import {
   requestOn,
   stateOf,
 } from '../../plan/operations.fixture.ts';
+import { running } from '../../plan/reattach-world.fixture.ts';
 import { World } from '../../plan/world.fixture.ts';
+import { answeredMoves, pendingMove } from './moves.ts';
 
 let world: World;
 
@@ -33,6 +38,102 @@ test('becomes a request on the Lease; the answer ends it, and then the request g
   expect(stateOf(world, 'update')).toBe('Complete/TakenOver');
   expect(operationNamed(world, 'update').status).toMatchObject({ epoch: 2 });
   expect(requestOn(world, 'a')).toBeNull();
+});
+
+test('asks for no force by itself', () => {
+  ask(world, 'update', takeover());
+  world.settle();
+  const { uid } = operationNamed(world, 'update').metadata;
+  expect(requestOn(world, 'a')).toEqual({
+    id: `operation-${uid}`,
+    kind: 'takeover',
+    reason: 'FilerPairOperation update',
+  });
+});
+
+test('a giveback that was done is complete when the server has its disk set', () => {
+  world.claims('b', 'a', 2);
+  world.settle();
+  ask(world, 'back', giveback());
+  world.settle();
+  world.claims('a', 'a', 3);
+  answerRequest(world, 'a', 'done', 'a owns it');
+  world.settle();
+  expect(stateOf(world, 'back')).toBe('Complete/GivenBack');
+  expect(operationNamed(world, 'back').status).toMatchObject({ epoch: 3 });
+});
+
+test('a giveback that was undone since has failed', () => {
+  world.claims('b', 'a', 2);
+  world.settle();
+  ask(world, 'back', giveback());
+  world.settle();
+  answerRequest(world, 'a', 'done', 'a owns it');
+  world.settle();
+  expect(stateOf(world, 'back')).toBe('Failed/UndoneSince');
+});
+
+test('fails where the disk set has no Lease yet', () => {
+  const fresh = new World();
+  ask(fresh, 'early', takeover());
+  for (const action of fresh.plan().actions) fresh.carryOut(action);
+  expect(stateOf(fresh, 'early')).toBe('Failed/NotStarted');
+});
+
+test('one that waits is pending, one that fails is not', () => {
+  expect(pendingMove(world.view())).toBeNull();
+  ask(world, 'late', takeover({ ifEpoch: 9 }));
+  expect(pendingMove(world.view())).toBeNull();
+  ask(world, 'other', { type: 'Takeover', takeover: { server: 'b' } });
+  expect(pendingMove(world.view())?.metadata.name).toBe('other');
+});
+
+test('a request of the operator itself stays on the Lease until it is answered', () => {
+  const answeredOn = (result: object | null): string[] => {
+    const request = JSON.stringify({ id: 'rollout-takeover-1-1', kind: 'takeover', reason: 'new image' });
+    const requestResult =
+      result === null ? null : JSON.stringify({ result: 'done', message: 'b owns it', ...result });
+    world.changeLease(
+      'a',
+      {},
+      { [leaseAnnotations.request]: request, [leaseAnnotations.requestResult]: requestResult },
+    );
+    return answeredMoves(world.view()).map(({ name }) => name);
+  };
+  expect(answeredOn(null)).toEqual([]);
+  expect(answeredOn({ id: 'rollout-takeover-1-0' })).toEqual([]);
+  expect(answeredOn({ id: 'rollout-takeover-1-1' })).toEqual(['a']);
+});
+
+describe('disks that have to stay where they are', () => {
+  const heldBy = (held: World): string => {
+    ask(held, 'it', takeover());
+    held.settle();
+    expect(stateOf(held, 'it')).toBe('Failed/DisksHeld');
+    expect(requestOn(held, 'a')).toBeNull();
+    return messageOf(held, 'it');
+  };
+
+  test('because a claim is being deleted', () => {
+    const held = running();
+    const claim = held.observed.claims['home.a.data'];
+    if (typeof claim !== 'object') throw new Error('a has no claim');
+    const deletionTimestamp = new Date(held.now).toISOString();
+    held.withClaim('home.a.data', { ...claim, metadata: { ...claim.metadata, deletionTimestamp } });
+    const message = heldBy(held);
+    expect(message).toContain(
+      'home.a.data is being deleted, and would go with the pod that has to end for it.',
+    );
+    expect(message).toContain('See Degraded.');
+  });
+
+  test('because the class does not allow the pair any more', () => {
+    const held = running();
+    held.changeClass({ limits: {} });
+    const message = heldBy(held);
+    expect(message).toContain('the FilerPair is not accepted, so its disks stay where they are.');
+    expect(message).toContain('See Ready.');
+  });
 });
 
 test('the status says how it ended before the request leaves the Lease', () => {
@@ -204,6 +305,17 @@ test('of two about one disk set the older is in force; about the other disk set 
   expect(requestOn(world, 'a')).toMatchObject({ kind: 'giveback' });
 });
 
+test('the order in which the API lists them means nothing', () => {
+  ask(world, 'first', takeover());
+  ask(world, 'second', giveback());
+  ask(world, 'third', giveback());
+  world.observed.filerPairOperations = [2, 0, 1].map((index) => world.observed.filerPairOperations[index]!);
+  world.settle();
+  expect(stateOf(world, 'first')).toBe('waits/Requested');
+  expect(stateOf(world, 'second')).toBe('waits/Queued');
+  expect(stateOf(world, 'third')).toBe('waits/Queued');
+});
+
 test('a pending request of a rollout gives way to it', () => {
   const request = { id: 'rollout-takeover-1-1', kind: 'takeover', reason: 'the spec has changed' };
   world.changeLease('a', {}, { [leaseAnnotations.request]: JSON.stringify(request) });
@@ -243,6 +355,44 @@ test('is deleted when its time after the end is over, and the operator wakes up 
   expect(world.observed.filerPairOperations).toEqual([]);
 });
 
+describe('the time after the end', () => {
+  const due = (
+    change: (operation: FilerPairOperationObject) => FilerPairOperationObject,
+  ): (number | null)[] => {
+    world.observed.filerPairOperations = world.observed.filerPairOperations.map(change);
+    return operationsDueAt(world.observed);
+  };
+
+  test('is a week where nothing is said', () => {
+    ask(world, 'back', giveback());
+    world.settle();
+    expect(due((one) => one)).toEqual([world.now + 7 * 24 * 3_600_000]);
+  });
+
+  test('is none for one that waits, whatever else its status says', () => {
+    ask(world, 'update', takeover());
+    world.settle();
+    expect(due((one) => one)).toEqual([null]);
+    const completionTime = new Date(world.now).toISOString();
+    expect(due((one) => ({ ...one, status: { ...one.status!, completionTime } }))).toEqual([null]);
+  });
+
+  test('is none for one that is being deleted, or does not say when it ended', () => {
+    ask(world, 'back', giveback());
+    world.settle();
+    const deletionTimestamp = new Date(world.now).toISOString();
+    const deleted = due((one) => ({ ...one, metadata: { ...one.metadata, deletionTimestamp } }));
+    expect(deleted).toEqual([null]);
+    const { deletionTimestamp: _, ...metadata } = world.observed.filerPairOperations[0]!.metadata;
+    const untold = due(({ status, ...one }) => ({
+      ...one,
+      metadata,
+      status: { conditions: status!.conditions },
+    }));
+    expect(untold).toEqual([null]);
+  });
+});
+
 test('waits for a pair that is not there yet', () => {
   ask(world, 'it', takeover());
   world.observed.pair = null;
@@ -251,10 +401,62 @@ test('waits for a pair that is not there yet', () => {
   expect(messageOf(world, 'it')).toContain('There is no FilerPair');
 });
 
-test('an event tells how it ended', () => {
-  ask(world, 'back', giveback());
-  const events = world.settle().flatMap(({ event }) => event ?? []);
-  expect(events).toMatchObject([
-    { type: 'Normal', reason: 'OperationComplete', note: expect.stringContaining('NothingToDo') },
-  ]);
+describe('an event', () => {
+  const eventsOf = (): (PairEvent | undefined)[] => world.settle().flatMap(({ event }) => event ?? []);
+
+  test('tells that it is complete', () => {
+    ask(world, 'back', giveback());
+    expect(eventsOf()).toMatchObject([
+      {
+        type: 'Normal',
+        reason: 'OperationComplete',
+        note: expect.stringMatching(/^FilerPairOperation back \(Giveback\) is complete: NothingToDo: /),
+      },
+    ]);
+  });
+
+  test('tells that it has failed', () => {
+    ask(world, 'late', takeover({ ifEpoch: 9 }));
+    expect(eventsOf()).toMatchObject([
+      {
+        type: 'Warning',
+        reason: 'OperationFailed',
+        note: expect.stringMatching(/^FilerPairOperation late \(Takeover\) has failed: EpochMismatch: /),
+      },
+    ]);
+  });
+
+  test('does not tell of one that waits', () => {
+    ask(world, 'update', takeover());
+    expect(eventsOf()).toEqual([]);
+  });
+});
+
+describe('the status', () => {
+  const statusOf = (name: string) => operationNamed(world, name).status!;
+  const put = (name: string, status: object): void => {
+    world.observed.filerPairOperations = world.observed.filerPairOperations.map((one) =>
+      one.metadata.name === name ? { ...one, status: status as NonNullable<typeof one.status> } : one,
+    );
+  };
+
+  test('says nothing of an epoch or of snapshots where there are none', () => {
+    ask(world, 'late', takeover({ ifEpoch: 9 }));
+    ask(world, 'other', { type: 'Takeover', takeover: { server: 'b' } });
+    world.settle();
+    expect(Object.keys(statusOf('late'))).toEqual(['conditions', 'startTime', 'completionTime']);
+    expect(Object.keys(statusOf('other'))).toEqual(['conditions', 'startTime']);
+  });
+
+  test('that has more or less than it should is written again', () => {
+    ask(world, 'update', takeover());
+    world.settle();
+    const told = statusOf('update');
+    put('update', { ...told, epoch: 7 });
+    world.settle();
+    expect(statusOf('update')).toEqual(told);
+    put('update', { conditions: told.conditions });
+    world.settle();
+    expect(statusOf('update')).toEqual(told);
+  });
 });
