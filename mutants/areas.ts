@@ -64,7 +64,7 @@ export const AREAS: readonly Area[] = [
     ],
   },
   {
-    name: 'change queue',
+    name: 'operation log',
     files: [
       'fileserver/storage/duplicate-requests/operation-log.ts',
       'fileserver/storage/duplicate-requests/change-waiters.ts',
@@ -188,7 +188,7 @@ export const AREAS: readonly Area[] = [
     ],
   },
   {
-    name: 'ownership',
+    name: 'ownership record',
     files: [
       'fileserver/storage/ownership/ownership.ts',
       'fileserver/storage/ownership/behind.ts',
@@ -228,7 +228,7 @@ export const AREAS: readonly Area[] = [
     ],
   },
   {
-    name: 'serving-lease',
+    name: 'serving lease and gates',
     files: [
       'fileserver/serving-lease/lease-table.ts',
       'fileserver/system/write-gate.ts',

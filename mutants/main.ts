@@ -145,11 +145,17 @@ function explains(one: Explained, mutant: Mutant): boolean {
   );
 }
 
+/** Throws RangeError when nothing is chosen: a wrong name must not look like a run without survivors. */
 function chosenFiles(): readonly string[] {
+  if (values.area !== undefined && !AREAS.some(({ name }) => name === values.area))
+    throw new RangeError(`no area "${values.area}"; there are ${AREAS.map(({ name }) => name).join(', ')}`);
   const all = AREAS.filter(({ name }) => values.area === undefined || name === values.area).flatMap(
     ({ files }) => files,
   );
-  if (values.file !== undefined) return all.filter((file) => file === values.file);
+  if (values.file !== undefined) {
+    if (!all.includes(values.file)) throw new RangeError(`no area has the file ${values.file}`);
+    return [values.file];
+  }
   if (values.changed === undefined) return all;
   const differing = git('diff', '--name-only', values.changed);
   const changed = all.filter((file) => differing.includes(file));

@@ -70,6 +70,10 @@ describe('the effect', () => {
       [['witness.answer', HOME, 'r1', 'refused', 'no']],
     ],
     [
+      { kind: 'witnessWentBack', home: HOME, epoch: 4, message: 'restored' },
+      [['witness.noteWentBack', HOME, 4, 'restored']],
+    ],
+    [
       { kind: 'setServingLease', home: HOME, until: 2000 },
       [
         ['watchdog.arm', HOME, 2000 + timing.guardMs / 2],

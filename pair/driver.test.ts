@@ -36,6 +36,7 @@ const ports: DriverPorts = {
       called(`write ${of} ${holder === me ? 'me' : holder} ${epoch}`);
     },
     answer: (_, id, result) => called(`answer ${id} ${result}`),
+    noteWentBack: (of) => called(`noteWentBack ${of}`),
   },
   interconnect: { send: (_, { kind }) => called(`send ${kind}`) },
   dataPath: {

@@ -32,6 +32,8 @@ export interface WitnessPort {
   compareAndSwap(home: ServerName, token: number, version: string, ownership: LeaseOwnership): void;
   /** Answer to an administrator's request. */
   answer(home: ServerName, requestId: string, result: 'done' | 'refused', message: string): void;
+  /** For people, beside the Lease; no ownership depends on it. */
+  noteWentBack(home: ServerName, epoch: number, message: string): void;
 }
 
 export interface InterconnectPort {
@@ -162,6 +164,9 @@ export class PairDriver {
         return;
       case 'requestAnswered':
         witness.answer(effect.home, effect.requestId, effect.result, effect.message);
+        return;
+      case 'witnessWentBack':
+        witness.noteWentBack(effect.home, effect.epoch, effect.message);
         return;
       case 'setServingLease':
         this.#setServingLease(effect.home, effect.until);

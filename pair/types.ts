@@ -226,6 +226,13 @@ export type Effect =
       readonly result: 'done' | 'refused';
       readonly message: string;
     }
+  /** The witness has lost writes that this process had seen: readers of the Lease are to know it. */
+  | {
+      readonly kind: 'witnessWentBack';
+      readonly home: ServerName;
+      readonly epoch: number;
+      readonly message: string;
+    }
   /** For log, status and events; changes nothing. */
   | { readonly kind: 'trace'; readonly home: ServerName; readonly event: TraceEvent }
   /** After input `stop`: everything is released or fenced; the process may exit. */

@@ -7,6 +7,12 @@ import type { EventQueue } from './event-queue.ts';
 /** A call of the witness that has no answer after this is given up: its outcome is unknown. */
 const GIVE_UP_MS = 500;
 
+/**
+ * Calls by one process in one lease. In peace a solo holder of two disk sets writes three times for each; one that is refused and
+ * told at once tries again after a pause.
+ */
+export const CALLS_PER_LEASE_MAX = 60;
+
 /** A process that calls. */
 interface Caller {
   readonly me: Incarnation;
@@ -31,18 +37,23 @@ export class ApiCalls {
   prompt = false;
   /** To the witness, by who sent them. */
   readonly requests = new Map<Incarnation, number>();
+  readonly #calledTooOften: (who: Incarnation) => void;
+  /** How often a process has called since then. */
+  readonly #lately = new Map<Incarnation, { since: number; calls: number }>();
 
-  /** `reached`: the API is back for that server. */
+  /** `reached`: the API is back for that server. `calledTooOften`: more than CALLS_PER_LEASE_MAX times in a lease. */
   constructor(
     queue: EventQueue,
     random: SeededRandom,
     timing: PairTiming,
     reached: (server: ServerName) => void,
+    calledTooOften: (who: Incarnation) => void,
   ) {
     this.#queue = queue;
     this.#random = random;
     this.#timing = timing;
     this.#reached = reached;
+    this.#calledTooOften = calledTooOften;
   }
 
   isCutOff({ me, state }: Caller): boolean {
@@ -65,12 +76,20 @@ export class ApiCalls {
     this.prompt = false;
   }
 
+  #count(me: Incarnation, leaseMs: number): void {
+    this.requests.set(me, (this.requests.get(me) ?? 0) + 1);
+    const { now } = this.#queue;
+    const lately = this.#lately.get(me);
+    if (lately === undefined || now - lately.since >= leaseMs) this.#lately.set(me, { since: now, calls: 1 });
+    else if (++lately.calls === CALLS_PER_LEASE_MAX + 1) this.#calledTooOften(me);
+  }
+
   /** Way there, work, way back; each can take long, and either can be lost. */
   call<T>(from: Caller, work: () => T, answer: (outcome: T | { kind: 'unknown' }) => void, refused: T): void {
     const random = this.#random;
     const queue = this.#queue;
     const { leaseMs } = this.#timing;
-    this.requests.set(from.me, (this.requests.get(from.me) ?? 0) + 1);
+    this.#count(from.me, leaseMs);
     if (this.prompt) {
       queue.after(random.between(1, 5), () => answer(work()));
       return;

@@ -296,6 +296,7 @@ export class SimulatedProcess implements DataPathHost {
         read: (home) => later(() => world.readLease(this, home)),
         compareAndSwap: (...write) => later(() => world.writeLease(this, ...write)),
         answer: () => {},
+        noteWentBack: () => {},
       },
       interconnect: { send: (to, message) => later(() => world.sendMessage(this, to, message)) },
       dataPath: {

@@ -153,6 +153,11 @@ describe('the simulation catches', () => {
     expect(firstViolation({ variant: variantNamed(name), faults }, 300)).toMatch(violation);
   });
 
+  test('OlderNewsIgnored', () => {
+    const options = { variant: variantNamed('OlderNewsIgnored'), faults: 'disks' } as const;
+    expect(firstViolation(options, 300)).toMatch(/asked the witness more than \d+ times in a lease/);
+  });
+
   test('HaltUntold', { timeout: 120_000 }, () => {
     const options = { variant: variantNamed('HaltUntold') };
     expect(firstViolation(options, 300)).toMatch(/is not served after everything was healed/);

@@ -9,7 +9,7 @@ import type { PairMessage } from '../pair/messages.ts';
 import { SLEW_MAX, silenceMs } from '../pair/serving-lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome, PairTiming, TraceEvent } from '../pair/types.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
-import { ApiCalls } from './api-calls.ts';
+import { ApiCalls, CALLS_PER_LEASE_MAX } from './api-calls.ts';
 import { type ClientFault, Histories, SimulatedClient } from './client.ts';
 import { EventQueue } from './event-queue.ts';
 import { SimulatedNetwork } from './network.ts';
@@ -93,7 +93,13 @@ export class World implements Surroundings {
     this.drift = this.random.chance(0.2) ? SLEW_MAX : 0.001;
     this.#tracing = tracing;
     this.network = new SimulatedNetwork(this.queue, this.random, TIMING.leaseMs);
-    this.api = new ApiCalls(this.queue, this.random, TIMING, (server) => this.#apiReached(server));
+    this.api = new ApiCalls(
+      this.queue,
+      this.random,
+      TIMING,
+      (server) => this.#apiReached(server),
+      (who) => this.violate(`${who} asked the witness more than ${CALLS_PER_LEASE_MAX} times in a lease`),
+    );
     this.witness = new SimulatedWitness(SERVERS, variant?.fault !== 'noCompareAndSwap');
     const { queue, random, witness } = this;
     this.operator = new SimulatedOperator(

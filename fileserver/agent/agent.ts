@@ -44,8 +44,6 @@ const MAINTENANCE_MS = 5000;
 const KILLED_AFTER_MS = 500;
 /** How long a start waits for the list of FilerShares. */
 const SHARES_LISTED_MS = 3000;
-/** How long the operator is told that the witness has gone back: it is over within seconds. */
-const WENT_BACK_NOTED_MS = 3_600_000;
 /** The state machine may wait for inputs only; one tick a second costs nothing. */
 const TICK_MS_MAX = 1000;
 
@@ -133,7 +131,7 @@ export class Agent {
     this.#diskSets = new Map([server, partner].map((home) => [home, new DiskSetPort(home, diskSetParts)]));
     this.#partner = new PartnerPort({ ...parts, me, credentials });
     this.#dryRun = new TakeoverDryRun({ ...parts, state: () => this.#driver.state });
-    const ports = this.#ports(witnessPort({ ...parts, requests: this.#requests }));
+    const ports = this.#ports(witnessPort({ ...parts, server, requests: this.#requests }));
     this.#driver = new PairDriver(initialServer({ me, server, partner, timing, policy }, bootMs()), ports);
   }
 
@@ -293,7 +291,6 @@ export class Agent {
       transition: this.#transitionOf(home, event),
     });
     if (event.name === 'fenced') this.#measured.fences.inc({ disk_set: home });
-    if (event.name === 'wentBack') this.#noteWentBack(home, event.epoch, event.message);
     if (event.name !== 'owned') return;
     const { kind, cause } = this.#transitions.of(home)!;
     this.#measured.transitions.inc({ disk_set: home, kind, cause });
@@ -306,12 +303,6 @@ export class Agent {
     const { seen } = home === local.home ? local : partner;
     // The epoch of a claim, before it is made.
     return `${home}/${(seen?.record.epoch ?? 0) + 1}`;
-  }
-
-  #noteWentBack(home: ServerName, epoch: number, message: string): void {
-    const { config, witness } = this.#options;
-    witness.annotate(home, { witnessWentBack: { server: config.server, epoch, message } });
-    setTimeout(() => witness.annotate(home, { witnessWentBack: null }), WENT_BACK_NOTED_MS).unref();
   }
 
   #fatal(reason: string): void {

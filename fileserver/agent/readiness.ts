@@ -15,14 +15,20 @@ export function whyNotHealthy(silentMs: number): string | null {
 
 /**
  * Null if this server can do its part; otherwise why not, in a sentence. A disk that does not answer (`stuckVolume`) is such a
- * reason: nobody should be sent away from the partner meanwhile, and no rollout go on.
+ * reason: nobody should be sent away from the partner meanwhile, and no rollout go on. A server that owns a disk set serves it
+ * without the witness, confirmed by its partner; one that owns nothing could do nothing. One call without an answer is not enough
+ * for the kubelet: it asks several times.
  */
-export function whyNotReady({ local, partner }: ServerState, stuckVolume: string | null): string | null {
+export function whyNotReady(state: ServerState, stuckVolume: string | null): string | null {
+  const { local, partner } = state;
   for (const { home, seen, wentBack, ahead } of [local, partner]) {
     if (seen === null) return `the Lease of ${home} has not been seen yet`;
     if (wentBack !== null) return `the witness has lost what it knew of ${home}`;
     if (ahead !== null) return `${home} is not claimed again by itself: ${ahead.message}`;
   }
+  const owns = [local, partner].some(({ role }) => role.name === 'holder');
+  if (state.witnessSilent && !owns)
+    return 'the witness does not answer, and without it nothing can be claimed';
   if (local.role.name === 'holder' && local.role.port === 'opening') return `${local.home} is being opened`;
   return stuckVolume;
 }

@@ -1,5 +1,6 @@
 /** The driver's port to the witness: each call's outcome is counted and fed back; answers go to who asked. */
 import type { WitnessPort } from '../../pair/driver.ts';
+import type { ServerName } from '../../pair/incarnation.ts';
 import type { Input } from '../../pair/types.ts';
 import type { Log } from '../logging/log.ts';
 import { inBackground } from '../system/turns.ts';
@@ -7,7 +8,11 @@ import type { Witness } from '../witness/witness.ts';
 import type { AgentMetrics } from './agent-metrics.ts';
 import type { Requests } from './requests.ts';
 
+/** How long the operator is told that the witness has gone back: it is over within seconds. */
+const WENT_BACK_NOTED_MS = 3_600_000;
+
 export interface WitnessParts {
+  readonly server: ServerName;
   readonly witness: Witness;
   readonly requests: Requests;
   readonly measured: AgentMetrics;
@@ -15,7 +20,7 @@ export interface WitnessParts {
   readonly feed: (input: Input) => void;
 }
 
-export function witnessPort({ witness, requests, measured, log, feed }: WitnessParts): WitnessPort {
+export function witnessPort({ server, witness, requests, measured, log, feed }: WitnessParts): WitnessPort {
   return {
     read: (home) =>
       inBackground(
@@ -39,6 +44,10 @@ export function witnessPort({ witness, requests, measured, log, feed }: WitnessP
       log.info(`Request ${id} for ${home}: ${result}, ${message}.`);
       const requestResult = { id, result, message };
       if (!requests.answer(requestResult)) witness.annotate(home, { requestResult });
+    },
+    noteWentBack: (home, epoch, message) => {
+      witness.annotate(home, { witnessWentBack: { server, epoch, message } });
+      setTimeout(() => witness.annotate(home, { witnessWentBack: null }), WENT_BACK_NOTED_MS).unref();
     },
   };
 }

@@ -23,8 +23,11 @@ import { openMessage } from './data-thread.fixture.ts';
 
 const HOUR_MS = 3_600_000;
 const LONG_MS = 240_000;
-/** So many cuts of one scenario, spread over all points; scenarios with fewer points are cut at each. */
-const CUTS_MAX = 60;
+/**
+ * One of so many parts of a scenario's points is cut at in one run, so that all are in some days of runs. EVERY_POINT=1 cuts at
+ * each, as `make crashes` does. Scenarios with few points are cut at each anyway.
+ */
+const CUTS_MAX = process.env['EVERY_POINT'] ? Number.POSITIVE_INFINITY : 60;
 
 const order = new ConnectionOrder(ConnectionOrder.allocate());
 const user = { uid: process.geteuid!(), gid: process.getegid!(), groups: [] };
@@ -120,9 +123,9 @@ async function run(
 async function cutEverywhere(scenario: Scenario): Promise<number> {
   const { points } = await run(scenario, 0);
   const step = Math.max(1, Math.floor(points / CUTS_MAX));
+  const first = 1 + Math.floor(Math.random() * step);
   const found: string[] = [];
-  // Each time elsewhere, if not at every point: the pool's callbacks come in another order anyway.
-  for (let at = 1; at <= points; at += step) {
+  for (let at = first; at <= points; at += step) {
     const { late } = await run(scenario, at);
     if (late.length > 0) found.push(`cut at point ${at} of ${points}: ${late.join(', ')}`);
   }

@@ -17,6 +17,7 @@ import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import { createLog } from '../logging/log.ts';
+import { reportErrorsTo } from '../system/turns.ts';
 import { EmbeddedWitness } from './embedded.ts';
 import { changeLease } from './embedded-lease.fixture.ts';
 import { VersionedFile } from './versioned-file.ts';
@@ -444,4 +445,19 @@ it('keeps what was written on the volumes, which is no change of the Lease and i
   }
   expect(seen.record.written).toEqual(second);
   expect((await seenBy(witness())).record.written).toEqual(second);
+});
+
+it('what the listener of a watch throws is reported, and the watch goes on', async () => {
+  const one = witness(20);
+  const reported: unknown[] = [];
+  reportErrorsTo((error) => reported.push(error));
+  const seen: LeaseSighting[] = [];
+  one.watch('filer-a', (sighting) => {
+    seen.push(sighting);
+    throw new Error('a mistake of ours');
+  });
+  await assertEventually(() => expect(reported).toEqual([new Error('a mistake of ours')]));
+  const first = await seenBy(one);
+  await one.compareAndSwap('filer-a', first.version, claimed(first.record, a, null, 2500));
+  await assertEventually(() => expect(seen.at(-1)!.record.holder).toBe(a));
 });

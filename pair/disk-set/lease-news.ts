@@ -76,6 +76,7 @@ function wentBack(
   const { holder: now, epoch: then } = sighting.record;
   const message = `the witness names ${now ?? 'nobody'} at epoch ${then}, but has named ${holder ?? 'nobody'} at epoch ${epoch}`;
   trace(state, { name: 'wentBack', epoch, message }, context);
+  context.emit({ kind: 'witnessWentBack', home: state.home, epoch, message });
   const { role } = lastly;
   return {
     ...(role.name === 'claiming' ? claimLost(lastly, role, message, context) : lastly),

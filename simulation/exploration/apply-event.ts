@@ -88,6 +88,7 @@ class PortCalls {
         compareAndSwap: (home, token, version, ownership) =>
           this.#call({ kind: 'writeLease', home, token, version, ownership }),
         answer: (home, requestId) => this.#answer(home, requestId),
+        noteWentBack: nothing,
       },
       interconnect: { send: (to, message) => this.#send(to, message) },
       dataPath: {

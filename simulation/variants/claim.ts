@@ -6,7 +6,7 @@ import type { Holding } from '../../pair/messages.ts';
 import type { ServerState } from '../../pair/server/state.ts';
 import { silenceMs } from '../../pair/serving-lease.ts';
 import type { Input, PairTiming } from '../../pair/types.ts';
-import { hearing, remembering, type Step, type Variant, type Wrap, withSets } from './variant.ts';
+import { answering, hearing, remembering, type Step, type Variant, type Wrap, withSets } from './variant.ts';
 
 const LONG_AGO = Number.NEGATIVE_INFINITY;
 
@@ -68,6 +68,19 @@ const holdingsSeen = ({ local, partner }: ServerState) =>
   [local, partner].flatMap(({ home, seen }) => (seen === null ? [] : [{ home, epoch: seen.record.epoch }]));
 
 export const claimVariants: readonly Variant[] = [
+  {
+    name: 'OlderNewsIgnored',
+    rule: 'R4',
+    clause: 'a witness that has gone back is believed, and not asked until it says something else',
+    wrap: answering((result, before) => ({
+      ...result,
+      state: withSets(result.state, (set) => {
+        const known = set.home === before.local.home ? before.local : before.partner;
+        const news = set.wentBack !== null && known.wentBack === null;
+        return news ? { ...known, readSince: null, lookup: true } : set;
+      }),
+    })),
+  },
   {
     name: 'SilenceOfTheOtherCounts',
     rule: 'R3',
