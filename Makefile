@@ -63,7 +63,8 @@ starve: setup ## A real pair with less and less processor time, and clients: how
 registers: setup ## Registers on a real pair, by library and proxy, with freezes, kills and givebacks for SECONDS= (120): nothing stale, nothing twice
 	@SECONDS=$(or $(SECONDS),120) vitest run client/registers.test.ts --reporter=verbose
 
-crashes: setup ## Thousands of crashes: of the process (KILLS=, TRIPLES= of operations), of the machine (STATES= for each file system, SEED=)
+crashes: setup ## Thousands of crashes: of the process (KILLS=, TRIPLES= of operations), of the machine (STATES= for each file system, SEED=); the lease cut at every point
+	@EVERY_POINT=1 vitest run fileserver/data-path/lease-cut.test.ts
 	@$(NODE) e2e/disk/main.ts --kills $(or $(KILLS),3000) --triples $(or $(TRIPLES),1000) --states $(or $(STATES),500) --seed $(or $(SEED),1)
 
 e2e: setup ## The tests on a kind cluster (KEEP=1 leaves it running; SCENARIO= picks one)
