@@ -25,14 +25,11 @@ type Planned = { readonly entry: NewEntry } | { readonly cut: ChangeOfFile };
 function entryOf({ how }: Args): NewEntry {
   if (how.mode === EXCLUSIVE)
     return { type: S_IFREG, mode: MODE_DEFAULT, attributes: verifierTimes(how.verf) };
-  const given = changesOfSattr(how.obj_attributes);
+  const given = how.obj_attributes;
   // A new file is empty already.
   const size = given.size === 0 ? null : given.size;
-  return {
-    type: S_IFREG,
-    mode: (given.mode ?? MODE_DEFAULT) & 0o7777,
-    attributes: { ...given, mode: null, size },
-  };
+  const attributes = changesOfSattr(given, null, size);
+  return { type: S_IFREG, mode: (given.mode ?? MODE_DEFAULT) & 0o7777, attributes };
 }
 
 /**
@@ -81,7 +78,7 @@ function check(on: Target, args: Args): Check {
   const { name } = args.where;
   const dir = on.files[0]!;
   const keys = [on.nameKey(dir, name)];
-  const reliesOn = on.relyingOn(dir);
+  const reliesOn = on.relyingOn(dir.key);
   const found = lookUpEntry(on, 0, name, DOTS_EXIST);
   if (found === 'absent') return on.planned(keys, reliesOn, { entry: entryOf(args) });
   if (found !== 'found') return on.refused(keys, reliesOn, found);

@@ -1,6 +1,7 @@
 /** What an operation that changes a directory finds under a name of it, as its caller. Shared by all of them but SETATTR. */
 import { constants } from 'node:os';
 import type { VolumeFailure } from '../storage/failures/status.ts';
+import type { IdentityReader } from '../storage/handles/file-identity.ts';
 import { isDot, isDotDot } from '../storage/names/names.ts';
 import { S_IFDIR } from '../system/statx.ts';
 import { asUser } from '../system/thread-identity.ts';
@@ -27,11 +28,15 @@ export function checkDirectory(
   return diskSet.checkChangeableName(dir, name) ?? (isDot(name) || isDotDot(name) ? dots(name) : null);
 }
 
+function readIdentity(identity: IdentityReader, dirFd: number, name: Uint8Array): number {
+  return identity.ofName(dirFd, name);
+}
+
 /** found: Volume.identity holds whose name it is. Who may not search the directory learns nothing. */
 export function lookUpName(on: Target, index: number, name: Uint8Array): VolumeFailure | 'found' | 'absent' {
   const { identity } = on.volume;
   const dir = on.files[index]!;
-  const result = asUser(on.user, () => identity.ofName(dir.pathFd, name));
+  const result = asUser(on.user, readIdentity, identity, dir.pathFd, name);
   if (result === -ENOENT) return 'absent';
   return result < 0 ? on.volume.failure(identity.call, result) : 'found';
 }

@@ -1,6 +1,6 @@
 /** The procedures that must not be executed twice, as data, and what drives them. */
 import { NFS3_OK, nfsproc3, type nfsproc3Name } from '../../protocol/nfs3.ts';
-import { XdrReader, type XdrWriter } from '../../protocol/xdr.ts';
+import type { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { Xdr } from '../../protocol/xdr-types.ts';
 import type { UserOf } from '../rpc/caller.ts';
 import type { Check, JournaledOperation, Plan } from '../storage/duplicate-requests/journaled-operation.ts';
@@ -86,11 +86,9 @@ export class Target {
     return `${dir.key}/${byteString(name, 0, name.length)}`;
   }
 
-  /** The directories of its names; on volumes with a path index (path-index.ts) every directory above, too. */
-  relyingOn(...directories: readonly OpenFile[]): readonly string[] {
-    const keys = directories.map(({ key }) => key);
-    if (this.volume.pathIndex !== null) keys.push(EVERY_PATH);
-    return keys;
+  /** The keys of the directories of its names; on volumes with a path index (path-index.ts) every directory above, too. */
+  relyingOn(...keys: readonly string[]): readonly string[] {
+    return this.volume.pathIndex === null ? keys : [...keys, EVERY_PATH];
   }
 
   planned(lockKeys: readonly string[], reliesOn: readonly string[], plan: unknown): Check {
@@ -218,7 +216,8 @@ export class Request implements JournaledOperation {
     args: Uint8Array,
     userOf: UserOf,
   ) {
-    const r = new XdrReader(args);
+    const r = context.argumentReader;
+    r.reset(args, 0, args.length);
     this.context = context;
     this.key = key;
     this.procedure = procedure;
@@ -245,7 +244,8 @@ export class Request implements JournaledOperation {
 
   #bind(): Target | VolumeFailure {
     const { diskSet } = this.context;
-    const files: OpenFile[] = [];
+    // One or two: to push them would make room for many more.
+    let files: readonly OpenFile[] = [];
     let user: Identity | null = null;
     for (const handle of this.procedure.handles(this.decoded)) {
       const file = diskSet.resolveHandle(handle);
@@ -258,7 +258,7 @@ export class Request implements JournaledOperation {
         if (file.tree.readOnly) return 'readOnly';
         user = found;
       }
-      files.push(file);
+      files = files.concat(file);
     }
     return new Target(this, files, user!);
   }

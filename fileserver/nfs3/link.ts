@@ -46,7 +46,7 @@ export const link: JournaledProcedure<Args, null> = {
   check: (on, args) => {
     const [file, dir] = [on.files[0]!, on.files[1]!];
     const keys = [on.nameKey(dir, args.link.name), file.key];
-    const reliesOn = on.relyingOn(dir);
+    const reliesOn = on.relyingOn(dir.key);
     const found = lookUp(on, args);
     if (found === 'absent') return on.planned(keys, reliesOn, null);
     return on.refused(keys, reliesOn, found === 'same' ? 'exists' : found);

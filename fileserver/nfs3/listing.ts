@@ -150,7 +150,7 @@ function start(
   const fd = diskSet.table.readFd(dir);
   if (fd < 0) return failureOfResult(fd);
   if (cookie !== 0n && Buffer.compare(verifier, cookieVerifier(volume)) !== 0) return 'badCookie';
-  const permitted = asUser(call.caller.identity(dir.tree), () => accessOf(dir.pathFd, R_OK));
+  const permitted = asUser(call.caller.identity(dir.tree), accessOf, dir.pathFd, R_OK);
   if (permitted < 0) return volume.failure('faccessat2', permitted);
   const started = listing.start(fd, cookie);
   if (started < 0) return volume.failure('lseek', started, volume.stat.inode);

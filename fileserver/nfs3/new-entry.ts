@@ -41,9 +41,8 @@ export const DOTS_EXIST = (): VolumeFailure => 'exists';
 
 /** modeDefault: where the client leaves it to the server. `size`: null where the object has none to set. */
 export function newEntry(type: number, sattr: Readonly<sattr3>, modeDefault: number): NewEntry {
-  const given = changesOfSattr(sattr);
-  const attributes = { ...given, mode: null, size: null };
-  return { type, mode: (given.mode ?? modeDefault) & 0o7777, attributes };
+  const attributes = changesOfSattr(sattr, null, null);
+  return { type, mode: (sattr.mode ?? modeDefault) & 0o7777, attributes };
 }
 
 interface Kind<Args> {
@@ -68,7 +67,7 @@ export function newEntryProcedure<Args extends { readonly where: diropargs3 }>(
       const dir = on.files[0]!;
       const { name } = args.where;
       const keys = [on.nameKey(dir, name)];
-      const reliesOn = on.relyingOn(dir);
+      const reliesOn = on.relyingOn(dir.key);
       const entry = kind.entryOf(args);
       if (typeof entry === 'string') return on.refused(keys, reliesOn, entry);
       const found = lookUpEntry(on, 0, name, DOTS_EXIST);

@@ -2,7 +2,7 @@
  * What the NFS procedures of one disk set share in one thread: the disk set, where journaled operations go, and scratch memory.
  * A call uses the scratch memory within its turn of the event loop and keeps nothing there.
  */
-import { XdrWriter } from '../../protocol/xdr.ts';
+import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { OperationLog } from '../storage/duplicate-requests/operation-log.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
 import type { ReplyListener } from '../storage/duplicate-requests/reply-listener.ts';
@@ -41,6 +41,7 @@ export class NfsContext {
   readonly out = new XdrWriter(1024);
   /** Arguments, until the operation is answered. */
   readonly argumentMemory = new BytePool();
+  readonly argumentReader = new XdrReader();
   /** The buffer of the last addressIn(), and where it lies. */
   #bytes: Uint8Array | null = null;
   #address = 0;

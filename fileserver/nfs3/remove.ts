@@ -29,15 +29,14 @@ function removal(
     attributes: ['wcc'],
     check: (on, { object }) => {
       const dir = on.files[0]!;
-      const keys = [on.nameKey(dir, object.name)];
-      const reliesOn = on.relyingOn(dir);
+      const name = on.nameKey(dir, object.name);
+      const reliesOn = on.relyingOn(dir.key);
       const found = lookUpEntry(on, 0, object.name, dots);
-      if (found !== 'found') return on.refused(keys, reliesOn, found === 'absent' ? 'noEntry' : found);
+      if (found !== 'found') return on.refused([name], reliesOn, found === 'absent' ? 'noEntry' : found);
       const victim = on.volume.identity.key();
       if (on.context.diskSet.isOnWayToExport(on.volume, victim))
-        return on.refused(keys, reliesOn, 'accessDenied');
-      keys.push(victim);
-      return on.planned(keys, reliesOn, { victim });
+        return on.refused([name], reliesOn, 'accessDenied');
+      return on.planned([name, victim], reliesOn, { victim });
     },
     needsSpace: () => false,
     truncation: () => null,

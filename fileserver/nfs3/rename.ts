@@ -64,7 +64,7 @@ export const rename: JournaledProcedure<Args, Planned> = {
   check: (on, args) => {
     const [from, to] = [on.files[0]!, on.files[1]!];
     const keys = [on.nameKey(from, args.from.name), on.nameKey(to, args.to.name)];
-    const reliesOn = leadsElsewhere(on) ? [from.key, to.key] : on.relyingOn(from, to);
+    const reliesOn = leadsElsewhere(on) ? [from.key, to.key] : on.relyingOn(from.key, to.key);
     const found = lookUpBoth(on, args);
     if (typeof found === 'string') return on.refused(keys, reliesOn, found);
     keys.push(found.moved);

@@ -3,8 +3,12 @@ import { DONT_CHANGE, SET_TO_CLIENT_TIME, type sattr3, type set_time } from '../
 import type { AttributeChanges, TimeChange } from '../storage/files/set-attributes.ts';
 import { NO_ID } from '../system/user-ids.ts';
 
-export function changesOfSattr(attributes: Readonly<sattr3>): AttributeChanges {
-  const { mode, uid, gid, size, atime, mtime } = attributes;
+/** mode, size: others than those given. */
+export function changesOfSattr(
+  { mode: givenMode, uid, gid, size: givenSize, atime, mtime }: Readonly<sattr3>,
+  mode: number | null = givenMode,
+  size: AttributeChanges['size'] = givenSize,
+): AttributeChanges {
   return { mode, uid: idOf(uid), gid: idOf(gid), size, atime: timeOf(atime), mtime: timeOf(mtime) };
 }
 

@@ -33,7 +33,8 @@ export function write(call: RpcCall, context: NfsContext): Outcome {
   const args = decodeWRITE3argsBehindFile(r);
   r.expectEnd();
   const arrived = {
-    xid: r.wordAt(call.callStart),
+    // Signed, as the sum: a small integer is no object of the engine's.
+    xid: r.wordAt(call.callStart) | 0,
     sum: recentWrites.sumOf(r, call.callStart, r.end - paddedSize(args.data.length)),
     caller,
   };
@@ -163,8 +164,7 @@ function perform(
   const refused = check(context, file, args, user);
   if (refused !== null) return failed(w, context, refused, file);
   const { gate } = volume;
-  const count =
-    args.count === 0 ? 0 : asUser(user, () => writeFrom(gate, file.writeFd, args.data, args.offset));
+  const count = args.count === 0 ? 0 : asUser(user, writeFrom, gate, file.writeFd, args.data, args.offset);
   if (count === REFUSED) return LEASE_EXPIRED;
   if (count < 0) return failed(w, context, volume.failure('pwrite64', count, volume.stat.inode), file);
   if (stable === UNSTABLE) context.flusher.noteUnstable(file);

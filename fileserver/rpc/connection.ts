@@ -79,16 +79,16 @@ export interface ConnectionMemory {
   readonly waitingForGroups: HeldCalls;
 }
 
-interface Answer {
-  readonly counted: CountedCall;
+/** From when its call waits: one object for both. */
+interface Answer extends CountedCall {
   /** Of the call. */
   readonly xid: number;
   /** `bytes` is the whole record; otherwise the results alone. */
   readonly whole: boolean;
   /** null: there is none, and the reply is SYSTEM_ERR. */
-  readonly bytes: Uint8Array | null;
-  readonly status: number;
-  readonly byteCount: number;
+  bytes: Uint8Array | null;
+  status: number;
+  byteCount: number;
 }
 
 export class Connection implements LateReplies {
@@ -401,7 +401,17 @@ export class Connection implements LateReplies {
   #pendingAnswer(xid: number, whole: boolean, size: number, held: HeldCalls | null): ReplyListener {
     const { procedure, meter, exportNumber } = this.#dispatcher;
     const expected = this.#replyRoom > SHORT_REPLY_SIZE ? this.#replyRoom : 0;
-    const counted = { procedure, meter, exportNumber, arrivedAt: this.#arrivedAt };
+    const answer: Answer = {
+      procedure,
+      meter,
+      exportNumber,
+      arrivedAt: this.#arrivedAt,
+      xid,
+      whole,
+      bytes: null,
+      status: 0,
+      byteCount: 0,
+    };
     const pending = this.#pending;
     pending.begin(expected);
     if (held !== null) pending.hold(size, held);
@@ -411,7 +421,10 @@ export class Connection implements LateReplies {
       answered = true;
       pending.end(expected);
       if (held !== null) pending.release(size, held);
-      this.#answer({ counted, xid, whole, bytes, status, byteCount });
+      answer.bytes = bytes;
+      answer.status = status;
+      answer.byteCount = byteCount;
+      this.#answer(answer);
     };
   }
 
@@ -459,8 +472,8 @@ export class Connection implements LateReplies {
     this.#begin();
     const now = performance.now();
     for (const answer of answers) {
-      const { counted, bytes, status, byteCount } = answer;
-      this.#figures.answeredLater(counted, bytes !== null, status, byteCount, now);
+      const { bytes, status, byteCount } = answer;
+      this.#figures.answeredLater(answer, bytes !== null, status, byteCount, now);
       this.#write(answer);
     }
     this.#flush();

@@ -112,10 +112,15 @@ export function become(identity: Identity): void {
 /**
  * What `work` does in the file system is done as that user. The thread stays the user's until the next asUser(), which costs nothing
  * for the same one: what is done in the file system outside of these functions has no user to rely on. Throws as become() does.
+ * Where calls are many, `work` is a function of the module and gets its arguments: a closure is an allocation for each call.
  */
-export function asUser<T>(identity: Identity, work: () => T): T {
+export function asUser<Arguments extends readonly unknown[], T>(
+  identity: Identity,
+  work: (...given: Arguments) => T,
+  ...given: Arguments
+): T {
   become(identity);
-  return work();
+  return work(...given);
 }
 
 /** The same as the server itself. */

@@ -143,9 +143,10 @@ export class DuplicateRequestCache {
     const failures = this.#failures;
     while (failures.count > answersMax / FAILURES_PART || failures.bytes > bytesMax / FAILURES_PART)
       this.#remove(failures.victim()!);
-    const count = (): number => successes.count + (this.#stored?.count ?? 0);
-    const bytes = (): number => successes.bytes + (this.#stored?.resultsSize ?? 0);
-    while (count() > answersMax || bytes() > bytesMax) {
+    while (
+      successes.count + (this.#stored?.count ?? 0) > answersMax ||
+      successes.bytes + (this.#stored?.resultsSize ?? 0) > bytesMax
+    ) {
       // Of clients of an owner before nothing is known: together they count as one.
       if (this.#stored !== null && this.#stored.count >= successes.largestCount) this.#dropStored();
       else this.#remove(successes.victim()!);

@@ -44,9 +44,7 @@ export class GroupForming {
     const { lockKeys, reliesOn, plan, results } = operation.check();
     const touched = this.#touched;
     const reliedOn = this.#reliedOn;
-    const conflicts =
-      lockKeys.some((key) => touched.has(key) || reliedOn.has(key)) ||
-      reliesOn.some((key) => touched.has(key));
+    const conflicts = isAnyIn(lockKeys, touched) || isAnyIn(lockKeys, reliedOn) || isAnyIn(reliesOn, touched);
     if (!conflicts) {
       if (plan === null) return results;
       // The journal needs all there is.
@@ -62,4 +60,9 @@ export class GroupForming {
     for (const key of reliesOn) reliedOn.add(key);
     return null;
   }
+}
+
+function isAnyIn(keys: readonly string[], set: ReadonlySet<string>): boolean {
+  for (const key of keys) if (set.has(key)) return true;
+  return false;
 }

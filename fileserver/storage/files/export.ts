@@ -103,7 +103,12 @@ export class ExportTable {
   }
 
   get all(): readonly Export[] {
-    return [...this.#byPath.values()];
+    return [...this];
+  }
+
+  /** Without a list of them: for each removed object. */
+  [Symbol.iterator](): IterableIterator<Export> {
+    return this.#byPath.values();
   }
 
   atPath(path: string): Export | undefined {

@@ -340,12 +340,12 @@ export class FileTable {
 
   /** An object as it is reached through each export, as far as it is in the table. */
   filesOf(volume: Volume, { type, bytes, start, size }: FileIdentity): OpenFile[] {
-    const files: OpenFile[] = [];
-    for (const tree of this.#trees.all) {
+    let files: OpenFile[] = [];
+    for (const tree of this.#trees) {
       if (tree.volume !== volume) continue;
       const unsigned = writeUnsigned(this.#scratch, tree.id, volume.uuid, type, bytes, start, size);
       const file = this.#files.withIdentity(hashOf(this.#scratch, 0, unsigned), this.#scratch, unsigned);
-      if (file !== null) files.push(file);
+      if (file !== null) files = files.concat(file);
     }
     return files;
   }

@@ -82,7 +82,7 @@ export function accessNow(file: OpenFile, user: Identity, stat: StatBuffer, want
   let given = 0;
   for (const bit of [R_OK, W_OK, X_OK]) {
     if ((unknown & bit) === 0) continue;
-    const result = asUser(user, () => accessOf(file.pathFd, bit));
+    const result = asUser(user, accessOf, file.pathFd, bit);
     if (result === 0) given |= bit;
     // EROFS is the file system's, and can change without the object.
     else if (result === -EROFS) continue;
@@ -96,17 +96,17 @@ export function accessNow(file: OpenFile, user: Identity, stat: StatBuffer, want
 /** `stat` is overwritten when the mode alone does not allow it. */
 export function mayRead(file: OpenFile, user: Identity, stat: StatBuffer): VolumeStatus {
   const { pathFd } = file;
-  const result = asUser(user, () => accessOf(pathFd, R_OK));
+  const result = asUser(user, accessOf, pathFd, R_OK);
   if (result === 0) return 'ok';
   if (result !== -EACCES) return file.volume.failure('faccessat2', result);
-  if (asUser(user, () => accessOf(pathFd, X_OK)) === 0) return 'ok';
+  if (asUser(user, accessOf, pathFd, X_OK) === 0) return 'ok';
   return isOwner(pathFd, user, stat) ? 'ok' : 'accessDenied';
 }
 
 /** `stat` is overwritten when the mode alone does not allow it. */
 export function mayWrite(file: OpenFile, user: Identity, stat: StatBuffer): VolumeStatus {
   const { pathFd } = file;
-  const result = asUser(user, () => accessOf(pathFd, W_OK));
+  const result = asUser(user, accessOf, pathFd, W_OK);
   if (result === 0) return 'ok';
   if (result !== -EACCES) return file.volume.failure('faccessat2', result);
   return isOwner(pathFd, user, stat) ? 'ok' : 'accessDenied';

@@ -82,12 +82,10 @@ function keyWith(bytes: Buffer, start: number, clientAt: number, end: number): s
 
 /** A copy of results, bytes[0 .. size), that lies in its answer's payload: payloadAround() says what to append. */
 export function resultsToKeep(key: string, bytes: Uint8Array, size: number): Uint8Array {
-  w.reset();
-  writeKey(key);
-  w.u32(size);
   const clientAt = RESULTS_AT + paddedSize(size);
   const payload = answerMemory.take(clientAt + key.length - KEY_SIZE);
-  payload.set(w.written());
+  copyKey(key, 0, KEY_SIZE, payload, 0);
+  for (let i = 0; i < 4; i++) payload[KEY_SIZE + i] = size >>> (24 - 8 * i);
   payload.set(size === bytes.length ? bytes : bytes.subarray(0, size), RESULTS_AT);
   copyKey(key, KEY_SIZE, key.length, payload, clientAt);
   return payload.subarray(RESULTS_AT, RESULTS_AT + size);
