@@ -104,7 +104,7 @@ export function makeEntry(
   const dir = on.files[0]!;
   const dirFd = on.context.diskSet.pathFd(dir);
   if (dirFd < 0) return failureOfResult(dirFd);
-  const made = asUser(on.user, () => make(dirFd));
+  const made = asUser(on.user, make, dirFd);
   if (made < 0) return on.volume.failure(call, made);
   flushes.add(dir);
   on.step('duringExecution');

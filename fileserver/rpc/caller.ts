@@ -36,9 +36,10 @@ interface Credential {
   readonly byExport: Map<Export, Identity>;
   /** See Caller.hasOwnStamp. */
   readonly hasOwnStamp: boolean;
+  /** See Caller.userOf(). */
+  readonly userOf: UserOf;
 }
 
-const NOBODY_IN_PARTICULAR: Credential = { user: null, byExport: new Map(), hasOwnStamp: false };
 /** Smaller ones are constants, or counted. */
 const OWN_STAMP_MIN = 2 ** 16;
 /** Credentials remembered for a connection, with a key of their bytes. */
@@ -68,6 +69,7 @@ export class ConnectionCaller implements Caller {
   #hasKey: boolean;
   readonly #allowedExports: Map<Export, boolean>;
   readonly #remembered: Map<string, Credential>;
+  readonly #nobodyInParticular: Credential;
   #credential: Credential;
   /** Bytes of `credential`. */
   #lastBody: Uint8Array;
@@ -95,8 +97,15 @@ export class ConnectionCaller implements Caller {
     this.waitsFor = -1;
     this.#allowedExports = new Map();
     this.#remembered = new Map();
-    this.#credential = NOBODY_IN_PARTICULAR;
+    this.#nobodyInParticular = this.#credentialOf(null, false);
+    this.#credential = this.#nobodyInParticular;
     this.#lastBody = new Uint8Array(0);
+  }
+
+  #credentialOf(user: Identity | null, hasOwnStamp: boolean): Credential {
+    const userOf: UserOf = (tree) => (this.allowed(tree) ? squashed(credential, tree) : 'notAllowed');
+    const credential = { user, byExport: new Map<Export, Identity>(), hasOwnStamp, userOf };
+    return credential;
   }
 
   get clientKey(): ClientKey {
@@ -115,7 +124,7 @@ export class ConnectionCaller implements Caller {
   forget(): void {
     this.#allowedExports.clear();
     this.#remembered.clear();
-    this.#credential = NOBODY_IN_PARTICULAR;
+    this.#credential = this.#nobodyInParticular;
     this.#lastBody = new Uint8Array(0);
   }
 
@@ -128,7 +137,7 @@ export class ConnectionCaller implements Caller {
       this.#lastBody = new Uint8Array(0);
     }
     if (header.credFlavor === AUTH_NONE) {
-      this.#credential = NOBODY_IN_PARTICULAR;
+      this.#credential = this.#nobodyInParticular;
       this.#lastBody = new Uint8Array(0);
       return true;
     }
@@ -151,7 +160,7 @@ export class ConnectionCaller implements Caller {
         return true;
       }
       const hasOwnStamp = parms.stamp >= OWN_STAMP_MIN;
-      credential = { user: intern(parms.uid, parms.gid, gids), byExport: new Map(), hasOwnStamp };
+      credential = this.#credentialOf(intern(parms.uid, parms.gid, gids), hasOwnStamp);
       if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear();
       this.#remembered.set(key, credential);
     }
@@ -185,8 +194,7 @@ export class ConnectionCaller implements Caller {
   }
 
   userOf(): UserOf {
-    const credential = this.#credential;
-    return (tree) => (this.allowed(tree) ? squashed(credential, tree) : 'notAllowed');
+    return this.#credential.userOf;
   }
 }
 

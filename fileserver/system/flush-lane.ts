@@ -90,15 +90,18 @@ class Together {
 
   /** Those whose result is certain now: `fault` of each. */
   end(flush: Flush, error: NodeJS.ErrnoException | null): readonly Flush[] {
+    flush.fault ??= error;
+    if (this.#running.size === 1 && this.#ended.length === 0) {
+      this.#running.delete(flush);
+      return [flush];
+    }
     const waitsFor = this.#besides(flush);
     this.#running.delete(flush);
-    flush.fault ??= error;
     // Nearly none fails, and dozens may run beside it.
     if (error !== null) {
       for (const other of this.#running) other.fault ??= error;
       for (const { flush: other, waitsFor } of this.#ended) if (waitsFor.has(flush)) other.fault ??= error;
     }
-    if (this.isEmpty) return [flush];
     this.#ended.push({ flush, waitsFor });
     const certain: Flush[] = [];
     this.#ended = this.#ended.filter(({ flush: other, waitsFor }) => {

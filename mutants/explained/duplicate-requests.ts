@@ -46,10 +46,10 @@ export const duplicateRequestsExplained: readonly Explained[] = [
   },
   {
     file: 'fileserver/system/flush-lane.ts',
-    line: 'if (this.isEmpty) return [flush];',
-    code: 'this.isEmpty',
+    line: 'if (this.#running.size === 1 && this.#ended.length === 0) {',
+    code: 'this.#running.size === 1 && this.#ended.length === 0',
     becomes: 'false',
-    why: 'It spares a list for a flush that is alone: the rest of the method returns the same.',
+    why: 'It spares a set and a list for a flush that is alone: the rest of the method returns the same.',
   },
   {
     file: 'fileserver/system/flush-lane.ts',

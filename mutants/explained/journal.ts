@@ -219,6 +219,13 @@ export const journalExplained: readonly Explained[] = [
   },
   {
     file: 'fileserver/storage/journal/journal-payloads.ts',
+    line: 'for (let i = 0; i < 4; i++) payload[KEY_SIZE + i]',
+    code: '<',
+    becomes: '<=',
+    why: 'One byte behind the size, which is written next.',
+  },
+  {
+    file: 'fileserver/storage/journal/journal-payloads.ts',
     line: 'payload.set(size === bytes.length ? bytes',
     code: 'size === bytes.length',
     becomes: 'false',
