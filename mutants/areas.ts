@@ -311,6 +311,8 @@ export const AREAS: readonly Area[] = [
       'operator/plan/lease-upkeep.test.ts',
       'operator/assess/lease-lost.test.ts',
       'operator/assess/lost-nodes.test.ts',
+      'operator/assess/owner-life.test.ts',
+      'operator/assess/disks-held.test.ts',
       'operator/assess/conditions.test.ts',
       'operator/assess/assessment.test.ts',
       'operator/assess/drain.test.ts',

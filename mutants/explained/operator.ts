@@ -10,6 +10,13 @@ export const operatorExplained: readonly Explained[] = [
     why: 'A Lease without a holder names no pod either, and none is found.',
   },
   {
+    file: 'operator/assess/owner-life.ts',
+    line: 'lease === null || owner === null || survivor === null',
+    code: '||',
+    becomes: '&&',
+    why: 'Without a Lease no owner is found, and without an owner no partner of it.',
+  },
+  {
     file: 'operator/assess/operations/unfinished.ts',
     line: 'age(a) < age(b)',
     code: '<',

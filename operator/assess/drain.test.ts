@@ -29,6 +29,17 @@ test('the partner is asked to take over, and its giveback is held', () => {
   expect(state()).toEqual(['Drained']);
 });
 
+test('what is noted on the Lease says why in the log', () => {
+  const told = () =>
+    world
+      .settle()
+      .flatMap((one) => (one.resource === 'leases' && one.why.includes('drained') ? [one.why] : []));
+  drain('a');
+  expect(told()[0]).toBe('a is drained');
+  drain();
+  expect(told()).toEqual(['a is not drained any more']);
+});
+
 test('nothing is asked for of a server that owns nothing any more', () => {
   world.claims('b', 'a', 2);
   world.settle();

@@ -8,6 +8,8 @@ import type { Claim, Node } from '../model/objects.ts';
 import { nodesUnmarked } from '../plan/node-marks.ts';
 import { gone, inUseAs, podsOf, running, takenOver } from '../plan/reattach-world.fixture.ts';
 import type { World } from '../plan/world.fixture.ts';
+import { lostNodesDueAt, nodesToMark } from './lost-nodes.ts';
+import { refutedPowerOffsDueAt } from './refuted-power-off.ts';
 
 type LostNodes = NonNullable<
   NonNullable<NonNullable<FilerPairSpecInput['storage']>['reattach']>['lostNodes']
@@ -89,6 +91,9 @@ describe('a lost node with disks of another owner', () => {
     expect(kept, 'the mark would take the last pod from a claim that is being deleted').toMatchObject({
       name: 'home.a.data',
     });
+    // Disks of the other disk set are elsewhere.
+    const confirmed = actions.filter(({ kind, part }) => kind === 'confirmKept' && part === mark.part);
+    expect(confirmed).toHaveLength(1);
     expect(mark.needs).toContain(mark.part);
     world.settle();
     expect(taints(world)).toEqual(outOfService);
@@ -112,6 +117,49 @@ describe('a lost node with disks of another owner', () => {
     change(world, { annotations: { 'filerpair.dev/powered-off': 'boot-1' } });
     world.settle();
     expect(taints(world)).toEqual(outOfService);
+  });
+
+  test('the next mark is due when its time is over, and never where time does not matter', () => {
+    const world = lost({ policy: 'AfterTimeout', timeout: '90s' });
+    const dueAt = world.now + 90_000;
+    expect(lostNodesDueAt(world.view())).toBe(dueAt);
+    world.now = dueAt;
+    expect(lostNodesDueAt(world.view())).toBeNull();
+    world.now = dueAt + 1;
+    expect(lostNodesDueAt(world.view())).toBeNull();
+    expect(lostNodesDueAt(lost({ policy: 'Wait' }).view())).toBeNull();
+    expect(lostNodesDueAt(lost({ policy: 'Confirmed' }).view())).toBeNull();
+  });
+
+  test('Confirmed: a boot without a name is confirmed by nothing', () => {
+    const world = lost({ policy: 'Confirmed' });
+    const node = world.observed.nodes['node-1']!;
+    const { nodeInfo: _, ...unknown } = node.status!;
+    world.observed.nodes = { ...world.observed.nodes, 'node-1': { ...node, status: unknown } };
+    expect(nodesToMark(world.view())).toEqual([]);
+    change(world, { status: { nodeInfo: { bootID: '' } }, annotations: { 'filerpair.dev/powered-off': '' } });
+    expect(nodesToMark(world.view())).toEqual([]);
+  });
+
+  test('Confirmed: a node that the API does not have is not marked', () => {
+    const world = lost({ policy: 'Confirmed' });
+    world.nodeGone('node-1');
+    expect(nodesToMark(world.view())).toEqual([]);
+  });
+
+  test.each<[state: string, marked: boolean, change: (world: World) => void]>([
+    ['starts', true, (world) => world.runs('b', false)],
+    [
+      'has ended and is started again',
+      false,
+      (world) => world.container('b', { terminated: { exitCode: 1 } }),
+    ],
+    ['is on a node that is not ready', false, (world) => world.node('node-2', 'False', world.now)],
+  ])('whose new owner %s: is marked: %s', (_state, marked, change) => {
+    const world = lost({ policy: 'AfterTimeout', timeout: '60s' });
+    world.now += 60_000;
+    change(world);
+    expect(nodesToMark(world.view())).toHaveLength(marked ? 1 : 0);
   });
 
   test('is left alone while the new owner could not use the disks either', () => {
@@ -345,7 +393,10 @@ describe('the word that a node is switched off', () => {
     expect(world.settle()).toEqual([]);
     expect(word(world)).toBe('boot-1');
     expect(world.plan().wakeAt).toBe(world.now + 290_000);
+    expect(refutedPowerOffsDueAt(world.view())).toBe(world.now + 290_000);
     world.now += 290_000;
+    // Due now, and not later.
+    expect(refutedPowerOffsDueAt(world.view())).toBeNull();
     world.settle();
     expect(word(world)).toBeUndefined();
   });

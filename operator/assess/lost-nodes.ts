@@ -65,7 +65,7 @@ function lostNodes(
   const living = nodesOfLiving(view);
   return view.servers.flatMap((home) => {
     const name = diskLocation(view, home)?.lostNode;
-    const node = name === undefined ? undefined : view.observed.nodes[name];
+    const node = view.observed.nodes[name ?? ''];
     if (name === undefined || node === undefined || isOutOfService(node) || !ownerWaits(view, home))
       return [];
     // The mark would take a disk from under a server that serves.

@@ -420,8 +420,9 @@ describe('maintenance', () => {
 
   test('is told to the servers, stays until it is taken off, and goes without a trace', () => {
     const world = World.running();
+    const whys = () => new Set(world.settle().flatMap((one) => (one.resource === 'leases' ? [one.why] : [])));
     world.changeSpec({ maintenance: { reason: 'new disks', automaticMoves: 'Paused' } });
-    world.settle();
+    expect(whys()).toEqual(new Set(['maintenance: spec.maintenance: new disks']));
     expect(told(world)).toEqual(['spec.maintenance: new disks', 'spec.maintenance: new disks']);
     expect(world.condition('Maintenance')).toMatchObject({ status: 'True', reason: 'MovesPaused' });
     expect(world.condition('TakeoverPossible')).toMatchObject({
@@ -429,7 +430,7 @@ describe('maintenance', () => {
       reason: 'Maintenance',
     });
     world.changeSpec({ maintenance: undefined });
-    world.settle();
+    expect(whys()).toEqual(new Set(['maintenance has ended']));
     expect(told(world)).toEqual([undefined, undefined]);
     expect(world.condition('Maintenance')).toMatchObject({ status: 'False', reason: 'NoMaintenance' });
     expect(world.plan()).toMatchObject({ actions: [], status: null });

@@ -14,6 +14,7 @@ import {
   unlinkAt,
 } from '../../system/file-calls.ts';
 import { fsync } from '../../system/pool-calls.ts';
+import { endProjectInheritance } from '../../system/project-inheritance.ts';
 import { asServer } from '../../system/thread-identity.ts';
 import { inBackground } from '../../system/turns.ts';
 import { errnoName } from '../failures/errno-outcomes.ts';
@@ -170,6 +171,8 @@ export class DirectoryRemover {
       if (above < 0) return 0;
       const fd = openAt(removed, place, DIRECTORY);
       if (fd < 0) return fd;
+      // It has the project of the volume's root, if that gives it to what is made in it. The directory may have one of its own.
+      endProjectInheritance(gate, fd);
       const result = renameAt(gate, above, name, fd, FIRST);
       close(fd);
       if (result < 0) unlinkAt(gate, removed, place, AT_REMOVEDIR);
@@ -245,7 +248,7 @@ function whyNot(where: string, result: number): RemovalResult {
     result === -EBUSY
       ? 'something is mounted there (EBUSY)'
       : result === -EXDEV
-        ? 'it has a project quota, or is a file system of its own (EXDEV)'
+        ? 'it is a file system of its own (EXDEV)'
         : errnoName(-result);
   return { outcome: 'failed', message: `${where} can't be deleted: ${reason}` };
 }
