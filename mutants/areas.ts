@@ -211,18 +211,18 @@ export const AREAS: readonly Area[] = [
   {
     name: 'flushes',
     files: [
-      'fileserver/system/flush-lane.ts',
+      'fileserver/system/flush-queue.ts',
       'fileserver/storage/flush/flush-set.ts',
       'fileserver/storage/flush/data-flusher.ts',
     ],
     tests: [
-      'fileserver/system/flush-lane.test.ts',
+      'fileserver/system/flush-queue.test.ts',
       'fileserver/storage/flush/data-flusher.test.ts',
       'fileserver/storage/flush/flush-set.test.ts',
       'fileserver/data-path/write-verifier.test.ts',
     ],
     unitTests: [
-      'fileserver/system/flush-lane.test.ts',
+      'fileserver/system/flush-queue.test.ts',
       'fileserver/storage/flush/data-flusher.test.ts',
       'fileserver/storage/flush/flush-set.test.ts',
     ],

@@ -73,7 +73,7 @@ function readNow(file: OpenFile, address: number, count: number, offset: Offset)
     if (got !== -EOPNOTSUPP) return got;
     volume.knowsWhatIsCached = false;
   }
-  // Then every read is taken for one that waits: in this thread it would hold up all volumes, and in the pool only its own lane.
+  // Then every read is taken for one that waits: in this thread it would hold up all volumes, and in the pool only its own queue.
   return volume.isInMemory ? readInto(openFd(file), address, count, offset) : -EAGAIN;
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FileSystemSync } from './file-system-sync.ts';
-import { FlushTimes } from './flush-lane.ts';
+import { FlushTimes } from './flush-queue.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 

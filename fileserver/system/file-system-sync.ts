@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os';
 import { syncFileSystem } from './file-system-info.ts';
-import type { FlushTimes } from './flush-lane.ts';
+import type { FlushTimes } from './flush-queue.ts';
 
 type Done = (result: number) => void;
 

@@ -45,19 +45,19 @@ export const duplicateRequestsExplained: readonly Explained[] = [
     why: 'It spares two lists: without a long operation the group stays as it is.',
   },
   {
-    file: 'fileserver/system/flush-lane.ts',
+    file: 'fileserver/system/flush-queue.ts',
     line: 'if (this.#running.size === 1 && this.#ended.length === 0) {',
     code: 'this.#running.size === 1 && this.#ended.length === 0',
     becomes: 'false',
     why: 'It spares a set and a list for a flush that is alone: the rest of the method returns the same.',
   },
   {
-    file: 'fileserver/system/flush-lane.ts',
+    file: 'fileserver/system/flush-queue.ts',
     line: 'if (mine.isEmpty) together.delete(key);',
     why: 'An empty entry that stays is used again by the next flush of the object; only memory would grow.',
   },
   {
-    file: 'fileserver/system/flush-lane.ts',
+    file: 'fileserver/system/flush-queue.ts',
     line: 'if (this.#next === this.#waiting.length) {',
     code: 'this.#next === this.#waiting.length',
     becomes: 'false',
@@ -169,7 +169,7 @@ export const duplicateRequestsExplained: readonly Explained[] = [
     why: 'The status of no results is 0.',
   },
   {
-    file: 'fileserver/system/flush-lane.ts',
+    file: 'fileserver/system/flush-queue.ts',
     line: 'if (error !== null) {',
     code: 'error !== null',
     becomes: 'true',

@@ -20,18 +20,18 @@ const HEAD = 48;
 const STEP = 34;
 
 export function draw({ title, parts, steps }: Sequence): string {
-  const lane = (WIDTH - 2 * MARGIN) / parts.length;
+  const column = (WIDTH - 2 * MARGIN) / parts.length;
   const height = HEAD + STEP * (steps.length + 1) + MARGIN;
   const xOf = (name: string): number => {
     const index = parts.findIndex((part) => part.split('\n')[0] === name);
     if (index < 0) throw new Error(`${title}: there is no part "${name}"`);
-    return MARGIN + lane * (index + 0.5);
+    return MARGIN + column * (index + 0.5);
   };
   const lines = parts.map((part) => {
     const x = xOf(part.split('\n')[0]!);
     const [name, where = ''] = part.split('\n');
     return [
-      `<rect class="part" x="${x - lane / 2 + 5}" y="${MARGIN}" width="${lane - 10}" height="${HEAD - MARGIN}" rx="5"/>`,
+      `<rect class="part" x="${x - column / 2 + 5}" y="${MARGIN}" width="${column - 10}" height="${HEAD - MARGIN}" rx="5"/>`,
       `<text class="name" x="${x}" y="${MARGIN + 15}">${escaped(name!)}</text>`,
       `<text class="where" x="${x}" y="${MARGIN + 29}">${escaped(where)}</text>`,
       `<line class="life" x1="${x}" y1="${HEAD}" x2="${x}" y2="${height - MARGIN}"/>`,

@@ -301,7 +301,7 @@ export class FileTable {
 
   #closeDescriptors(file: OpenFile): number {
     if (file.pins > 0) return 0;
-    // The last close of an object without a name may wait for the disk (closing-lane.ts), also when it was not this server that
+    // The last close of an object without a name may wait for the disk (close-queue.ts), also when it was not this server that
     // removed it. Where nothing is open for looking, nothing is for reading or writing either.
     if (!file.removed && file.pathFd >= 0) file.removed = mayHaveLostItsName(file.pathFd);
     // What has no name any more nobody misses, and at the end of service somebody else takes over.

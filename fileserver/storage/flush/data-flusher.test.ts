@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { FlushLane, FlushTimes } from '../../system/flush-lane.ts';
+import { FlushQueue, FlushTimes } from '../../system/flush-queue.ts';
 import type { OpenFile } from '../files/open-file.ts';
 import type { Volume } from '../volume/volume.ts';
 import { DataFlusher, UNSTABLE_TICKS } from './data-flusher.ts';
@@ -36,7 +36,7 @@ let synced: ((result: number) => void)[];
 let volume: Volume;
 let file: OpenFile;
 let flusher: DataFlusher;
-let lane: FlushLane;
+let queue: FlushQueue;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
@@ -61,7 +61,7 @@ beforeEach(() => {
   file = { key: `file ${tests}`, volume } as unknown as OpenFile;
   ownFds = [];
   openOwn = () => openSync('/dev/null', 'r');
-  lane = new FlushLane(8, {
+  queue = new FlushQueue(8, {
     fsync: (fd, ends) => asked.push({ call: 'fsync', fd, ends }),
     fdatasync: (fd, ends) => asked.push({ call: 'fdatasync', fd, ends }),
   });
@@ -84,7 +84,7 @@ beforeEach(() => {
       if (pins === 0 && removed) filesFd = () => -constants.errno.ESTALE;
     },
   };
-  flusher = new DataFlusher(table, lane);
+  flusher = new DataFlusher(table, queue);
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -214,13 +214,13 @@ test('an error is told to all that have a flush of the file under way', async ()
 test('a second flush of one file is not begun where other files wait for their first', async () => {
   await showThatTheDiskIsSlow();
   for (let other = 0; other < 7; other++) {
-    lane.flush({ fd: anyFd, key: `${other}`, depth: 'all' }, new FlushTimes(), () => {});
+    queue.flush({ fd: anyFd, key: `${other}`, depth: 'all' }, new FlushTimes(), () => {});
   }
   flush('A');
   flush('B');
   await pause(LONGER_THAN_A_FAST_DISK_MS);
   const lateFd = openSync('/dev/null', 'r');
-  lane.flush({ fd: lateFd, key: 'late', depth: 'all' }, new FlushTimes(), () => {});
+  queue.flush({ fd: lateFd, key: 'late', depth: 'all' }, new FlushTimes(), () => {});
   expect(asked).toHaveLength(8);
   for (let other = 0; other < 3; other++) asked[other]!.ends(null);
   expect(asked.slice(8).map(({ fd }) => fd)).toEqual([lateFd]);

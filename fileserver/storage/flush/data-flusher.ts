@@ -6,7 +6,7 @@
 import { constants } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { close } from '../../system/file-calls.ts';
-import { dataLane, type FlushDepth, type FlushLane } from '../../system/flush-lane.ts';
+import { dataFlushes, type FlushDepth, type FlushQueue } from '../../system/flush-queue.ts';
 import type { FileTable } from '../files/file-table.ts';
 import type { OpenFile } from '../files/open-file.ts';
 import type { Volume } from '../volume/volume.ts';
@@ -82,13 +82,13 @@ export class DataFlusher {
   /** Of volumes with more such files than are remembered one by one: how often one of the others was written. */
   readonly #unstableVolumes = new Map<Volume, number>();
   #now = 0;
-  readonly #lane: FlushLane;
+  readonly #queue: FlushQueue;
   /** What the fastest flushes recently took. ms */
   #fastestMs = 0;
 
-  constructor(table: FlushTable, lane: FlushLane = dataLane) {
+  constructor(table: FlushTable, queue: FlushQueue = dataFlushes) {
     this.#table = table;
-    this.#lane = lane;
+    this.#queue = queue;
   }
 
   /** The file has data that is only in memory. It is open for writing. */
@@ -186,7 +186,7 @@ export class DataFlusher {
     const overlap = (): void => {
       running.timer = undefined;
       // Not in the way of other files' first flush.
-      if (this.#lane.hasRoom) this.#begin(file, running);
+      if (this.#queue.hasRoom) this.#begin(file, running);
     };
     running.timer = setTimeout(overlap, Math.max(GATHER_MS, OVERLAP_AFTER_MS - age));
   }
@@ -214,7 +214,7 @@ export class DataFlusher {
       if (own) close(fd);
       volume.sync((result) => this.#ended(file, running, waiters, result < 0 ? 'ioError' : 'ok'));
     } else
-      this.#lane.flush({ fd, key: file.key, depth }, volume.flushTimes, (error) => {
+      this.#queue.flush({ fd, key: file.key, depth }, volume.flushTimes, (error) => {
         if (own) close(fd);
         this.#noteFlush(performance.now() - begunAt);
         this.#ended(file, running, waiters, error === null ? 'ok' : 'ioError');

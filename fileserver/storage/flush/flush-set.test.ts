@@ -2,7 +2,7 @@ import { closeSync, fstatSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { FlushTimes } from '../../system/flush-lane.ts';
+import { FlushTimes } from '../../system/flush-queue.ts';
 import type { FileTable } from '../files/file-table.ts';
 import type { OpenFile } from '../files/open-file.ts';
 import type { Volume } from '../volume/volume.ts';

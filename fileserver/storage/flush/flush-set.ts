@@ -1,6 +1,6 @@
 /** Which files and directories have to be flushed before the operations of a group may be answered, and the flush. */
 import { constants } from 'node:os';
-import { metadataLane } from '../../system/flush-lane.ts';
+import { metadataFlushes } from '../../system/flush-queue.ts';
 import type { FileTable } from '../files/file-table.ts';
 import type { OpenFile } from '../files/open-file.ts';
 import type { Volume } from '../volume/volume.ts';
@@ -59,7 +59,7 @@ export class FlushSet {
       waiting += 1;
       issued = true;
       this.#table.pin(file);
-      metadataLane.flush({ fd, key: file.key, depth: 'all' }, this.#volume.flushTimes, (error) => {
+      metadataFlushes.flush({ fd, key: file.key, depth: 'all' }, this.#volume.flushTimes, (error) => {
         this.#table.unpin(file);
         ended(error === null ? 0 : (error.errno ?? -EIO));
       });

@@ -5,13 +5,13 @@
 
 import { constants } from 'node:os';
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
-import { ClosingLane } from '../../system/closing-lane.ts';
+import { CloseQueue } from '../../system/close-queue.ts';
 import { close } from '../../system/file-calls.ts';
 import { isReadOnly } from '../../system/file-system-info.ts';
 import { FileSystemSync } from '../../system/file-system-sync.ts';
-import { FlushTimes } from '../../system/flush-lane.ts';
+import { FlushTimes } from '../../system/flush-queue.ts';
 import type { NameFolding } from '../../system/name-folding.ts';
-import { ReadLane } from '../../system/read-lane.ts';
+import { ReadQueue } from '../../system/read-queue.ts';
 import { S_IFDIR, StatBuffer } from '../../system/statx.ts';
 import type { SystemCall } from '../../system/system-calls.ts';
 import { asServer } from '../../system/thread-identity.ts';
@@ -128,9 +128,9 @@ export class Volume {
   readonly flushTimes: FlushTimes;
   readonly #syncing: FileSystemSync;
   /** READs of what is not in memory. */
-  readonly uncachedReads: ReadLane;
+  readonly uncachedReads: ReadQueue;
   /** Descriptors of removed objects. */
-  readonly asyncClose: ClosingLane;
+  readonly asyncClose: CloseQueue;
   /** The file system can say what is in memory; found out by the first READ. */
   knowsWhatIsCached: boolean;
   /** Of this thread's system calls, for the agent. */
@@ -185,8 +185,8 @@ export class Volume {
     this.reserve = root.reserve;
     this.flushTimes = new FlushTimes();
     this.#syncing = new FileSystemSync(root.fd, this.flushTimes);
-    this.uncachedReads = new ReadLane(UNCACHED_READS_AT_ONCE);
-    this.asyncClose = new ClosingLane();
+    this.uncachedReads = new ReadQueue(UNCACHED_READS_AT_ONCE);
+    this.asyncClose = new CloseQueue();
     this.knowsWhatIsCached = true;
     this.changing = new CountedKeys();
     this.errors = new VolumeErrors();

@@ -6,21 +6,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { assertEventually } from '../../testing/assert-eventually.ts';
-import { ClosingLane } from './closing-lane.ts';
+import { CloseQueue } from './close-queue.ts';
 
 const NEVER_MS = 60_000;
 
 let directory: string;
-let lane: ClosingLane;
+let queue: CloseQueue;
 let readers: number[];
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'filerpair-closing-'));
-  lane = new ClosingLane();
+  queue = new CloseQueue();
   readers = [];
 });
 afterEach(async () => {
-  await lane.end();
+  await queue.end();
   for (const fd of readers) closeSync(fd);
   rmSync(directory, { recursive: true });
 });
@@ -43,20 +43,20 @@ function isClosed(reader: number): boolean {
   }
 }
 
-const closed = (): Promise<void> => new Promise((resolve) => lane.whenClosed(resolve, null));
+const closed = (): Promise<void> => new Promise((resolve) => queue.whenClosed(resolve, null));
 
 test('closes what it has taken over, in this process and for good', async () => {
   const fds = Array.from({ length: 3 }, pipe);
-  for (const fd of fds) lane.close(fd);
+  for (const fd of fds) queue.close(fd);
   expect(readers.map(isClosed)).toEqual([false, false, false]);
   await closed();
   expect(readers.map(isClosed)).toEqual([true, true, true]);
   for (const fd of fds) expect(() => fstatSync(fd)).toThrow('EBADF');
-  expect(lane.isEmpty).toBe(true);
+  expect(queue.isEmpty).toBe(true);
 });
 
 test('closes at the end of the turn, whether somebody waits or not', async () => {
-  lane.close(pipe());
+  queue.close(pipe());
   await assertEventually(() => expect(isClosed(readers[0]!)).toBe(true));
 });
 
@@ -65,13 +65,13 @@ test('more than one message holds are closed one message after the other, and wh
   const path = join(directory, 'pipe-0');
   const called: string[] = [];
   const take = (count: number): void => {
-    for (let i = 0; i < count; i++) lane.close(openSync(path, constants.O_WRONLY));
+    for (let i = 0; i < count; i++) queue.close(openSync(path, constants.O_WRONLY));
   };
   take(10);
-  lane.whenClosed(() => called.push('ten'), NEVER_MS);
+  queue.whenClosed(() => called.push('ten'), NEVER_MS);
   take(700);
-  lane.close(writer);
-  lane.whenClosed(() => called.push('all'), NEVER_MS);
+  queue.close(writer);
+  queue.whenClosed(() => called.push('all'), NEVER_MS);
   expect(called).toEqual([]);
   await closed();
   expect(called).toEqual(['ten', 'all']);
@@ -80,14 +80,14 @@ test('more than one message holds are closed one message after the other, and wh
 
 test('with nothing to close it calls back at once', () => {
   const done = vi.fn();
-  lane.whenClosed(done, NEVER_MS);
+  queue.whenClosed(done, NEVER_MS);
   expect(done).toHaveBeenCalledOnce();
 });
 
 test('ended, it closes at once what still comes', async () => {
-  lane.close(pipe());
-  await lane.end();
+  queue.close(pipe());
+  await queue.end();
   expect(isClosed(readers[0]!)).toBe(true);
-  lane.close(pipe());
+  queue.close(pipe());
   expect(isClosed(readers[1]!)).toBe(true);
 });

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { FlushLane, FlushTimes } from './flush-lane.ts';
+import { FlushQueue, FlushTimes } from './flush-queue.ts';
 
 type Done = (error: NodeJS.ErrnoException | null) => void;
 
 const EIO: NodeJS.ErrnoException = Object.assign(new Error('EIO'), { errno: -5, code: 'EIO' });
 
-/** Flushes that end when the test says so, with what it says; two lanes, as the server has for data and metadata. */
+/** Flushes that end when the test says so, with what it says; two queues, as the server has for data and metadata. */
 class Disk {
   readonly asked: { readonly fd: number; readonly ends: Done }[] = [];
   readonly told: string[] = [];
@@ -13,14 +13,14 @@ class Disk {
     fsync: (fd: number, ends: Done) => this.asked.push({ fd, ends }),
     fdatasync: (fd: number, ends: Done) => this.asked.push({ fd, ends }),
   };
-  readonly #lanes = {
-    data: new FlushLane(2, this.#calls),
-    metadata: new FlushLane(2, this.#calls),
+  readonly #queues = {
+    data: new FlushQueue(2, this.#calls),
+    metadata: new FlushQueue(2, this.#calls),
   };
 
-  flush(name: string, lane: 'data' | 'metadata', fd = 7, key = `file of ${fd}`): void {
+  flush(name: string, queue: 'data' | 'metadata', fd = 7, key = `file of ${fd}`): void {
     const done: Done = (error) => this.told.push(`${name}: ${error === null ? 'ok' : error.message}`);
-    this.#lanes[lane].flush({ fd, key, depth: lane === 'data' ? 'data' : 'all' }, new FlushTimes(), done);
+    this.#queues[queue].flush({ fd, key, depth: queue === 'data' ? 'data' : 'all' }, new FlushTimes(), done);
   }
 }
 
@@ -113,24 +113,24 @@ test('no more than so many run at once, and the next begins when one has ended',
 
 test('fdatasync flushes data alone, fsync everything', () => {
   const asked: string[] = [];
-  const lane = new FlushLane(2, {
+  const queue = new FlushQueue(2, {
     fsync: (fd) => asked.push(`fsync ${fd}`),
     fdatasync: (fd) => asked.push(`fdatasync ${fd}`),
   });
   for (const depth of ['data', 'all'] as const)
-    lane.flush({ fd: depth.length, key: `alone ${depth}`, depth }, new FlushTimes(), () => {});
+    queue.flush({ fd: depth.length, key: `alone ${depth}`, depth }, new FlushTimes(), () => {});
   expect(asked).toEqual(['fdatasync 4', 'fsync 3']);
 });
 
 test('a volume knows how many flushes it had, what they took, and when none is under way', async () => {
   const ends: Done[] = [];
-  const lane = new FlushLane(1, { fsync: (_fd, done) => ends.push(done), fdatasync: () => {} });
+  const queue = new FlushQueue(1, { fsync: (_fd, done) => ends.push(done), fdatasync: () => {} });
   const times = new FlushTimes();
   const told: string[] = [];
   const flush = (name: string): void => {
-    expect(lane.hasRoom).toBe(ends.length === 0);
+    expect(queue.hasRoom).toBe(ends.length === 0);
     const target = { fd: 3, key: `counted ${name}`, depth: 'all' } as const;
-    lane.flush(target, times, () => told.push(`${name} of ${times.underWay}`));
+    queue.flush(target, times, () => told.push(`${name} of ${times.underWay}`));
   };
   await times.whenEnded();
   expect([times.count, times.ms, times.underWay]).toEqual([0, 0, 0]);
@@ -147,7 +147,7 @@ test('a volume knows how many flushes it had, what they took, and when none is u
   ends.shift()!(null);
   await new Promise((resolve) => setImmediate(resolve));
   expect([told, times.count, times.underWay]).toEqual([['first of 2', 'second of 1', 'ended'], 2, 0]);
-  expect(lane.hasRoom).toBe(true);
+  expect(queue.hasRoom).toBe(true);
   // Who has been told once is not told again.
   flush('third');
   ends.shift()!(null);
@@ -158,7 +158,7 @@ test('a volume knows how many flushes it had, what they took, and when none is u
 test('those that wait begin in their order, each as soon as one has ended, also when some have waited before', () => {
   const ends: Done[] = [];
   const begun: number[] = [];
-  const lane = new FlushLane(1, {
+  const queue = new FlushQueue(1, {
     fsync: (fd, done) => {
       begun.push(fd);
       ends.push(done);
@@ -166,7 +166,7 @@ test('those that wait begin in their order, each as soon as one has ended, also 
     fdatasync: () => {},
   });
   const flush = (fd: number): void =>
-    lane.flush({ fd, key: `waits ${fd}`, depth: 'all' }, new FlushTimes(), () => {});
+    queue.flush({ fd, key: `waits ${fd}`, depth: 'all' }, new FlushTimes(), () => {});
   for (const fd of [10, 11, 12]) flush(fd);
   ends.shift()!(null);
   flush(13);

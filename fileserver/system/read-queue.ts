@@ -1,6 +1,6 @@
 /**
  * Reads that have to wait for a disk, in libuv's pool, a bounded number at once. A disk that is slow or stuck must not take all
- * threads of a pool that belongs to the whole process (see flush-lane.ts).
+ * threads of a pool that belongs to the whole process (see flush-queue.ts).
  */
 import { constants } from 'node:os';
 import { read } from './pool-calls.ts';
@@ -17,7 +17,7 @@ interface Read {
   readonly sinceMs: number;
 }
 
-export class ReadLane {
+export class ReadQueue {
   readonly #atOnceMax: number;
   readonly #running: Set<Read>;
   #waiting: Read[];

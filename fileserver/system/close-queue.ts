@@ -20,7 +20,7 @@ import { nextTurn } from './turns.ts';
 //   close(fd) ... close(fd)  -->  sendmsg(fds), close of each     in this thread, at the end of a turn
 //                                 read: objects are closed        in the pool
 //
-// One message at a time: a stuck disk takes one thread of a pool that belongs to the whole process (see flush-lane.ts).
+// One message at a time: a stuck disk takes one thread of a pool that belongs to the whole process (see flush-queue.ts).
 
 type Call = (...args: number[]) => number;
 const libc = koffi.load('libc.so.6');
@@ -55,7 +55,7 @@ interface Waiter {
   readonly timer: NodeJS.Timeout | null;
 }
 
-export class ClosingLane {
+export class CloseQueue {
   #message: NativeBuffer | null;
   readonly #into: Uint8Array;
   /** The socket's ends; -1: none yet, or no more. */

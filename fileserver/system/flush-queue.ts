@@ -1,7 +1,7 @@
 /**
  * fsync and fdatasync in libuv's pool, a bounded number at once. The pool belongs to the whole process: On a disk that is slow or
  * stuck, flushes must not take all its threads, or the journal of the other disk set, and the agent's own look-ups, would wait
- * for that disk too. (main.ts gives the pool 64 threads. Each thread that changes volumes has lanes of its own.)
+ * for that disk too. (main.ts gives the pool 64 threads. Each thread that changes volumes has queues of its own.)
  */
 
 import type { NoParamCallback } from 'node:fs';
@@ -125,7 +125,7 @@ class Together {
   }
 }
 
-/** By key, of all lanes of this thread. */
+/** By key, of all queues of this thread. */
 const together = new Map<string, Together>();
 
 export interface FlushCalls {
@@ -133,7 +133,7 @@ export interface FlushCalls {
   readonly fdatasync: (fd: number, done: NoParamCallback) => void;
 }
 
-export class FlushLane {
+export class FlushQueue {
   readonly #atOnceMax: number;
   readonly #calls: FlushCalls;
   #running = 0;
@@ -196,6 +196,6 @@ export class FlushLane {
 }
 
 /** For files' data: stable WRITEs and COMMITs. */
-export const dataLane = new FlushLane(8);
-/** For directories and files of journalled operations. Journals themselves (one flush a volume) need no lane. */
-export const metadataLane = new FlushLane(4);
+export const dataFlushes = new FlushQueue(8);
+/** For directories and files of journalled operations. Journals themselves (one flush a volume) need no queue. */
+export const metadataFlushes = new FlushQueue(4);
