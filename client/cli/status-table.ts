@@ -16,7 +16,7 @@ interface DiskSetStatus {
   readonly role?: string;
   readonly owner?: string | null;
   readonly epoch?: number;
-  readonly rightMsLeft?: number | null;
+  readonly leaseMsLeft?: number | null;
   readonly port?: number | null;
   readonly phase?: string | null;
   readonly openFailure?: {
@@ -56,7 +56,7 @@ export function statusTable(body: unknown): string {
     each.epoch === undefined ? '?' : `${each.epoch}`,
     each.phase ?? each.role ?? '?',
     each.port ? `${each.port}` : 'closed',
-    each.rightMsLeft ? `${Math.round(each.rightMsLeft)} ms` : '-',
+    each.leaseMsLeft ? `${Math.round(each.leaseMsLeft)} ms` : '-',
   ]);
   text.push('\n', table([['DISK SET', 'OWNER', 'EPOCH', 'HERE', 'PORT', 'LEASE'], ...rows], [2, 5]));
   for (const { home, openFailure } of status.diskSets ?? []) {

@@ -22,7 +22,7 @@ export function agentMetrics({ status, homes, certificates }: AgentMetricsSource
   metrics.gauge(
     'filerpair_right_remaining_seconds',
     'How long this server may still serve a disk set without another confirmation. Label: disk_set.',
-    () => status().diskSets.map((set) => [{ disk_set: set.home }, set.rightMsLeft / 1000]),
+    () => status().diskSets.map((set) => [{ disk_set: set.home }, set.leaseMsLeft / 1000]),
   );
   metrics.gauge(
     'filerpair_disk_set_serving',

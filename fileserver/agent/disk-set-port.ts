@@ -68,7 +68,7 @@ export class DiskSetPort {
 
   status(now: number): ServedStatus {
     return {
-      rightMsLeft: Math.max(0, Math.round(this.#parts.leases.deadline(this.side) - now)),
+      leaseMsLeft: Math.max(0, Math.round(this.#parts.leases.deadline(this.side) - now)),
       port: this.#port,
       stuckVolumes: this.stuckVolumes.now(now),
       volumeErrors: this.#volumeErrors.recent(now),

@@ -27,7 +27,7 @@ export interface DiskSetStatus {
   /** Of the Lease: whose acknowledgements count; null: the holder renews alone (solo). */
   readonly acknowledger: Incarnation | null;
   /** Ms that this process may still serve it without another confirmation; 0: it may not. */
-  readonly rightMsLeft: number;
+  readonly leaseMsLeft: number;
   /** TCP port on which this process serves it; null: it does not. */
   readonly port: number | null;
   /** opening, open, quiescing; null where this process is no holder. */
@@ -45,7 +45,7 @@ export interface DiskSetStatus {
 /** What the data path knows of it. */
 export type ServedStatus = Pick<
   DiskSetStatus,
-  'rightMsLeft' | 'port' | 'stuckVolumes' | 'volumeErrors' | 'openFailure' | 'absentExports'
+  'leaseMsLeft' | 'port' | 'stuckVolumes' | 'volumeErrors' | 'openFailure' | 'absentExports'
 >;
 
 export interface Status {
