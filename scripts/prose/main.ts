@@ -1,15 +1,13 @@
 /** The prose linter: docs, comments, messages and identifiers against the house style of docs/glossary.md. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Fault, faultsOf, faultsOfName, readStyle } from './style.ts';
 import { textsOf } from './texts.ts';
 
-// `node scripts/prose/main.ts` checks all files. Those of unclean.txt are older than the check and may have faults; a file
-// leaves the list when it is clean (`--shrink` does that), and none is added. With FILE... it prints the faults of these.
+// `node scripts/prose/main.ts` checks all files. With FILE... it prints the faults of these.
 
 const ROOT = join(import.meta.dirname, '../..');
-const LIST = 'scripts/prose/unclean.txt';
 /** Generated files, which are checked at their source, and the examples of this check's own test. */
 const EXEMPT = /^(crds\/.*\.yaml|docs\/(api|conformance|failure-modes)\.md|scripts\/prose\/prose\.test\.ts)$/;
 
@@ -42,35 +40,18 @@ function print(file: string, faults: readonly Fault[]): void {
     console.error(`${file}:${line}: ${message}`);
 }
 
-function listed(): Set<string> {
-  return new Set(readFileSync(join(ROOT, LIST), 'utf8').split('\n').filter(Boolean));
-}
-
 function checkAll(): boolean {
-  const unclean = listed();
   let isGood = true;
   for (const file of checkedFiles()) {
     const faults = faultsIn(file);
-    const isListed = unclean.delete(file);
-    if (isListed === faults.length > 0) continue;
+    if (faults.length === 0) continue;
     isGood = false;
-    if (isListed) console.error(`${file}: clean, but in ${LIST}; run "node scripts/prose/main.ts --shrink"`);
-    else print(file, faults);
+    print(file, faults);
   }
-  for (const file of unclean)
-    console.error(`${file}: gone, but in ${LIST}; run "node scripts/prose/main.ts --shrink"`);
   if (!isGood) console.error('The words and their better ones: docs/glossary.md, "Words to avoid".');
-  return isGood && unclean.size === 0;
-}
-
-/** Takes files that are clean, or gone, off the list. */
-function shrink(): void {
-  const checked = new Set(checkedFiles());
-  const left = [...listed()].filter((file) => checked.has(file) && faultsIn(file).length > 0);
-  writeFileSync(join(ROOT, LIST), left.map((file) => `${file}\n`).join(''));
+  return isGood;
 }
 
 const given = process.argv.slice(2);
-if (given[0] === '--shrink') shrink();
-else if (given.length > 0) for (const file of given) print(file, faultsIn(file));
+if (given.length > 0) for (const file of given) print(file, faultsIn(file));
 else if (!checkAll()) process.exitCode = 1;
