@@ -12,12 +12,13 @@ import {
   initialAttempts,
 } from './attempts-state.ts';
 import type { ConnectionEvent } from './connection-event.ts';
+import { EventLoopClock, type Timed } from './event-loop-clock.ts';
 import { tell } from './listeners.ts';
 import { OwnCalls } from './own-calls.ts';
 import { PortCandidates, type PortCandidatesOptions } from './port-candidates.ts';
 import type { RecordConnection } from './record-connection.ts';
 import { afterFailure, isRefused, type Suspicion, suspect } from './refused-call.ts';
-import { SilenceWatch } from './silence-watch.ts';
+import { type SilenceHandlers, SilenceWatch } from './silence-watch.ts';
 import type { PortRole } from './transport-address.ts';
 import { type UnansweredCall, UnansweredCalls } from './unanswered-calls.ts';
 
@@ -65,13 +66,19 @@ export class FailoverConnection {
   /** Calls answered on the adopted connection. */
   #answeredCount = 0;
   #suspicion: Suspicion | null = null;
+  readonly #clock = new EventLoopClock();
   readonly #silence: SilenceWatch;
+  /** Of the adopted connection, when it was looked at last. */
+  #unsentSize = 0;
   #paused = false;
   #ref = true;
   #attemptCount = 0;
   /** Start of the search about which Waiting was emitted. */
   #toldSinceMs = -1;
-  #tickTimer: NodeJS.Timeout | null = null;
+  readonly #tick: Timed = {
+    dueAtMs: Number.POSITIVE_INFINITY,
+    onDue: () => this.#input({ kind: 'Tick' }),
+  };
 
   constructor(options: FailoverConnectionOptions) {
     this.#options = options;
@@ -85,14 +92,17 @@ export class FailoverConnection {
       onAdoptedRecord: (record) => this.#receive(record),
       onAdoptedEnd: (connection, role, reason) => this.#lost(connection, role, reason),
     });
-    this.#silence = new SilenceWatch(this.#calls, () => this.#state, options.stuckMs, {
+    const silence: SilenceHandlers = {
+      plan: () => (this.#adopted === null ? null : this.#state),
+      hasSent: () => this.#hasSent(),
       onSilent: () => this.#input({ kind: 'Silent' }),
       onSent: () => this.#input({ kind: 'Sent' }),
       onStuck: (stuckMs, now) => {
         this.#calls.narrow(now);
         this.#breakAdopted(`the server left a call unanswered for ${stuckMs / 1000} s`);
       },
-    });
+    };
+    this.#silence = new SilenceWatch(this.#clock, this.#calls, silence, options.stuckMs);
     this.#plan = { ...ATTEMPTS_DEFAULTS, seed: Math.floor(Math.random() * 2 ** 31), ...options.attempts };
     const roles: PortRole[] = options.endpoints.secondary ? ['primary', 'secondary'] : ['primary'];
     this.#state = initialAttempts(roles, this.#plan);
@@ -189,9 +199,7 @@ export class FailoverConnection {
     if (this.#ref === ref) return;
     this.#ref = ref;
     this.#candidates.setRef(ref);
-    this.#silence.setRef(ref);
-    if (ref) this.#tickTimer?.ref();
-    else this.#tickTimer?.unref();
+    this.#clock.setRef(ref);
   }
 
   /** Somebody else's calls to the adopted port are unanswered: the server is asked whether it is there, and the search begins. */
@@ -221,7 +229,7 @@ export class FailoverConnection {
     if (!this.#paused) return;
     this.#paused = false;
     this.#adopted?.resume();
-    this.#silence.resume(performance.now());
+    this.#silence.resume();
   }
 
   #input(input: AttemptsInput): void {
@@ -231,7 +239,8 @@ export class FailoverConnection {
     this.#state = step.state;
     this.#report(before, input, now);
     for (const effect of step.effects) this.#execute(effect);
-    this.#armTick();
+    const wakeAtMs = attemptsWakeAt(this.#state, this.#plan) ?? Number.POSITIVE_INFINITY;
+    this.#clock.callAt(this.#tick, wakeAtMs);
     this.#silence.watch();
   }
 
@@ -259,13 +268,13 @@ export class FailoverConnection {
 
   /** A reply of many bytes on a slow link is life, long before it is whole. */
   #arriving(): void {
-    this.#silence.heard(performance.now());
+    this.#silence.heard();
     this.#heard(false);
   }
 
   #receive(record: XdrReader): void {
     const now = performance.now();
-    this.#silence.heard(now);
+    this.#silence.heard();
     if (record.remaining < REPLY_SIZE_MIN) {
       this.#breakAdopted(`the server sent a reply of ${record.remaining} bytes`);
       return;
@@ -328,7 +337,6 @@ export class FailoverConnection {
 
   #detach(): void {
     this.#adopted = null;
-    this.#silence.attach(null, 0);
     this.#own.clear();
     this.#calls.detach();
   }
@@ -340,7 +348,8 @@ export class FailoverConnection {
     this.#calls.restart();
     this.#answeredCount = 0;
     this.#adopted = connection;
-    this.#silence.attach(connection, now);
+    this.#unsentSize = 0;
+    this.#silence.heard();
     connection.send(this.#own.greeting());
     if (this.#paused) connection.pause();
     this.#sendWaiting();
@@ -381,24 +390,12 @@ export class FailoverConnection {
     this.#adopted?.send([this.#own.ask(program, version)]);
   }
 
-  #armTick(): void {
-    if (this.#tickTimer !== null) clearTimeout(this.#tickTimer);
-    this.#tickTimer = null;
-    const wakeAt = attemptsWakeAt(this.#state, this.#plan);
-    if (wakeAt === null) return;
-    // Timers round down by up to a millisecond; one that fires early would only come again.
-    const delayMs = Math.max(0, Math.ceil(wakeAt - performance.now()));
-    // As with silence: what has been answered while this process was busy is not too old.
-    const timer = setTimeout(() => setImmediate(() => this.#tick(timer)), delayMs);
-    this.#tickTimer = timer;
-    if (!this.#ref) timer.unref();
-  }
-
-  #tick(timer: NodeJS.Timeout): void {
-    // Set anew meanwhile, or not needed any more.
-    if (this.#tickTimer !== timer) return;
-    this.#tickTimer = null;
-    this.#input({ kind: 'Tick' });
+  /** Its first look at a connection that stands still only sees how much is there. */
+  #hasSent(): boolean {
+    const before = this.#unsentSize;
+    this.#unsentSize = this.#adopted!.unsentSize;
+    // Larger: what was there before has gone out, and the next has begun.
+    return before > 0 && this.#unsentSize !== before;
   }
 
   #report(before: AttemptsState, input: AttemptsInput, now: number): void {

@@ -1,4 +1,5 @@
 /** Waits for descriptors and for times, and calls those who wait for them: the event loop of a relay thread. */
+import type { Clock, Timed } from '../../event-loop-clock.ts';
 import { Epoll } from './system-calls.ts';
 
 export interface Ready {
@@ -6,13 +7,7 @@ export interface Ready {
   onReady(events: number, fd: number): void;
 }
 
-export interface Timed {
-  /** When it is to be called; Infinity: not at all. Written by the Poller only. Ms. */
-  dueAtMs: number;
-  onDue(now: number): void;
-}
-
-export class Poller {
+export class Poller implements Clock {
   readonly #epoll = new Epoll();
   readonly #clock: () => number;
   /** By descriptor. */

@@ -4,6 +4,7 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { DiskSetIdentity } from '../../disk-set-identity.ts';
+import type { Timed } from '../../event-loop-clock.ts';
 import { ReservedPorts } from '../../reserved-ports.ts';
 import type { ServingPlace } from '../../serving-port/serving-port.ts';
 import { CallMemory } from '../call-memory.ts';
@@ -12,7 +13,7 @@ import { CallTimes } from '../proxy-figures.ts';
 import { CallSlabs } from './call-slabs.ts';
 import type { FromRelayThread, RelaySetup, ToRelayThread } from './messages.ts';
 import { Pipes } from './pipes.ts';
-import { Poller, type Timed } from './poller.ts';
+import { Poller } from './poller.ts';
 import { RelayedClient, type RelaySurroundings } from './relayed-client.ts';
 import { replyMemory } from './reply-stream.ts';
 import { clearWakeUp, EPOLLIN } from './system-calls.ts';

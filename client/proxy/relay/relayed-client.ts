@@ -8,6 +8,7 @@ import { OwnCalls } from '../../own-calls.ts';
 import { isRefused, suspect } from '../../refused-call.ts';
 import type { ReservedPorts } from '../../reserved-ports.ts';
 import type { ServingPlace } from '../../serving-port/serving-port.ts';
+import { SilenceWatch } from '../../silence-watch.ts';
 import { CALL_COST, type CallMemory, type MemoryUser } from '../call-memory.ts';
 import type { CallTimes } from '../proxy-figures.ts';
 import { type CallSlabs, Slab } from './call-slabs.ts';
@@ -17,7 +18,6 @@ import { FIGURES, type FromRelayThread, figure } from './messages.ts';
 import type { Pipes } from './pipes.ts';
 import type { Ready } from './poller.ts';
 import { ReplyStream } from './reply-stream.ts';
-import { SilenceTimer } from './silence-timer.ts';
 import {
   close,
   EPOLLERR,
@@ -58,7 +58,9 @@ export class RelayedClient implements Ready, MemoryUser {
   readonly #replies: ReplyStream;
   readonly #upstream: Upstream;
   readonly #own: OwnCalls;
-  readonly #silence: SilenceTimer;
+  readonly #silence: SilenceWatch;
+  /** What had been sent when that was looked at last. */
+  #sentSize = 0;
   readonly #reader = new XdrReader();
   readonly #onEnd: (client: RelayedClient, reason: string) => void;
   #clientEvents = 0;
@@ -102,14 +104,16 @@ export class RelayedClient implements Ready, MemoryUser {
       onReady: (events) => this.#serverReady(events),
       onStep: (before, input) => this.#report(before, input),
     });
-    this.#silence = new SilenceTimer(poller, this.#calls, this.#upstream, {
+    this.#silence = new SilenceWatch(poller, this.#calls, {
+      plan: () => (this.#upstream.adopted === null ? null : this.#upstream.state),
+      hasSent: () => this.#hasSent(),
       onSilent: () => {
         this.#upstream.input({ kind: 'Silent' });
         surroundings.post({ kind: 'Doubt' });
       },
       onSent: () => this.#upstream.input({ kind: 'Sent' }),
-      onStuck: (stuckMs) => {
-        this.#calls.narrow(poller.now);
+      onStuck: (stuckMs, now) => {
+        this.#calls.narrow(now);
         this.#upstream.break(`the server left a call unanswered for ${stuckMs / 1000} s`);
       },
     });
@@ -266,6 +270,12 @@ export class RelayedClient implements Ready, MemoryUser {
     this.#silence.watch();
   }
 
+  #hasSent(): boolean {
+    const before = this.#sentSize;
+    this.#sentSize = this.#calls.sentSize;
+    return this.#sentSize !== before;
+  }
+
   #drain(): void {
     if (!this.#replies.drain() || this.#ended) return;
     this.#silence.resume();
@@ -296,7 +306,8 @@ export class RelayedClient implements Ready, MemoryUser {
     this.#noRoom = false;
     this.#serverEvents = EPOLLIN;
     this.#calls.restart(this.#own.greeting().map(ownCall), this.#replies.interruptedCall);
-    this.#silence.attach();
+    this.#sentSize = this.#calls.sentSize;
+    this.#silence.heard();
     this.#watch();
     const { count } = this.#calls;
     this.#send();

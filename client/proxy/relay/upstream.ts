@@ -17,12 +17,13 @@ import {
   initialAttempts,
 } from '../../attempts-state.ts';
 import type { DiskSetIdentity, ProofQuestion } from '../../disk-set-identity.ts';
+import type { Timed } from '../../event-loop-clock.ts';
 import { nullCall } from '../../own-calls.ts';
 import type { Suspicion } from '../../refused-call.ts';
 import { afterFailure } from '../../refused-call.ts';
 import type { ReservedPorts } from '../../reserved-ports.ts';
 import type { ServingPlace } from '../../serving-port/serving-port.ts';
-import type { Poller, Ready, Timed } from './poller.ts';
+import type { Poller, Ready } from './poller.ts';
 import {
   bindPort,
   connect,
