@@ -341,7 +341,7 @@ test('a directory that is not there, or is a symbolic link, counts as deleted, a
   symlinkSync(outside.path, inVolume('link'));
   api.put('link', { ...doomed, directory: 'link' }, finalized);
   api.put('below', { ...doomed, directory: 'link/team' }, finalized);
-  api.put('absent', { ...doomed, directory: 'nothing/here' }, finalized);
+  const { metadata } = api.put('absent', { ...doomed, directory: 'nothing/here' }, finalized);
   await serving();
   for (const name of ['link', 'below', 'absent']) {
     api.delete(name);
@@ -351,6 +351,16 @@ test('a directory that is not there, or is a symbolic link, counts as deleted, a
   }
   expect(readdirSync(outside.path)).toEqual(['team']);
   expect(existsSync(inVolume('link'))).toBe(true);
+  // Asked for once more, as it is every 10 s as long as the FilerShare is there, it is still one that was not there.
+  const id = metadata.uid!;
+  const told = () =>
+    thread.messages.flatMap((one) =>
+      one.kind === 'directoryRemoved' && one.id === id ? [one.result.outcome] : [],
+    );
+  const before = told().length;
+  thread.post({ kind: 'removeDirectory', diskSet: 'local', id, volume: 'data', directory: 'nothing/here' });
+  await assertEventually(() => expect(told().length).toBeGreaterThan(before));
+  expect(new Set(told())).toEqual(new Set(['absent']));
   outside.remove();
 });
 

@@ -65,6 +65,8 @@ export class DirectoryRemover {
   /** IDs, in the order in which they came. */
   readonly #queue: Set<string>;
   readonly #reader: DirectoryReader;
+  /** By ID: of directories that were not there. Nothing else tells them from those that are deleted. */
+  readonly #absent: Map<string, RemovalResult>;
   #running: Promise<void> | null;
   #stopped: boolean;
 
@@ -73,6 +75,7 @@ export class DirectoryRemover {
     this.#hooks = hooks;
     this.#queue = new Set();
     this.#reader = new DirectoryReader();
+    this.#absent = new Map();
     this.#running = null;
     this.#stopped = false;
   }
@@ -96,7 +99,8 @@ export class DirectoryRemover {
   remove(id: string, names: readonly Uint8Array[], directory: string): void {
     if (this.#queue.has(id) || this.#stopped) return;
     const where = `directory "${directory}" of volume "${this.#volume.spec.name}"`;
-    const result = asServer(() => this.#move(id, names, where));
+    const result = this.#absent.get(id) ?? asServer(() => this.#move(id, names, where));
+    if (result?.outcome === 'absent') this.#absent.set(id, result);
     if (result === null) this.#enqueue(id);
     else this.#hooks.done(id, result);
   }
@@ -105,6 +109,7 @@ export class DirectoryRemover {
   forget(id: string): void {
     if (this.#queue.has(id) || !this.#hooks.mayWrite()) return;
     const { gate } = this.#volume;
+    this.#absent.delete(id);
     this.#withRemoved((removed) => unlinkAt(gate, removed, encoder.encode(id), AT_REMOVEDIR));
   }
 
