@@ -5,7 +5,6 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
-  DONT_CHANGE,
   EXCLUSIVE,
   type fattr3,
   GUARDED,
@@ -348,9 +347,6 @@ async function pause(ms: number, operation: Operation | undefined): Promise<void
 function isJukebox(res: unknown): boolean {
   return (res as { readonly status?: number } | null | undefined)?.status === NFS3ERR_JUKEBOX;
 }
-
-/** Leaves both times alone. */
-export const KEEP_TIME = { how: DONT_CHANGE } as const;
 
 export function nameBytes(name: Name): Uint8Array {
   return typeof name === 'string' ? Buffer.from(name, 'utf8') : name;

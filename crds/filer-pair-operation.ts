@@ -103,8 +103,6 @@ const spec = withRules(
 
 export const filerPairOperationSpec = spec;
 
-export const operationConditions = ['Complete', 'Failed'] as const;
-
 /** Reasons of these conditions, and what each means; docs/api.md has them. */
 export const operationReasons = {
   waiting: {

@@ -136,8 +136,6 @@ export const filerShareSpec = withRules(
   ],
 );
 
-export const shareConditions = ['Ready', 'Accepted', 'DirectoryDeleted'] as const;
-
 export const filerShareStatus = z
   .object({
     observedGeneration: z.int().optional().meta({ format: 'int64' }),

@@ -23,7 +23,6 @@ export interface ObjectMeta {
   /** RFC 3339, whole seconds, the API server's clock. */
   readonly creationTimestamp?: string;
   readonly deletionTimestamp?: string;
-  readonly deletionGracePeriodSeconds?: number;
   readonly labels?: Readonly<Record<string, string>>;
   /** null inside a merge patch removes the annotation. */
   readonly annotations?: Readonly<Record<string, string>>;

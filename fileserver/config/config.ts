@@ -185,7 +185,6 @@ const schema = z
   });
 
 export type Config = z.infer<typeof schema>;
-export type WitnessConfig = Config['witness'];
 
 type Contradiction = readonly [path: readonly (string | number)[], message: string];
 

@@ -168,9 +168,6 @@ export function destinationNat(isV6: boolean, address: Register, port: Register)
   ]);
 }
 
-/** The connection comes from the address of the interface by which it leaves. */
-export const masquerade: Expression = expression('masq', []);
-
 export const rejectWithReset: Expression = expression('reject', [[1, u32be(1)]]);
 
 const OBJECT_CT_TIMEOUT = 7;

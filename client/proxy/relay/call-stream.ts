@@ -141,7 +141,10 @@ export class CallStream {
     const received = receive(fd, call.body!.address + at, call.size - call.received);
     if (received <= 0) return endOf(received);
     call.received += received;
-    if (!call.isWhole) return null;
+    return call.isWhole ? this.#endLong(call) : null;
+  }
+
+  #endLong(call: KeptCall): string | null {
     const before = this.#longRepeats;
     this.#long = null;
     this.#longRepeats = null;
@@ -183,13 +186,7 @@ export class CallStream {
     const call = this.#long!;
     call.body!.bytes.set(bytes.subarray(position + headSize - MARK_SIZE, position + size - MARK_SIZE));
     call.received = size;
-    const before = this.#longRepeats;
-    this.#long = null;
-    this.#longRepeats = null;
-    if (before === null) return null;
-    const why = this.#isRepeated(before, partsOf(call));
-    this.#release(call);
-    return why;
+    return this.#endLong(call);
   }
 
   #decode(bytes: Uint8Array, at: number, size: number): CallHeader {
