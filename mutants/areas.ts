@@ -191,6 +191,7 @@ export const AREAS: readonly Area[] = [
     name: 'ownership record',
     files: [
       'fileserver/storage/ownership/ownership.ts',
+      'fileserver/storage/ownership/volume-record.ts',
       'fileserver/storage/ownership/behind.ts',
       'fileserver/storage/private-files/durable-file.ts',
     ],

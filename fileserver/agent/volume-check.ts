@@ -6,7 +6,8 @@
 import type { ServerName } from '../../pair/incarnation.ts';
 import type { WrittenVolumes } from '../../pair/lease.ts';
 import { whyBehind } from '../storage/ownership/behind.ts';
-import { readOwnership, readVolumeRecord, saysRestored } from '../storage/ownership/ownership.ts';
+import { readOwnership } from '../storage/ownership/ownership.ts';
+import { readVolumeRecord, saysRestored } from '../storage/ownership/volume-record.ts';
 
 // While a call of the last one is still in the kernel there is no other, so that a disk that hangs takes one thread of the pool,
 // however often it is asked about.

@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
-import { readVolumeRecord } from '../storage/ownership/ownership.ts';
+import { readVolumeRecord } from '../storage/ownership/volume-record.ts';
 import { hasSharedExtents } from '../system/shared-extents.ts';
 import type { OpenMessage } from '../threads/messages.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
-import { privateDirectory } from '../storage/ownership/ownership.ts';
+import { privateDirectory } from '../storage/ownership/volume-files.ts';
 import { replaceDurably } from '../storage/private-files/durable-file.ts';
 import { readPrivate } from '../storage/private-files/private-files.ts';
 import type { WriteGate } from '../system/write-gate.ts';

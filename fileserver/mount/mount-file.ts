@@ -3,7 +3,7 @@
  * its gate, and only when that thread says so: never during a hold, and not after the end of service.
  */
 import { join } from 'node:path';
-import { privateDirectory } from '../storage/ownership/ownership.ts';
+import { privateDirectory } from '../storage/ownership/volume-files.ts';
 import { replaceDurably } from '../storage/private-files/durable-file.ts';
 import { readPrivate } from '../storage/private-files/private-files.ts';
 import type { WriteGate } from '../system/write-gate.ts';

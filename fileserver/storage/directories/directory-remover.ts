@@ -18,7 +18,7 @@ import { endProjectInheritance } from '../../system/project-inheritance.ts';
 import { asServer } from '../../system/thread-identity.ts';
 import { inBackground } from '../../system/turns.ts';
 import { errnoName } from '../failures/errno-outcomes.ts';
-import { privateDirectory } from '../ownership/ownership.ts';
+import { privateDirectory } from '../ownership/volume-files.ts';
 import { withPrivateDirectory } from '../private-files/private-files.ts';
 import type { Volume } from '../volume/volume.ts';
 import { DIRECTORY, Emptying, namesIn } from './emptying.ts';

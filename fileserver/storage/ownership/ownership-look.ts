@@ -4,7 +4,8 @@
  */
 import { close, O_RDONLY, readOwnershipInto } from '../../system/file-calls.ts';
 import { openPrivate } from '../private-files/private-files.ts';
-import { isAhead, newestSlot, OWNERSHIP_SIZE, type OwnershipRecord, ownershipFile } from './ownership.ts';
+import { isAhead, newestSlot, OWNERSHIP_SIZE, type OwnershipRecord } from './ownership.ts';
+import { ownershipFile } from './volume-files.ts';
 
 export class OwnershipLook {
   readonly #root: string;

@@ -23,25 +23,24 @@ import { become, identityCanChange, SERVER_IDENTITY } from '../../system/thread-
 import { NO_WRITES, RefusedError, type WriteGate } from '../../system/write-gate.ts';
 import { VolumeRecordError } from '../private-files/private-files.ts';
 import {
-  closeToOthers,
-  initialiseVolume,
   isAhead,
   newestSlot,
   OwnershipAheadError,
   OwnershipChangedError,
   type OwnershipRecord,
-  ownershipFile,
-  privateDirectory,
   readOwnership,
   readOwnershipSlot,
-  readSecret,
-  readVolumeRecord,
-  restoredFile,
-  saysRestored,
-  secretFile,
-  takeBackRestored,
   writeOwnership,
 } from './ownership.ts';
+import { ownershipFile, privateDirectory, restoredFile, secretFile } from './volume-files.ts';
+import {
+  closeToOthers,
+  initialiseVolume,
+  readSecret,
+  readVolumeRecord,
+  saysRestored,
+  takeBackRestored,
+} from './volume-record.ts';
 
 /** Descriptors that were flushed, and directories. */
 let flushed: number;

@@ -1,60 +1,21 @@
-/**
- * What a volume says about itself: `.filerpair/volume.json` (whose it is, for good) and `.filerpair/ownership` (who serves it
- * now, and where it lies; docs/design.md R6).
- */
-import { randomBytes, randomUUID } from 'node:crypto';
+/** `.filerpair/ownership`: who serves a volume now, and where it lies (docs/design.md R6). */
 import { fdatasync } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
-import { constants } from 'node:os';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
-import { disableCopyOnWrite } from '../../system/copy-on-write.ts';
-import {
-  AT_FDCWD,
-  changeMode,
-  close,
-  makeDirectoryAt,
-  O_DSYNC,
-  O_RDWR,
-  readOwnershipInto,
-  writeOwnershipFrom,
-} from '../../system/file-calls.ts';
+import { close, O_DSYNC, O_RDWR, readOwnershipInto, writeOwnershipFrom } from '../../system/file-calls.ts';
 import { withPoolFault } from '../../system/pool-calls.ts';
-import { StatBuffer } from '../../system/statx.ts';
-import { asServer } from '../../system/thread-identity.ts';
 import type { WriteGate } from '../../system/write-gate.ts';
-import { HANDLE_KEY_SIZE } from '../handles/handle-keys.ts';
-import { createJournal } from '../journal/journal-files.ts';
-import { PRIVATE_DIRECTORY } from '../names/names.ts';
-import { flushDirectory, must, removeFile, replaceDurably } from '../private-files/durable-file.ts';
-import {
-  openPrivate,
-  readPrivate,
-  VolumeRecordError,
-  withPrivateDirectory,
-} from '../private-files/private-files.ts';
+import { must } from '../private-files/durable-file.ts';
+import { openPrivate, readPrivate, VolumeRecordError } from '../private-files/private-files.ts';
 import { isPlace, type Place } from './place.ts';
+import { ownershipFile } from './volume-files.ts';
 
 // `ownership` has two blocks of 4 KiB, each a line of JSON. The newer valid one counts; a new record is written over the older
 // one, and when that is durable over the other one too (see writeOwnership). So a crash leaves the record before or the new one.
 // Since no space is needed and no metadata changes, a full disk does not stop a takeover, and it waits for two writes to the
 // disk.
 
-const { EEXIST } = constants.errno;
 const flushData = promisify(fdatasync);
-export const VOLUME_FORMAT = 1;
-const RESTORED = 'restored';
-const PRIVATE_MODE = 0o700;
-
-export interface VolumeRecord {
-  readonly format: typeof VOLUME_FORMAT;
-  readonly uuid: string;
-  /** Server to which the volume belongs by declaration. */
-  readonly home: string;
-  /** ISO 8601; for people. */
-  readonly createdAt: string;
-}
 
 export interface OwnershipRecord {
   readonly uuid: string;
@@ -70,42 +31,6 @@ export interface OwnershipRecord {
   readonly place?: Place;
   /** UUID that file handles carry; absent: the volume's. A new one with every new place. */
   readonly handles?: string;
-}
-
-export function privateDirectory(root: string): string {
-  return join(root, PRIVATE_DIRECTORY);
-}
-function volumeFile(root: string): string {
-  return join(privateDirectory(root), 'volume.json');
-}
-export function ownershipFile(root: string): string {
-  return join(privateDirectory(root), 'ownership');
-}
-/** See journal-reserve.ts. */
-export function reserveFile(root: string): string {
-  return join(privateDirectory(root), 'reserve');
-}
-/** The administrator's word that a volume which is not the one that was served last is to be served: see behind.ts. */
-export function restoredFile(root: string): string {
-  return join(privateDirectory(root), RESTORED);
-}
-/** The volume's own key for file handles: see handle-keys.ts. */
-export function secretFile(root: string): string {
-  return join(privateDirectory(root), 'secret');
-}
-
-/** null: there is no volume. Throws VolumeRecordError for one that can't be understood. */
-export async function readVolumeRecord(root: string): Promise<VolumeRecord | null> {
-  const record = await readRecord(volumeFile(root));
-  if (record === null) return null;
-  const { format, uuid, home, createdAt } = record;
-  if (format !== VOLUME_FORMAT) {
-    throw new VolumeRecordError(`${volumeFile(root)}: format ${format}, this version reads ${VOLUME_FORMAT}`);
-  }
-  if (typeof uuid !== 'string' || !/^[0-9a-f-]{36}$/.test(uuid) || typeof home !== 'string') {
-    throw new VolumeRecordError(`${volumeFile(root)} has no uuid or no home`);
-  }
-  return { format: VOLUME_FORMAT, uuid, home, createdAt: String(createdAt) };
 }
 
 /** A block of the file. */
@@ -294,111 +219,4 @@ function hasServedUnder(found: OwnershipRecord, record: OwnershipRecord): boolea
   const { ownerIncarnation, epoch, clean, writeVerifier } = found;
   const isOurs = ownerIncarnation === record.ownerIncarnation && epoch === record.epoch;
   return !isOurs && !clean && writeVerifier === record.writeVerifier;
-}
-
-async function readRecord(path: string): Promise<Record<string, unknown> | null> {
-  let text: string;
-  try {
-    text = (await readPrivate(path)).toString('utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
-    throw error;
-  }
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-  } catch {
-    // Said below, with the file's name.
-  }
-  throw new VolumeRecordError(`${path} is not JSON; restore it from a backup of the volume`);
-}
-
-/** null: it has none, and the pair's keys count. previous: one that was renamed. */
-export async function readSecret(root: string, previous = false): Promise<Uint8Array | null> {
-  const file = secretFile(root) + (previous ? '.previous' : '');
-  const secret = await readPrivate(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw error;
-  });
-  if (secret === null) return null;
-  if (secret.length !== HANDLE_KEY_SIZE) {
-    throw new VolumeRecordError(`${file} has ${secret.length} bytes instead of ${HANDLE_KEY_SIZE}`);
-  }
-  return new Uint8Array(secret);
-}
-
-/**
- * Makes a directory a volume. volume.json comes last: what a crash leaves before it is no volume, and is made anew.
- *
- * @param hasKey it gets a key for file handles on itself (handle-keys.ts)
- */
-export async function initialiseVolume(
-  gate: WriteGate,
-  root: string,
-  home: string,
-  hasKey = true,
-): Promise<VolumeRecord> {
-  const directory = privateDirectory(root);
-  if ((await readOwnership(root)) !== null) {
-    // It has been served: to make it anew would end all handles that clients hold.
-    throw new VolumeRecordError(`${volumeFile(root)} is missing; restore it from a backup of the volume`);
-  }
-  makePrivate(gate, directory);
-  // The administrator's word counts until the ownership record is on the disk.
-  const left = (await readdir(directory)).filter((name) => name !== RESTORED);
-  for (const name of left) removeFile(gate, join(directory, name));
-  asServer(() => disableCopyOnWrite(gate, directory));
-  if (hasKey) await replaceDurably(gate, secretFile(root), randomBytes(HANDLE_KEY_SIZE));
-  await replaceDurably(gate, ownershipFile(root), Buffer.alloc(OWNERSHIP_SIZE, ' '));
-  await createJournal(gate, directory);
-  const record: VolumeRecord = {
-    format: VOLUME_FORMAT,
-    uuid: randomUUID(),
-    home,
-    createdAt: new Date().toISOString(),
-  };
-  await replaceDurably(gate, volumeFile(root), `${JSON.stringify(record)}\n`);
-  await flushDirectory(root);
-  return record;
-}
-
-/** The directory, for the server alone. Throws VolumeRecordError if it is there and somebody else could write to it. */
-function makePrivate(gate: WriteGate, directory: string): void {
-  const name = new TextEncoder().encode(directory);
-  const made = asServer(() => makeDirectoryAt(gate, AT_FDCWD, name, PRIVATE_MODE));
-  if (made !== -EEXIST) must(`mkdir ${directory}`, made);
-  closeToOthers(gate, directory);
-}
-
-const modeStat = new StatBuffer();
-
-/** An administrator who makes the directory by hand leaves it open for reading. */
-export function closeToOthers(gate: WriteGate, directory: string): void {
-  const result = withPrivateDirectory(directory, (dir) => {
-    const looked = modeStat.ofFd(dir);
-    if (looked < 0 || (modeStat.mode & 0o777) === PRIVATE_MODE) return looked;
-    return changeMode(gate, dir, PRIVATE_MODE);
-  });
-  must(`chmod ${directory}`, result);
-}
-
-/**
- * Has an administrator confirmed that the present content is to be served (restoredFile())? Throws errors of lstat(2) other than
- * absence.
- */
-export async function saysRestored(root: string): Promise<boolean> {
-  try {
-    return (await lstat(restoredFile(root))).isFile();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-    throw error;
-  }
-}
-
-/** It counts once. Durable when it resolves. */
-export async function takeBackRestored(gate: WriteGate, root: string): Promise<void> {
-  removeFile(gate, restoredFile(root));
-  await flushDirectory(privateDirectory(root));
 }

@@ -20,7 +20,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { O_RDONLY } from '../../system/file-calls.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { become, SERVER_IDENTITY, startIoPool } from '../../system/thread-identity.ts';
-import { initialiseVolume, readSecret, readVolumeRecord } from '../ownership/ownership.ts';
+import { initialiseVolume, readSecret, readVolumeRecord } from '../ownership/volume-record.ts';
 import { openVolume } from '../volume/open-volume.ts';
 import type { Volume } from '../volume/volume.ts';
 import { replaceDurably } from './durable-file.ts';

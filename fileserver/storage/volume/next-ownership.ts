@@ -2,14 +2,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
 import { type WrittenVolume, whyBehind } from '../ownership/behind.ts';
-import {
-  isAhead,
-  type OwnershipRecord,
-  type OwnershipSlot,
-  restoredFile,
-  type VolumeRecord,
-} from '../ownership/ownership.ts';
+import { isAhead, type OwnershipRecord, type OwnershipSlot } from '../ownership/ownership.ts';
 import { describePlace, isElsewhere, knownPlace } from '../ownership/place.ts';
+import { restoredFile } from '../ownership/volume-files.ts';
+import type { VolumeRecord } from '../ownership/volume-record.ts';
 import { OpenFailure, VolumeOpenError } from './open-failure.ts';
 import type { VolumeOwner } from './volume.ts';
 import type { VolumeRoot } from './volume-root.ts';

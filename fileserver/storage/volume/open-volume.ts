@@ -8,19 +8,16 @@ import { type HandleKeys, keyNotice, keysOf, readPairKeys } from '../handles/han
 import { withReserve } from '../journal/journal-reserve.ts';
 import { openJournal, type Replay } from '../journal/open-journal.ts';
 import type { WrittenVolume } from '../ownership/behind.ts';
+import { type OwnershipRecord, readOwnershipSlot, writeOwnership } from '../ownership/ownership.ts';
+import { privateDirectory, secretFile } from '../ownership/volume-files.ts';
 import {
   closeToOthers,
-  type OwnershipRecord,
-  privateDirectory,
-  readOwnershipSlot,
   readSecret,
   readVolumeRecord,
   saysRestored,
-  secretFile,
   takeBackRestored,
   type VolumeRecord,
-  writeOwnership,
-} from '../ownership/ownership.ts';
+} from '../ownership/volume-record.ts';
 import { VolumeRecordError } from '../private-files/private-files.ts';
 import { pinMountedVolume } from './mounted-volume.ts';
 import { nextOwnership, type VolumeState } from './next-ownership.ts';

@@ -9,7 +9,7 @@ import { hasSharedExtents, unshareExtents } from '../../system/shared-extents.ts
 import { StatBuffer } from '../../system/statx.ts';
 import type { WriteGate } from '../../system/write-gate.ts';
 import { journalFiles } from '../journal/journal-files.ts';
-import { ownershipFile, privateDirectory } from '../ownership/ownership.ts';
+import { ownershipFile, privateDirectory } from '../ownership/volume-files.ts';
 import { openPrivate } from '../private-files/private-files.ts';
 
 // So they get extents of their own when the volume is opened; where there is no room for that, the reserve helps

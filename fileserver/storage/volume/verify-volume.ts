@@ -6,7 +6,7 @@ import { asServer } from '../../system/thread-identity.ts';
 import type { WriteGate } from '../../system/write-gate.ts';
 import { PRIVATE_DIRECTORY } from '../names/names.ts';
 import { type WrittenVolume, whyBehind } from '../ownership/behind.ts';
-import { initialiseVolume, readVolumeRecord, type VolumeRecord } from '../ownership/ownership.ts';
+import { initialiseVolume, readVolumeRecord, type VolumeRecord } from '../ownership/volume-record.ts';
 import { refusal } from './next-ownership.ts';
 
 import { OpenFailure, VolumeOpenError } from './open-failure.ts';

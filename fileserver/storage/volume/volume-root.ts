@@ -19,8 +19,8 @@ import { IdentityReader, openIdentity } from '../handles/file-identity.ts';
 import { changeTimesTell } from '../handles/known-access.ts';
 import { JournalReserve } from '../journal/journal-reserve.ts';
 import { PRIVATE_DIRECTORY } from '../names/names.ts';
-import { ownershipFile, reserveFile } from '../ownership/ownership.ts';
 import type { Place } from '../ownership/place.ts';
+import { ownershipFile, reserveFile } from '../ownership/volume-files.ts';
 import { openPrivate } from '../private-files/private-files.ts';
 import { type CommitOrder, commitOrderOf } from './commit-order.ts';
 

@@ -27,13 +27,9 @@ import type { Journal } from '../journal/journal.ts';
 import { type JournalReserve, withReserve } from '../journal/journal-reserve.ts';
 import { openJournal } from '../journal/open-journal.ts';
 import type { RecoveredJournal } from '../journal/recovered-journal.ts';
-import {
-  type OwnershipRecord,
-  privateDirectory,
-  readOwnership,
-  writeOwnership,
-} from '../ownership/ownership.ts';
+import { type OwnershipRecord, readOwnership, writeOwnership } from '../ownership/ownership.ts';
 import { OwnershipLook } from '../ownership/ownership-look.ts';
+import { privateDirectory } from '../ownership/volume-files.ts';
 import type { CommitOrder } from './commit-order.ts';
 import { CountedKeys } from './counted-keys.ts';
 import { asOpenError } from './open-failure.ts';
