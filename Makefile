@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check files unit simulate build bench bench-proxy docs images package kind kind-down e2e failures names console alerts monitoring reattach admission shares scale clients conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
+.PHONY: help setup demo test check files unit simulate build bench bench-proxy docs images package kind kind-down e2e failures names console alerts monitoring reattach admission shares scale clients kernel-path conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ mutants: setup ## Small faults in the code that safety depends on: does a test n
 
 clients: setup ## Real NFS clients: libnfs, and the Linux kernel's in a virtual machine
 	@$(NODE) e2e/main.ts clients
+
+kernel-path: setup ## FAULTS= (200) under writers of the Linux kernel's client, in guests with kernel 6.1 and 6.12; writes out/kernel-path.json
+	@FAULTS=$(or $(FAULTS),200) $(NODE) e2e/main.ts kernel-path
 
 conformance: setup ## Test suites in a Linux mount: pjdfstest, fsx (FSX_SECONDS=), a C build; long random tests (TEST=); writes docs/conformance.md
 	@FSX_SECONDS=$(FSX_SECONDS) $(NODE) e2e/main.ts conformance $(TEST)

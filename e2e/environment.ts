@@ -81,6 +81,20 @@ export function readGuestImage(): GuestImage {
   return read<GuestImage>('guest.json', 'the Linux guest: run "make clients"');
 }
 
+/** A guest in which the kernel's path is tested. */
+export interface KernelGuest {
+  readonly debian: string;
+  readonly image: GuestImage;
+}
+
+export function writeKernelGuests(guests: readonly KernelGuest[]): void {
+  write('kernel-guests.json', guests);
+}
+
+export function readKernelGuests(): KernelGuest[] {
+  return read<KernelGuest[]>('kernel-guests.json', 'a Linux guest: run "make clients" or "make kernel-path"');
+}
+
 export interface ConformancePrograms {
   readonly pjdfstest: string;
   readonly fsx: string;

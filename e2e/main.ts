@@ -22,6 +22,7 @@ import {
   writeCProject,
   writeEnvironment,
   writeGuestImage,
+  writeKernelGuests,
   writePrometheusPrograms,
   writeSlowness,
 } from './environment.ts';
@@ -75,6 +76,7 @@ import { measureScale } from './scale/scale.ts';
 //   node e2e/main.ts alerts            when each alert fires and when not, by promtool
 //   node e2e/main.ts monitoring        the same and the dashboards by a real Prometheus that scrapes a kind cluster, and the page
 //                                      of kubectl filerpair ui there
+//   node e2e/main.ts kernel-path       FAULTS=200 under writers of the Linux kernel's own client, kernels 6.1 and 6.12, by the kernel's path
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.
@@ -356,9 +358,18 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     writePrometheusPrograms(await prometheusPrograms(cache));
     return onCluster(['monitoring'], filters);
   },
+  'kernel-path': async (filters) => {
+    const releases = ['bookworm', 'trixie'] as const;
+    const guests = [];
+    for (const debian of releases) guests.push({ debian, image: await buildGuestImage(cache, debian) });
+    writeKernelGuests(guests);
+    return vitest(['kernel-path'], filters);
+  },
   clients: async (filters) => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');
-    writeGuestImage(await buildGuestImage(cache));
+    const image = await buildGuestImage(cache);
+    writeGuestImage(image);
+    writeKernelGuests([{ debian: 'bookworm', image }]);
     writeConformancePrograms({ ...(await conformancePrograms(cache)), fsxSeconds });
     return vitest(['harness', 'clients'], filters);
   },

@@ -35,6 +35,14 @@ export default defineConfig({
           include: ['e2e/{linux,libnfs}/**/*.test.ts', 'e2e/conformance/{posix,outcome}.test.ts'],
         },
       },
+      {
+        extends: true,
+        test: {
+          name: 'kernel-path',
+          include: ['e2e/linux/kernel-mount.test.ts'],
+          provide: { kernelPathFaults: Number(process.env['FAULTS'] || 200) },
+        },
+      },
       { extends: true, test: { name: 'disk', include: ['e2e/disk/**/*.test.ts'] } },
       {
         extends: true,

@@ -16,7 +16,13 @@ export function startInBackground({ name, command, directory }: Background): voi
   if (existsSync('/run/systemd/system')) {
     // An installed unit of this name is what the administrator wants.
     if (spawnSync('systemctl', ['start', name], { stdio: 'ignore' }).status === 0) return;
-    const unit = ['--unit', name, '--collect', '--property=Restart=always', '--property=RestartSec=100ms'];
+    const unit = [
+      '--unit',
+      name,
+      '--collect',
+      '--property=Restart=on-failure',
+      '--property=RestartSec=100ms',
+    ];
     const run = spawnSync('systemd-run', ['--quiet', ...unit, ...command], { encoding: 'utf8' });
     if (run.status === 0) return;
     throw new Error(`systemd does not start ${name}: ${run.stderr?.trim() || run.error?.message}`);

@@ -8,7 +8,7 @@ import type { NodeState, VirtualAddressFile } from '../node/state.ts';
 import { systemNames } from '../system-names.ts';
 import type { NfsUrl } from '../url.ts';
 import { startInBackground } from './background.ts';
-import { hostIn, mountOptions, parseMounts, sourceOf } from './mount-table.ts';
+import { hostIn, type MountEntry, mountOptions, parseMounts, sourceOf } from './mount-table.ts';
 
 export interface MountRequest {
   readonly text: string;
@@ -36,32 +36,33 @@ const PROXY_PORTS = { first: 20_500, count: 500 };
 
 /** Says which way it took. Rejects with one sentence if neither is possible. */
 export async function mountPair(request: MountRequest): Promise<void> {
-  const missing = request.by === 'proxy' ? 'the proxy was asked for' : await whyNoKernelPath();
-  if (missing === null) return mountByKernel(request);
+  const isV6 = await isReachedByV6(request.url);
+  const missing = request.by === 'proxy' ? 'the proxy was asked for' : await whyNoKernelPath(isV6);
+  if (missing === null) return mountByKernel(request, isV6);
   if (request.by === 'kernel') throw new Error(`no kernel path here: ${missing}`);
   request.say(`${request.target}: through the proxy, since ${missing}`);
   return mountByProxy(request);
 }
 
-async function whyNoKernelPath(): Promise<string | null> {
+async function whyNoKernelPath(isV6: boolean): Promise<string | null> {
   // Not at the top: it loads native code.
   const { missingFeature } = await import('../node/features.ts');
-  return missingFeature();
+  return missingFeature(isV6);
 }
 
-async function mountByKernel(request: MountRequest): Promise<void> {
+async function mountByKernel(request: MountRequest, isV6: boolean): Promise<void> {
   const { url, state, target, say } = request;
-  const isV6 = await isReachedByV6(url);
-  const before = state.read().addresses.length;
   const file = state.allocate(request.text, isV6);
-  const isNew = state.read().addresses.length > before;
   try {
     await directed(request, file);
     mountKernel(sourceOf(file.virtual, url.path), target, mountOptions(2049, isV6, request.options));
   } catch (error) {
-    if (isNew) state.remove(file.virtual);
+    // A director that was started for it ends by itself when no address is left.
+    if (!isMounted(file.virtual)) state.remove(file.virtual);
     throw error;
   }
+  // Another mount of this pair, at the same time, may have failed and taken the address out.
+  state.keep(file);
   say(`${target}: ${url.server}:${url.path} by the kernel's path (${file.virtual})`);
 }
 
@@ -87,7 +88,8 @@ async function directed(request: MountRequest, { virtual }: VirtualAddressFile):
     const now = performance.now();
     if (now > endMs) {
       throw new Error(
-        `neither ${request.url.server} nor its partner answers; filerpair doctor ${request.text} says more`,
+        `no director has found a server of ${request.url.server} within ${READY_MS / 1000} s; ` +
+          `filerpair doctor ${request.text} and the log of filerpair-node say more`,
       );
     }
     if (!isStarted && now > startAtMs) {
@@ -95,7 +97,7 @@ async function directed(request: MountRequest, { virtual }: VirtualAddressFile):
       startAtMs = Number.POSITIVE_INFINITY;
       startInBackground({
         name: 'filerpair-node',
-        command: [...again(request), 'node', '--state', request.state.directory],
+        command: [...again(request), 'node', '--while-used', '--state', request.state.directory],
         directory: request.runtimeDirectory,
       });
     }
@@ -155,13 +157,20 @@ function mountKernel(source: string, target: string, options: string): void {
 
 /** Ends a mount; when it was the last one of its address, the director forgets the address. */
 export function unmountPair(target: string, state: NodeState, lazy: boolean): void {
-  const entries = () => parseMounts(readFileSync('/proc/self/mounts', 'utf8'));
-  const entry = entries().findLast((each) => each.target === target && each.type.startsWith('nfs'));
+  const entry = mounts().findLast((each) => each.target === target && each.type.startsWith('nfs'));
   if (entry === undefined) throw new Error(`${target}: nothing of NFS is mounted there`);
   const run = spawnSync('umount', [...(lazy ? ['-l'] : []), target], { encoding: 'utf8' });
   if (run.status !== 0) throw new Error(`umount ${target}: ${run.error?.message ?? run.stderr.trim()}`);
   const host = hostIn(entry.source);
-  if (entries().some((each) => each.type.startsWith('nfs') && hostIn(each.source) === host)) return;
+  if (isMounted(host)) return;
   // A lazy one may still have calls under way.
   if (!lazy && state.read().addresses.some(({ virtual }) => virtual === host)) state.remove(host);
+}
+
+function mounts(): MountEntry[] {
+  return parseMounts(readFileSync('/proc/self/mounts', 'utf8'));
+}
+
+function isMounted(host: string): boolean {
+  return mounts().some(({ type, source }) => type.startsWith('nfs') && hostIn(source) === host);
 }

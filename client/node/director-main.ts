@@ -6,7 +6,7 @@ import { KernelPath } from './kernel-path.ts';
 import { addressLine, logLine } from './log.ts';
 import { canonicalAddress as canonical } from './netlink/address.ts';
 import { NodeState, type VirtualAddressFile } from './state.ts';
-import { DIRECTOR_SETTINGS, directorSettings } from './supervisor-settings.ts';
+import { BEGIN, DIRECTOR_SETTINGS, directorSettings } from './supervisor-settings.ts';
 import type { VirtualAddressOptions } from './virtual-address.ts';
 
 const settings = directorSettings.parse(JSON.parse(process.env[DIRECTOR_SETTINGS] ?? '{}'));
@@ -16,13 +16,7 @@ const resolver = new Resolver();
 /** Changes of the directory come in groups: a new file is written under another name first. Ms. */
 const SETTLE_MS = 20;
 
-const path = new KernelPath({
-  namespace: null,
-  holders: settings.holders,
-  cures: settings.cures,
-  onRestored: () => logLine('another program removed the rules; they are there again'),
-  onError: (error) => logLine(`the rules cannot be renewed: ${error.message}`),
-});
+let path: KernelPath | null = null;
 
 function optionsOf(file: VirtualAddressFile): VirtualAddressOptions | null {
   const parsed = parseNfsUrl(file.url);
@@ -38,32 +32,43 @@ function optionsOf(file: VirtualAddressFile): VirtualAddressOptions | null {
 }
 
 /** Serves what the directory says: addresses come with a mount and go with its end. */
-function follow(): void {
+function follow(serving: KernelPath): void {
   const { addresses, errors } = state.read();
   for (const error of errors) logLine(error.message);
   const named = new Set(addresses.map(({ virtual }) => canonical(virtual)));
-  for (const virtual of [...path.addresses.keys()]) if (!named.has(virtual)) path.remove(virtual);
-  const added = addresses.filter(({ virtual }) => !path.addresses.has(canonical(virtual)));
-  path.add(added.flatMap((file) => optionsOf(file) ?? []));
+  for (const virtual of [...serving.addresses.keys()]) if (!named.has(virtual)) serving.remove(virtual);
+  const added = addresses.filter(({ virtual }) => !serving.addresses.has(canonical(virtual)));
+  serving.add(added.flatMap((file) => optionsOf(file) ?? []));
 }
 
-follow();
-let isSettling = false;
-watch(settings.stateDirectory, () => {
-  if (isSettling) return;
-  isSettling = true;
-  setTimeout(() => {
-    isSettling = false;
-    follow();
-  }, SETTLE_MS);
-});
+function begin(): void {
+  const serving = new KernelPath({
+    namespace: null,
+    holders: settings.holders,
+    cures: settings.cures,
+    onRestored: () => logLine('another program removed the rules; they are there again'),
+    onError: (error) => logLine(`rules of nf_tables: ${error.message}`),
+  });
+  path = serving;
+  follow(serving);
+  let isSettling = false;
+  watch(settings.stateDirectory, () => {
+    if (isSettling) return;
+    isSettling = true;
+    setTimeout(() => {
+      isSettling = false;
+      follow(serving);
+    }, SETTLE_MS);
+  });
+  process.send?.('directs');
+}
 
 function end(): void {
-  path.close();
+  path?.close();
   process.exit(0);
 }
+process.on('message', (message) => message === BEGIN && begin());
 process.on('SIGTERM', end);
 process.on('SIGINT', end);
 // Without the parent nobody would start the next one; the next parent starts its own.
 process.on('disconnect', end);
-process.send?.('ready');

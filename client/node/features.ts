@@ -21,14 +21,11 @@ const NEWTABLE = 0;
 const NEWSET = 9;
 const NEWOBJ = 18;
 
-/**
- * Null: everything is there. Else a sentence on what is missing, that follows "no kernel path here: ". Tries the first version of
- * IP alone: the other one has the same parts.
- */
-export function missingFeature(): string | null {
+/** Null: everything is there. Else a sentence on what is missing, that follows "no kernel path here: ". */
+export function missingFeature(isV6 = false): string | null {
   if (process.platform !== 'linux') return `it needs Linux, and this is ${process.platform}`;
   try {
-    return inScratchNamespace(tryEverything);
+    return inScratchNamespace(() => tryEverything(isV6));
   } catch (error) {
     if (!(error instanceof NetlinkError)) return (error as Error).message;
     if (error.errno === constants.errno.EPERM)
@@ -37,19 +34,19 @@ export function missingFeature(): string | null {
   }
 }
 
-function tryEverything(): string | null {
+function tryEverything(isV6: boolean): string | null {
   const nftables = new Nftables();
   const conntrack = new Conntrack();
   const sockets = new SocketTable();
   try {
-    return tryTable(nftables) ?? tryConntrack(conntrack) ?? tryDestroy(sockets);
+    return tryTable(nftables, isV6) ?? tryConntrack(conntrack) ?? tryDestroy(sockets);
   } finally {
     for (const each of [nftables, conntrack, sockets]) each.close();
   }
 }
 
-function tryTable(nftables: Nftables): string | null {
-  const transaction = installTransaction(false, { address: '127.0.0.1', port: 1 });
+function tryTable(nftables: Nftables, isV6: boolean): string | null {
+  const transaction = installTransaction(isV6, { address: isV6 ? '::1' : '127.0.0.1', port: 1 });
   try {
     nftables.commit(transaction);
     return null;

@@ -47,10 +47,12 @@ export class KernelPath implements NamespaceTables {
   readonly #cures: Cures;
   readonly #addresses = new Map<string, VirtualAddress>();
   readonly #timer: NodeJS.Timeout;
+  /** Versions of IP whose table is installed. */
+  readonly #families = new Set<boolean>();
   /** Of the tables of this namespace, after our last change. */
   #generation = -1;
 
-  /** Throws NetlinkError where the kernel refuses a rule. */
+  /** Throws NetlinkError where the kernel refuses a rule that an earlier process has installed. */
   constructor(options: KernelPathOptions) {
     this.#options = options;
     this.#cures = options.cures ?? ALL_CURES;
@@ -61,13 +63,22 @@ export class KernelPath implements NamespaceTables {
       options.holders.map(({ descriptor }) => descriptor),
       (virtual) => this.#addresses.get(virtual)?.held(),
     );
-    this.#install();
+    // What an earlier process has left is brought up to date. Else a version of IP has its table with its first address: a kernel
+    // need not have the parts of both.
+    for (const { address } of options.holders) {
+      const isV6 = isIPv6(address.address);
+      if (this.#nftables.elements(familyNumber(isV6), TABLE, 'addresses') !== null) this.#install(isV6);
+    }
     this.#timer = setInterval(() => this.#renew(), RENEW_MS);
   }
 
-  /** Begins to serve addresses. What an earlier process has written for them stays until a server is found. */
+  /**
+   * Begins to serve addresses. What an earlier process has written for them stays until a server is found. Those of a version of IP
+   * that the kernel cannot translate are left out (onError).
+   */
   add(all: readonly VirtualAddressOptions[]): void {
     for (const options of all) {
+      if (!this.#hasTable(isIPv6(options.virtual))) continue;
       const virtual = canonicalAddress(options.virtual);
       const address = new VirtualAddress(this, { ...options, virtual }, this.#targetOf(virtual));
       this.#addresses.set(virtual, address);
@@ -92,7 +103,7 @@ export class KernelPath implements NamespaceTables {
   /** Writes where the connections to every address go. Throws NetlinkError. */
   writeRoutes(): void {
     const routes = [...this.#addresses.values()].map(({ route }) => route);
-    for (const isV6 of this.#families()) this.#nftables.commit(routesTransaction(isV6, routes));
+    for (const isV6 of this.#families) this.#nftables.commit(routesTransaction(isV6, routes));
     this.#generation = this.#nftables.generation();
   }
 
@@ -106,16 +117,25 @@ export class KernelPath implements NamespaceTables {
     this.conntrack.close();
   }
 
-  /** The versions of IP for which there is a holder. */
-  #families(): boolean[] {
-    return this.#options.holders.map(({ address }) => isIPv6(address.address));
+  /** Installs the table of a version of IP when it is needed first. False: there is none, and it was said why. */
+  #hasTable(isV6: boolean): boolean {
+    if (this.#families.has(isV6)) return true;
+    try {
+      return this.#install(isV6);
+    } catch (error) {
+      this.#options.onError(error as Error);
+      return false;
+    }
   }
 
-  #install(): void {
-    for (const { address } of this.#options.holders) {
-      this.#nftables.commit(installTransaction(isIPv6(address.address), address, this.#cures));
-    }
+  /** False: there is no holder for this version of IP. Throws NetlinkError. */
+  #install(isV6: boolean): boolean {
+    const holder = this.#options.holders.find(({ address }) => isIPv6(address.address) === isV6);
+    if (holder === undefined) return false;
+    this.#nftables.commit(installTransaction(isV6, holder.address, this.#cures));
+    this.#families.add(isV6);
     this.#generation = this.#nftables.generation();
+    return true;
   }
 
   /** The server to which the table sends this address; null: it does not. */
@@ -133,7 +153,7 @@ export class KernelPath implements NamespaceTables {
       if (this.#nftables.generation() !== this.#generation) this.#restore();
       const addresses = [...this.#addresses.values()];
       const routes = addresses.map(({ route }) => route);
-      for (const isV6 of this.#families()) {
+      for (const isV6 of this.#families) {
         this.#nftables.commit(aliveTransaction(isV6, routes));
         const sockets = this.socketTable.list(isV6, VIRTUAL_PORT);
         if (sockets.length > 0) for (const address of addresses) address.heal(sockets);
@@ -147,14 +167,14 @@ export class KernelPath implements NamespaceTables {
 
   /** Somebody has changed the machine's rules: ours may be gone with them (`nft flush ruleset`). */
   #restore(): void {
-    const isWhole = this.#families().every(
+    const isWhole = [...this.#families].every(
       (isV6) =>
         this.#nftables.ruleCount(familyNumber(isV6), TABLE) === ruleCount(isV6, this.#cures) &&
         this.#nftables.elements(familyNumber(isV6), TABLE, 'addresses')?.length ===
           [...this.#addresses.keys()].filter((address) => isIPv6(address) === isV6).length,
     );
     if (isWhole) return;
-    this.#install();
+    for (const isV6 of this.#families) this.#install(isV6);
     this.writeRoutes();
     this.#options.onRestored();
   }

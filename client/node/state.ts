@@ -66,6 +66,11 @@ export class NodeState {
     throw new Error(`all ${ADDRESSES_MAX} virtual addresses are in use: ${this.directory}`);
   }
 
+  /** The address is in use: it is there again if it was taken out meanwhile. */
+  keep(file: VirtualAddressFile): void {
+    if (!this.read().addresses.some(({ virtual }) => virtual === file.virtual)) this.#write(file);
+  }
+
   /** Only when nothing is mounted from it. */
   remove(virtual: string): void {
     rmSync(join(this.directory, fileName(virtual)), { force: true });

@@ -4,6 +4,9 @@ import { z } from 'zod';
 /** Name of the environment variable, which holds JSON. */
 export const DIRECTOR_SETTINGS = 'FILERPAIR_DIRECTOR_SETTINGS';
 
+/** The message with which a director begins; until then it is loaded and waits. */
+export const BEGIN = 'begin';
+
 const cures = z.strictObject({
   diversion: z.boolean(),
   holderZone: z.boolean(),

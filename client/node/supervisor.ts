@@ -4,12 +4,14 @@ import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type ListeningSocket, openListeningSocket } from './listening-socket.ts';
 import { logLine } from './log.ts';
-import { DIRECTOR_SETTINGS, type DirectorSettings } from './supervisor-settings.ts';
+import { BEGIN, DIRECTOR_SETTINGS, type DirectorSettings } from './supervisor-settings.ts';
 
 /** A director that ends is started again at once, but not in a loop: each time twice as late, up to a second. Ms. */
 const RESTART_MS = { first: 10, max: 1000 };
 /** After this time a director's end is a new fault. Ms. */
 const STEADY_MS = 10_000;
+
+// A second director is loaded and waits: when the first one dies, the next decides within milliseconds. It touches nothing before.
 
 /** Descriptors of a child: the first three are its standard ones, then comes the channel to its parent. */
 const FIRST_DESCRIPTOR = 4;
@@ -23,7 +25,8 @@ export interface SupervisorOptions {
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #sockets: readonly ListeningSocket[];
-  #child: ChildProcess | null = null;
+  #director: ChildProcess | null = null;
+  #standby: ChildProcess | null = null;
   #restartMs = RESTART_MS.first;
   #startedMs = 0;
   #stopped = false;
@@ -46,20 +49,35 @@ export class Supervisor {
 
   /** Of the director; it changes when one is replaced. */
   get directorPid(): number | undefined {
-    return this.#child?.pid;
+    return this.#director?.pid;
   }
 
   /** The rules stay: mounts go on, without failover until the next supervisor comes. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    const child = this.#child;
-    if (child === null) return;
-    const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    child.kill('SIGTERM');
-    await exit;
+    const children = [this.#director, this.#standby].filter((child) => child !== null);
+    await Promise.all(
+      children.map((child) => {
+        const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+        child.kill('SIGTERM');
+        return exit;
+      }),
+    );
   }
 
   #start(): void {
+    const director = this.#standby ?? this.#spawn();
+    this.#standby = null;
+    this.#director = director;
+    this.#startedMs = performance.now();
+    director.once('message', () => {
+      // It directs. Loading the next one must not take the processor from it before.
+      if (!this.#stopped) this.#standby ??= this.#spawn();
+    });
+    director.send(BEGIN, () => {});
+  }
+
+  #spawn(): ChildProcess {
     const settings: DirectorSettings = {
       stateDirectory: this.#options.stateDirectory,
       verbose: this.#options.verbose,
@@ -71,14 +89,18 @@ export class Supervisor {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...this.#sockets.map(({ descriptor }) => descriptor)],
       env: { ...process.env, [DIRECTOR_SETTINGS]: JSON.stringify(settings) },
     });
-    this.#child = child;
-    this.#startedMs = performance.now();
-    child.on('exit', (code, signal) => this.#ended(signal ?? `code ${code}`));
+    child.on('exit', (code, signal) => this.#ended(child, signal ?? `code ${code}`));
     child.on('error', (error) => logLine(`the director cannot be started: ${error.message}`));
+    return child;
   }
 
-  #ended(how: string): void {
-    this.#child = null;
+  #ended(child: ChildProcess, how: string): void {
+    if (child === this.#standby) {
+      // The next comes when it is needed, or with the next director.
+      this.#standby = null;
+      return;
+    }
+    this.#director = null;
     if (this.#stopped) return;
     if (performance.now() - this.#startedMs > STEADY_MS) this.#restartMs = RESTART_MS.first;
     logLine(`the director ended (${how}); the next one starts in ${this.#restartMs} ms`);

@@ -24,8 +24,25 @@ import type { GuestImage } from './guest-image.ts';
 /** Where the guest sees this machine's 127.0.0.1. */
 export const HOST_IN_GUEST = '10.0.2.2';
 
+const KERNEL_ARGUMENTS = [
+  ...['edd=off', 'console=ttyS0', 'panic=-1', 'quiet', 'mitigations=off', 'random.trust_cpu=on'],
+  // On a machine that is too busy to deliver an interrupt in time the kernel would panic ("timer doesn't work").
+  'no_timer_check',
+  // Else every time stamp is an access to an emulated device.
+  'tsc=reliable',
+];
+
 /** Text kept of the console when a guest ends without a result: a kernel's last words. */
 const LAST_WORDS = 1_500;
+
+export interface GuestHardware {
+  /** Default: 2. */
+  readonly processors?: number;
+  /** Default: 1024. */
+  readonly memoryMiB?: number;
+  /** A tar file, which the script finds as /dev/vdc. */
+  readonly archive?: string;
+}
 
 export class Guest {
   readonly #directory: string;
@@ -41,7 +58,12 @@ export class Guest {
   }
 
   /** Boots the guest (5 to 10 s of emulation) with a bash script, and directories or files beside it in /t. */
-  static async boot(image: GuestImage, script: string, files: readonly string[] = []): Promise<Guest> {
+  static async boot(
+    image: GuestImage,
+    script: string,
+    files: readonly string[] = [],
+    hardware: GuestHardware = {},
+  ): Promise<Guest> {
     const directory = mkdtempSync(join(tmpdir(), 'filerpair-guest-'));
     const content = join(directory, 'content');
     mkdirSync(content);
@@ -49,9 +71,8 @@ export class Guest {
     for (const path of files) cpSync(path, join(content, path.replace(/^.*\//, '')), { recursive: true });
     const disk = join(directory, 'content.tar');
     await run(['tar', '-cf', disk, '-C', content, '.']);
-    // A disk has whole sectors; the kernel of the guest does not see what is behind the last one.
-    truncateSync(disk, Math.ceil(statSync(disk).size / 1024 / 1024) * 1024 * 1024);
-    return new Guest(directory, start(qemuCommand(image, disk, directory)));
+    padToSectors(disk);
+    return new Guest(directory, start(qemuCommand(image, disk, directory, hardware)));
   }
 
   /** What the script has printed so far. */
@@ -106,16 +127,28 @@ export class Guest {
   }
 }
 
-function qemuCommand(image: GuestImage, disk: string, directory: string): string[] {
+/** A disk has whole sectors; the kernel of the guest does not see what is behind the last one. */
+export function padToSectors(path: string): void {
+  truncateSync(path, Math.ceil(statSync(path).size / 1024 / 1024) * 1024 * 1024);
+}
+
+function qemuCommand(
+  image: GuestImage,
+  disk: string,
+  directory: string,
+  { processors = 2, memoryMiB = 1024, archive }: GuestHardware,
+): string[] {
+  const readOnly = (file: string) => ['-drive', `file=${file},format=raw,if=virtio,readonly=on`];
   return [
     'qemu-system-x86_64',
-    ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', '1024'],
+    ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', `${processors}`, '-m', `${memoryMiB}`],
     ...['-nographic', '-no-reboot', '-monitor', 'none', '-display', 'none'],
     ...['-kernel', image.kernel, '-initrd', image.ramDisk],
-    ...['-append', 'edd=off console=ttyS0 panic=-1 quiet mitigations=off random.trust_cpu=on'],
+    ...['-append', KERNEL_ARGUMENTS.join(' ')],
     // snapshot=on: what the guest writes to its root is thrown away.
     ...['-drive', `file=${image.root},format=raw,if=virtio,snapshot=on`],
-    ...['-drive', `file=${disk},format=raw,if=virtio,readonly=on`],
+    ...readOnly(disk),
+    ...(archive === undefined ? [] : readOnly(archive)),
     ...[
       '-netdev',
       'user,id=net,ipv6=off',

@@ -18,6 +18,7 @@ export const node: Command = {
       help: 'which virtual address stands for which pair (default /var/lib/filerpair/node)',
       completes: 'file',
     },
+    'while-used': { help: 'end when no virtual address is left, as filerpair mount starts it' },
   },
   runsOn: true,
   async run(_, flags, common, world) {
@@ -27,10 +28,12 @@ export const node: Command = {
     if (missing !== null)
       throw new CommandError(`no kernel path here: ${missing}. Use filerpair proxy instead`);
     const { Supervisor } = await import('../../node/supervisor.ts');
-    const { STATE_DIRECTORY } = await import('../../node/state.ts');
-    const stateDirectory = (flags['state'] as string | undefined) ?? STATE_DIRECTORY;
-    const supervisor = new Supervisor({ stateDirectory, verbose: common.verbose });
-    await stopped(world);
+    const { NodeState } = await import('../../node/state.ts');
+    const { untilUnused } = await import('../../node/until-unused.ts');
+    const state = new NodeState(flags['state'] as string | undefined);
+    const supervisor = new Supervisor({ stateDirectory: state.directory, verbose: common.verbose });
+    const ends = [stopped(world), ...(flags['while-used'] === true ? [untilUnused(state)] : [])];
+    await Promise.race(ends);
     await supervisor.stop();
   },
 };

@@ -8,10 +8,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# The kernel: from its package, without installing it here. The metapackage names the current one.
-kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/ {print $2; exit}')
-apt-get -q download "$kernel"
-dpkg-deb -x ./linux-image*.deb kernel
+# The kernel: from its package, without installing it. Of the guest's release, so it may be another than this machine's.
+mmdebstrap --quiet --mode=root --variant=extract --include=linux-image-cloud-amd64 "$debian" kernel
+[ -d kernel/lib/modules ] || { rm -rf kernel/lib; ln -s usr/lib kernel/lib; }
 version=$(ls kernel/lib/modules)
 cp kernel/boot/vmlinuz-* "$into/vmlinuz"
 [ -e "kernel/lib/modules/$version/modules.dep" ] || depmod -b kernel "$version"
@@ -29,7 +28,11 @@ for name in sh mount umount insmod switch_root sleep cat echo mkdir poweroff; do
 for module in $early_modules; do
   module_files "$module" | while read -r file; do
     name=$(basename "$file")
-    [ -e "early/lib/modules/$name" ] || { cp "$file" "early/lib/modules/$name"; echo "$name" >>early/modules; }
+    [ -e "early/lib/modules/${name%.xz}" ] && continue
+    cp "$file" "early/lib/modules/$name"
+    # Busybox loads no compressed ones.
+    [ "$name" = "${name%.xz}" ] || xz -d "early/lib/modules/$name"
+    echo "${name%.xz}" >>early/modules
   done
 done
 install -m755 "$here/early-init.sh" early/init
