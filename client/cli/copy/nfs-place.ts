@@ -2,7 +2,6 @@
 import { dirname, join } from 'node:path';
 import {
   ACCESS3_MODIFY,
-  FILE_SYNC,
   type fattr3,
   NF3DIR,
   NF3LNK,
@@ -12,16 +11,15 @@ import {
   type nfstime3,
 } from '../../../protocol/nfs3.ts';
 import { hasCode, NfsError } from '../../errors.ts';
-import { setTime } from '../../file-arguments.ts';
 import { readRange } from '../../file-reader.ts';
-import { FileWriter } from '../../file-writer.ts';
 import type { FilerPairClient } from '../../filer-pair-client.ts';
-import { type IoSizes, ioSizes } from '../../mount.ts';
+import { ioSizes } from '../../mount.ts';
 import type { Found } from '../../nfs3-client.ts';
 import { Operation } from '../../operation.ts';
 import type { NfsUrl } from '../../url.ts';
 import { CommandError } from '../command.ts';
 import { ignoreRefusal } from './local-place.ts';
+import { type Export, NfsSink, operationAt, setAll, type Where, WINDOW } from './nfs-sink.ts';
 import { isPartName, partName } from './part-file.ts';
 import {
   type Attributes,
@@ -35,17 +33,7 @@ import {
   type PlaceInfo,
   safeStart,
   textOf,
-  UNCONFIRMED_SIZE_MAX,
 } from './place.ts';
-
-/** READs and WRITEs in flight of one file. */
-const WINDOW = 8;
-
-interface Export {
-  readonly client: FilerPairClient;
-  readonly url: NfsUrl;
-  readonly sizes: IoSizes;
-}
 
 /** The path that the client's URL names, with symbolic links as they stand. */
 export async function nfsPlace(client: FilerPairClient, url: NfsUrl): Promise<Place> {
@@ -71,16 +59,6 @@ function placeAt(on: Export, path: string): NfsPlace {
 function once<T>(work: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => (made ??= work());
-}
-
-interface Where {
-  readonly directory: () => Promise<nfs_fh3>;
-  /** The directory's path below the export. */
-  readonly parent: string;
-  /** '' is the export itself. */
-  readonly name: Name;
-  readonly path: string;
-  readonly label: string;
 }
 
 class NfsPlace implements Place {
@@ -291,10 +269,6 @@ class NfsPlace implements Place {
   }
 }
 
-function operationAt({ path }: Where, { client }: Export, syscall: string): Operation {
-  return new Operation({ syscall, path: join(client.exportPath, path) });
-}
-
 const msOf = ({ seconds, nseconds }: nfstime3): number => seconds * 1000 + Math.floor(nseconds / 1000) / 1000;
 
 function foundFile({ nlink, mtime, size, type }: fattr3): Part['file'] {
@@ -305,104 +279,4 @@ function foundFile({ nlink, mtime, size, type }: fattr3): Part['file'] {
     isFile: () => type === NF3REG,
     isSymbolicLink: () => type === NF3LNK,
   };
-}
-
-async function setAll(
-  { client: { nfs } }: Export,
-  handle: nfs_fh3,
-  { mode, uid, gid, mtimeMs, atimeMs }: Attributes,
-  operation: Operation,
-): Promise<void> {
-  const times = { mtime: setTime(mtimeMs / 1000), atime: setTime(atimeMs / 1000) };
-  // In one call where it is permitted; only an administrator may give files away.
-  await nfs.setattr(handle, { uid, gid, mode, ...times }, null, operation).catch(async (error: unknown) => {
-    ignoreRefusal(error);
-    await nfs.setattr(handle, { mode, ...times }, null, operation);
-  });
-}
-
-interface Made {
-  readonly temporary: string;
-  readonly directory: nfs_fh3;
-  readonly handle: nfs_fh3;
-  readonly start: number;
-  readonly size: number;
-}
-
-class NfsSink implements FileSink {
-  readonly start: number;
-  readonly #on: Export;
-  readonly #where: Where;
-  readonly #made: Made;
-  readonly #writer: FileWriter;
-  /** All of a file that one WRITE holds. */
-  #small: Uint8Array | null = null;
-  #end: number;
-
-  constructor(on: Export, where: Where, made: Made) {
-    this.#on = on;
-    this.#where = where;
-    this.#made = made;
-    this.start = made.start;
-    this.#end = made.start;
-    const { client, sizes } = on;
-    this.#writer = new FileWriter(client.nfs, made.handle, {
-      writeSize: sizes.writeSize,
-      window: WINDOW,
-      unconfirmedSizeMax: UNCONFIRMED_SIZE_MAX,
-      path: join(client.exportPath, where.path),
-    });
-  }
-
-  async write(offset: number, data: Uint8Array): Promise<void> {
-    this.#end = offset + data.length;
-    const { writeSize } = this.#on.sizes;
-    const isAll = offset === 0 && data.length >= this.#made.size && data.length <= writeSize;
-    if (isAll && this.#small === null) {
-      this.#small = data;
-      return;
-    }
-    await this.#writeSmall();
-    await this.#writer.write(offset, data);
-  }
-
-  /** It has grown since. */
-  async #writeSmall(): Promise<void> {
-    const small = this.#small;
-    this.#small = null;
-    if (small !== null) await this.#writer.write(0, small);
-  }
-
-  async complete(): Promise<void> {
-    const { nfs } = this.#on.client;
-    const operation = operationAt(this.#where, this.#on, 'write');
-    if (this.#small !== null) {
-      // A WRITE that is durable when it is answered spares the COMMIT.
-      const { count } = await nfs.write(this.#made.handle, 0, this.#small, FILE_SYNC, operation);
-      if (count === this.#small.length) return;
-      await this.#writeSmall();
-    }
-    await this.#writer.commit();
-    // A part that is gone on with may have been longer than the file is now.
-    if (this.start > 0) await nfs.setattr(this.#made.handle, { size: this.#end }, null, operation);
-  }
-
-  readBack(): AsyncIterable<Uint8Array> {
-    const { client, sizes } = this.#on;
-    const operation = operationAt(this.#where, this.#on, 'read');
-    return readRange(client.nfs, this.#made.handle, { readSize: sizes.readSize, window: WINDOW, operation });
-  }
-
-  async finish(attributes: Attributes | null): Promise<void> {
-    const { handle, directory, temporary } = this.#made;
-    if (attributes !== null)
-      await setAll(this.#on, handle, attributes, operationAt(this.#where, this.#on, 'utime'));
-    const operation = operationAt(this.#where, this.#on, 'rename');
-    await this.#on.client.nfs.rename(directory, temporary, directory, this.#where.name, operation);
-  }
-
-  async abandon(keep: boolean): Promise<void> {
-    const { directory, temporary } = this.#made;
-    if (!keep) await this.#on.client.nfs.remove(directory, temporary);
-  }
 }
