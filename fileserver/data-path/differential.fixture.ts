@@ -8,6 +8,7 @@ import { constants } from 'node:os';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import * as nfs from '../../protocol/nfs3.ts';
 import type { SeededRandom } from '../../testing/seeded-random.ts';
+import { truncate } from '../system/data-calls.ts';
 import { DirectoryReader } from '../system/directory-entries.ts';
 import * as calls from '../system/file-calls.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
@@ -562,7 +563,7 @@ export class TwinTrees {
   #truncateLocal(who: User, pathFd: number, size: number): number {
     if (!this.#mayOpen(who, pathFd, W_OK)) return -E.EACCES;
     const fd = calls.reopen(pathFd, calls.O_RDWR);
-    const result = as(who.identity, () => calls.truncate(OPEN, fd, size));
+    const result = as(who.identity, () => truncate(OPEN, fd, size));
     calls.close(fd);
     return result;
   }

@@ -10,7 +10,7 @@ import { failureOfResult, type VolumeFailure } from '../storage/failures/status.
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { couldRead, mayRead, mayStillRead, rememberReadable } from '../storage/files/permissions.ts';
 import type { Volume } from '../storage/volume/volume.ts';
-import { OFFSET_MAX, type Offset, readCachedInto, readInto } from '../system/file-calls.ts';
+import { OFFSET_MAX, type Offset, readCachedInto, readInto } from '../system/data-calls.ts';
 import { S_IFDIR, S_IFREG, type StatBuffer } from '../system/statx.ts';
 import { encodeAttributes, encodePostOp } from './attributes.ts';
 import { failedWithAttributes, readFile } from './call.ts';

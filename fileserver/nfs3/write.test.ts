@@ -21,7 +21,7 @@ import { assertEventually } from '../../testing/assert-eventually.ts';
 import type { Caller } from '../rpc/caller.ts';
 import { LATER, LEASE_EXPIRED, type RpcCall } from '../rpc/rpc-program.ts';
 import type { FlushOutcome } from '../storage/flush/data-flusher.ts';
-import * as fileCalls from '../system/file-calls.ts';
+import * as dataCalls from '../system/data-calls.ts';
 import { SERVER_IDENTITY, startIoPool } from '../system/thread-identity.ts';
 import { type Answer, ServedVolume, statusOf } from './served-volume.fixture.ts';
 import { write } from './write.ts';
@@ -262,7 +262,7 @@ describe('is answered with', () => {
     ],
     [
       'the disk has no space for the data',
-      () => vi.spyOn(fileCalls, 'writeFrom').mockReturnValueOnce(-constants.errno.ENOSPC),
+      () => vi.spyOn(dataCalls, 'writeFrom').mockReturnValueOnce(-constants.errno.ENOSPC),
     ],
   ])('NOSPC where %s', async (_what, fail) => {
     fail();

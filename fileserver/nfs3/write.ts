@@ -18,7 +18,7 @@ import type { ReplyListener } from '../storage/duplicate-requests/reply-listener
 import { failureOfResult, type VolumeFailure } from '../storage/failures/status.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { mayWrite } from '../storage/files/permissions.ts';
-import { OFFSET_MAX, writeFrom } from '../system/file-calls.ts';
+import { OFFSET_MAX, writeFrom } from '../system/data-calls.ts';
 import { S_IFDIR, S_IFREG } from '../system/statx.ts';
 import { asUser, type Identity } from '../system/thread-identity.ts';
 import { REFUSED } from '../system/write-gate.ts';

@@ -3,7 +3,7 @@
  * that takes as long as reading their extents takes, and a thread that serves others must not wait so long. Another client sees
  * the file become shorter meanwhile.
  */
-import { isHoleFrom, type Offset, truncate } from '../../system/file-calls.ts';
+import { isHoleFrom, type Offset, truncate } from '../../system/data-calls.ts';
 import type { StatBuffer } from '../../system/statx.ts';
 import { asUser, type Identity } from '../../system/thread-identity.ts';
 import type { DiskSet } from './disk-set.ts';

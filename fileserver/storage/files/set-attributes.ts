@@ -4,14 +4,12 @@
  * set to absolute values: doing it again after a crash does no harm.
  */
 import { constants } from 'node:os';
+import { OFFSET_MAX, type Offset, truncate } from '../../system/data-calls.ts';
 import {
   changeMode,
   changeOwner,
   changeTimes,
   ID_UNCHANGED,
-  OFFSET_MAX,
-  type Offset,
-  truncate,
   UTIME_NOW,
   UTIME_OMIT,
 } from '../../system/file-calls.ts';

@@ -4,15 +4,8 @@
  * elsewhere after a snapshot or a copy by reflink.
  */
 import { constants } from 'node:os';
-import {
-  allocate,
-  close,
-  createAt,
-  O_NOFOLLOW,
-  O_RDONLY,
-  O_RDWR,
-  unlinkAt,
-} from '../../system/file-calls.ts';
+import { allocate } from '../../system/data-calls.ts';
+import { close, createAt, O_NOFOLLOW, O_RDONLY, O_RDWR, unlinkAt } from '../../system/file-calls.ts';
 import type { FileSystemIdentity } from '../../system/file-system-identity.ts';
 import { hasSharedExtents } from '../../system/shared-extents.ts';
 import { StatBuffer } from '../../system/statx.ts';

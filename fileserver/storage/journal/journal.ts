@@ -2,8 +2,9 @@
 
 import { fdatasyncSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
+import { writeJournalFrom } from '../../system/data-calls.ts';
 import { SystemCallError } from '../../system/errno.ts';
-import { close, writeJournalFrom } from '../../system/file-calls.ts';
+import { close } from '../../system/file-calls.ts';
 import { fdatasync } from '../../system/pool-calls.ts';
 import { NO_WRITES, REFUSED, RefusedError, type WriteGate } from '../../system/write-gate.ts';
 import { writeOut } from '../../system/write-out.ts';

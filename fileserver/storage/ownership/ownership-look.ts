@@ -2,7 +2,8 @@
  * Looks at the ownership record in the middle of service, in the thread that changes the volume (R6): some two microseconds, as long
  * as nothing has changed and the file is in memory.
  */
-import { close, O_RDONLY, readOwnershipInto } from '../../system/file-calls.ts';
+import { readOwnershipInto } from '../../system/data-calls.ts';
+import { close, O_RDONLY } from '../../system/file-calls.ts';
 import { openPrivate } from '../private-files/private-files.ts';
 import { isAhead, newestSlot, OWNERSHIP_SIZE, type OwnershipRecord } from './ownership.ts';
 import { ownershipFile } from './volume-files.ts';

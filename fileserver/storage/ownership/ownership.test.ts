@@ -62,7 +62,7 @@ vi.mock(import('node:fs'), async (original) => {
 
 /** Bytes that the next write of a record takes; null: all. */
 let taken: number | null;
-vi.mock(import('../../system/file-calls.ts'), async (original) => {
+vi.mock(import('../../system/data-calls.ts'), async (original) => {
   const calls = await original();
   return { ...calls, writeOwnershipFrom: (...args) => taken ?? calls.writeOwnershipFrom(...args) };
 });

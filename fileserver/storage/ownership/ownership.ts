@@ -2,7 +2,8 @@
 import { fdatasync } from 'node:fs';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
-import { close, O_DSYNC, O_RDWR, readOwnershipInto, writeOwnershipFrom } from '../../system/file-calls.ts';
+import { readOwnershipInto, writeOwnershipFrom } from '../../system/data-calls.ts';
+import { close, O_DSYNC, O_RDWR } from '../../system/file-calls.ts';
 import { withPoolFault } from '../../system/pool-calls.ts';
 import type { WriteGate } from '../../system/write-gate.ts';
 import { must } from '../private-files/durable-file.ts';

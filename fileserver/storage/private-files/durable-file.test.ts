@@ -38,7 +38,7 @@ vi.mock(import('node:fs'), async (original) => {
 
 /** Bytes that a write takes at most. */
 let most: number;
-vi.mock(import('../../system/file-calls.ts'), async (original) => {
+vi.mock(import('../../system/data-calls.ts'), async (original) => {
   const calls = await original();
   return {
     ...calls,

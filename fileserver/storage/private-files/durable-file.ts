@@ -3,6 +3,7 @@ import { fdatasync, fsync } from 'node:fs';
 import { constants } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { writeFrom } from '../../system/data-calls.ts';
 import { SystemCallError } from '../../system/errno.ts';
 import {
   AT_FDCWD,
@@ -16,7 +17,6 @@ import {
   openAt,
   renameAt,
   unlinkAt,
-  writeFrom,
 } from '../../system/file-calls.ts';
 import { asServer } from '../../system/thread-identity.ts';
 import { REFUSED, RefusedError, type WriteGate } from '../../system/write-gate.ts';

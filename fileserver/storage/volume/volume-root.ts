@@ -1,15 +1,8 @@
 /** The root of a volume: its descriptor, and what its file system and mount can do. */
 import { constants } from 'node:os';
 import type { VolumeSpec } from '../../settings/volume-spec.ts';
-import {
-  AT_FDCWD,
-  close,
-  fileSizeMax,
-  O_DIRECTORY,
-  O_PATH,
-  O_RDONLY,
-  openAt,
-} from '../../system/file-calls.ts';
+import { fileSizeMax } from '../../system/data-calls.ts';
+import { AT_FDCWD, close, O_DIRECTORY, O_PATH, O_RDONLY, openAt } from '../../system/file-calls.ts';
 import { fileSystemIdentity } from '../../system/file-system-identity.ts';
 import { hasInternalJournal, mountOf } from '../../system/mounts.ts';
 import type { NameFolding } from '../../system/name-folding.ts';
