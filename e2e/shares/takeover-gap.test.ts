@@ -238,7 +238,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-test(`a takeover takes no longer with ${MANY} shares than with ${FEW}, and writes no share`, async () => {
+test(`takeovers with ${MANY} shares beside takeovers with ${FEW}: how long they take, and none writes a share`, async () => {
   const few = await SharedPair.start(FEW, api, server.kubeconfig);
   const many = await SharedPair.start(MANY, api, server.kubeconfig);
   const before = await many.everyShareIsReady();
