@@ -80,7 +80,7 @@ function nameOf(expression: Buffer): string {
 
 function tryConntrack(conntrack: Conntrack): string | null {
   try {
-    conntrack.id({ source: '127.0.0.1', sourcePort: 1, destination: '127.0.0.1', destinationPort: 1 });
+    conntrack.entry({ source: '127.0.0.1', sourcePort: 1, destination: '127.0.0.1', destinationPort: 1 });
     return null;
   } catch (error) {
     return `the table of tracked connections cannot be read (nf_conntrack_netlink): ${(error as Error).message}`;

@@ -187,7 +187,7 @@ async function upgraded(keepsTable: boolean): Promise<Traps['upgraded']> {
   // The kernel takes a deleted policy from the entries a little later.
   await delay(POLICY_GONE_MS);
   await stand.die(socket);
-  const what = conntrack.id(flowOf(stand.port)) === null ? 'gone' : 'there';
+  const what = conntrack.entry(flowOf(stand.port)) === null ? 'gone' : 'there';
   stand.end(socket);
   return what;
 }

@@ -8,12 +8,13 @@ import {
   type DirectorInput,
   type DirectorState,
   INITIAL_DIRECTOR,
+  isSame,
   socketAction,
   stepDirector,
 } from './director.ts';
 import { Finder } from './finder.ts';
 import type { Holder } from './holder.ts';
-import type { Conntrack, Flow } from './netlink/conntrack.ts';
+import type { Conntrack, Entry, Flow } from './netlink/conntrack.ts';
 import type { ClientSocket, SocketTable } from './netlink/socket-table.ts';
 import {
   type AddressAndPort,
@@ -112,7 +113,7 @@ export class VirtualAddress {
       if (socket.destination !== this.virtual || socket.state !== 'ESTABLISHED') continue;
       const flow = this.#flow(socket);
       // One that waits at the holder has its entry in another zone, also while it is not accepted there yet.
-      if (conntrack.id(flow) !== null || conntrack.id(flow, HOLDER_ZONE) !== null) continue;
+      if (conntrack.entry(flow) !== null || conntrack.entry(flow, HOLDER_ZONE) !== null) continue;
       if (socketTable.destroy(socket) === 0) count += 1;
     }
     if (count > 0) this.#onEvent({ kind: 'Healed', sockets: count });
@@ -173,16 +174,22 @@ export class VirtualAddress {
           redirected += 1;
           break;
         case 'destroy': {
-          // By its id, and that is taken before: the entry of the next connection from this port may be there at once.
-          const id = conntrack.id(flow);
+          // What it is, is taken before: the entry of the next connection from this port may be there at once.
+          const entry = conntrack.entry(flow);
           socketTable.destroy(socket);
-          if (id !== null) conntrack.delete(flow, id);
+          if (entry !== null && !this.#leadsToTarget(entry)) conntrack.deleteEntry(entry);
           broken += 1;
           break;
         }
       }
     }
     if (broken + redirected > 0) this.#onEvent({ kind: 'Sockets', broken, redirected });
+  }
+
+  /** The next connection would lead there, too, and the reset of the destroyed one ends this entry by itself. */
+  #leadsToTarget({ reply }: Entry): boolean {
+    const { target } = this.#route;
+    return target !== null && isSame(target, { address: reply.source, port: reply.sourcePort });
   }
 
   #flow({ source, sourcePort }: ClientSocket): Flow {

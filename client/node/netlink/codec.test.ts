@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { addressBytes, addressText, canonicalAddress } from './address.ts';
 import { attributesIn, decodeAttributes, encodeAttributes, text, textIn, u32be } from './attributes.ts';
-import { deleteRequest, entryId, getRequest } from './conntrack.ts';
+import { decodeEntry, deleteEntryRequest, deleteRequest, getRequest } from './conntrack.ts';
 import { decodeReply, encodeMessages, netfilterMessage } from './message.ts';
 import { batch, decodeElements, Transaction } from './nftables.ts';
 import { decodeSocket, destroyRequest, dumpRequest } from './socket-table.ts';
@@ -86,14 +86,31 @@ describe('tracked connections', () => {
     expect(getRequest(flow).body).toEqual(Buffer.concat([hex('02000000'), tuple]));
   });
 
-  test('with its id, only that one is deleted', () => {
-    const { body } = deleteRequest(flow, hex('75470d1f'));
-    expect(body).toEqual(Buffer.concat([hex('02000000'), tuple, hex('08000c00 75470d1f')]));
+  test('one is deleted, whatever it is', () => {
+    expect(deleteRequest(flow).body).toEqual(Buffer.concat([hex('02000000'), tuple]));
   });
 
-  test('the id of an answer', () => {
-    expect(entryId(hex('02000000 08000300 0000018e 08000c00 75470d1f'))).toEqual(hex('75470d1f'));
-    expect(entryId(hex('02000000 08000300 0000018e'))).toBeNull();
+  const reply = {
+    source: '10.0.0.2',
+    sourcePort: 2050,
+    destination: '10.0.0.1',
+    destinationPort: 900,
+  };
+  const replyTuple = hex(
+    `34000280 14000180 08000100 0a000002 08000200 0a000001
+     1c000280 05000100 06000000 06000200 08020000 06000300 03840000`,
+  );
+  const id = hex('75470d1f');
+
+  test('one is deleted that is known by its id and by the server that answers', () => {
+    const { body } = deleteEntryRequest({ id, reply });
+    expect(body).toEqual(Buffer.concat([hex('02000000'), replyTuple, hex('08000c00 75470d1f')]));
+  });
+
+  test('an answer says both', () => {
+    const answer = [hex('02000000'), tuple, replyTuple, hex('08000300 0000018e 08000c00 75470d1f')];
+    expect(decodeEntry(Buffer.concat(answer))).toEqual({ id, reply });
+    expect(decodeEntry(hex('02000000 08000300 0000018e'))).toBeNull();
   });
 });
 

@@ -1,6 +1,6 @@
 /** The kernel's table of tracked connections (ctnetlink): entries are looked up and deleted. */
 import { isIPv6 } from 'node:net';
-import { addressBytes } from './address.ts';
+import { addressBytes, addressText } from './address.ts';
 import { type Attribute, decodeAttributes, u8, u16be, u32be } from './attributes.ts';
 import { type Message, NETFILTER_HEADER_SIZE, NLM_F_ACK, netfilterMessage } from './message.ts';
 import { NETLINK_NETFILTER, NetlinkError, NetlinkSocket } from './socket.ts';
@@ -14,6 +14,7 @@ const IPCTNL_MSG_CT_GET = 1;
 const IPCTNL_MSG_CT_DELETE = 2;
 
 const CTA_TUPLE_ORIG = 1;
+const CTA_TUPLE_REPLY = 2;
 const CTA_MARK = 8;
 const CTA_ID = 12;
 const CTA_MARK_MASK = 21;
@@ -42,7 +43,14 @@ function familyOf(address: string): number {
   return isIPv6(address) ? AF_INET6 : AF_INET;
 }
 
-function tuple(flow: Flow, zone: number): Attribute {
+/** One entry, so that it is not taken for a later one of the same connection. */
+export interface Entry {
+  readonly id: Buffer;
+  /** Its answers before they are translated: they come from the server. */
+  readonly reply: Flow;
+}
+
+function tuple(flow: Flow, zone: number, type = CTA_TUPLE_ORIG): Attribute {
   const isV6 = isIPv6(flow.destination);
   const ip: Attribute[] = [
     [isV6 ? CTA_IP_V6_SRC : CTA_IP_V4_SRC, addressBytes(flow.source)],
@@ -58,7 +66,7 @@ function tuple(flow: Flow, zone: number): Attribute {
     [CTA_TUPLE_PROTO, protocol],
   ];
   if (zone !== 0) parts.push([CTA_TUPLE_ZONE, u16be(zone)]);
-  return [CTA_TUPLE_ORIG, parts];
+  return [type, parts];
 }
 
 /** `zone`: of the connection as its client sees it. */
@@ -66,16 +74,18 @@ export function getRequest(flow: Flow, zone = 0): Message {
   return netfilterMessage(messageType(IPCTNL_MSG_CT_GET), 0, familyOf(flow.destination), [tuple(flow, zone)]);
 }
 
-/** With an id: only if the entry is still that one. */
-export function deleteRequest(flow: Flow, id: Buffer | null): Message {
-  const attributes: Attribute[] = [tuple(flow, 0)];
-  if (id !== null) attributes.push([CTA_ID, id]);
-  return netfilterMessage(
-    messageType(IPCTNL_MSG_CT_DELETE),
-    NLM_F_ACK,
-    familyOf(flow.destination),
-    attributes,
-  );
+export function deleteRequest(flow: Flow): Message {
+  return deletion(flow, [tuple(flow, 0)]);
+}
+
+// An id says too little: it is made of the entry's place in memory and of the connection as its client sees it. The next connection
+// from the same port often gets the same place, and so the same id (seen with Linux 6.12). Its answers come from another server.
+export function deleteEntryRequest({ id, reply }: Entry): Message {
+  return deletion(reply, [tuple(reply, 0, CTA_TUPLE_REPLY), [CTA_ID, id]]);
+}
+
+function deletion({ destination }: Flow, attributes: readonly Attribute[]): Message {
+  return netfilterMessage(messageType(IPCTNL_MSG_CT_DELETE), NLM_F_ACK, familyOf(destination), attributes);
 }
 
 export function deleteMarkedRequest(isV6: boolean, mark: number, mask: number): Message {
@@ -85,9 +95,29 @@ export function deleteMarkedRequest(isV6: boolean, mark: number, mask: number): 
   ]);
 }
 
-/** The id in the answer to a lookup. */
-export function entryId(body: Buffer): Buffer | null {
-  return decodeAttributes(body.subarray(NETFILTER_HEADER_SIZE)).get(CTA_ID) ?? null;
+/** The entry in the answer to a lookup. */
+export function decodeEntry(body: Buffer): Entry | null {
+  const attributes = decodeAttributes(body.subarray(NETFILTER_HEADER_SIZE));
+  const id = attributes.get(CTA_ID);
+  const reply = attributes.get(CTA_TUPLE_REPLY);
+  if (id === undefined || reply === undefined) return null;
+  const parts = decodeAttributes(reply);
+  const ip = decodeAttributes(parts.get(CTA_TUPLE_IP) ?? Buffer.alloc(0));
+  const protocol = decodeAttributes(parts.get(CTA_TUPLE_PROTO) ?? Buffer.alloc(0));
+  const source = ip.get(CTA_IP_V4_SRC) ?? ip.get(CTA_IP_V6_SRC);
+  const destination = ip.get(CTA_IP_V4_DST) ?? ip.get(CTA_IP_V6_DST);
+  const sourcePort = protocol.get(CTA_PROTO_SRC_PORT);
+  const destinationPort = protocol.get(CTA_PROTO_DST_PORT);
+  if (!source || !destination || !sourcePort || !destinationPort) return null;
+  return {
+    id: Buffer.from(id),
+    reply: {
+      source: addressText(source),
+      sourcePort: sourcePort.readUInt16BE(),
+      destination: addressText(destination),
+      destinationPort: destinationPort.readUInt16BE(),
+    },
+  };
 }
 
 /** The tracked connections of one network namespace. */
@@ -98,17 +128,22 @@ export class Conntrack {
     this.#netlink = new NetlinkSocket(NETLINK_NETFILTER, namespace);
   }
 
-  /** What tells this entry from a later one of the same connection; null: there is none. Throws NetlinkError. */
-  id(flow: Flow, zone = 0): Buffer | null {
+  /** Null: the connection has none. Throws NetlinkError. */
+  entry(flow: Flow, zone = 0): Entry | null {
     const { messages, failures } = this.#netlink.request([getRequest(flow, zone)]);
     const errno = failures[0]?.errno ?? 0;
     if (errno !== 0 && errno !== ENOENT) throw new NetlinkError('conntrack entry', errno);
-    return messages[0] === undefined ? null : entryId(messages[0].body);
+    return messages[0] === undefined ? null : decodeEntry(messages[0].body);
   }
 
-  /** True: deleted. False: there is none, or with `id`: it is another one by now. Throws NetlinkError. */
-  delete(flow: Flow, id: Buffer | null = null): boolean {
-    return this.#delete(deleteRequest(flow, id));
+  /** Whatever entry the connection has. False: none. Throws NetlinkError. */
+  delete(flow: Flow): boolean {
+    return this.#delete(deleteRequest(flow));
+  }
+
+  /** False: it is not there any more; a later one of the same connection, to another server, stays. Throws NetlinkError. */
+  deleteEntry(entry: Entry): boolean {
+    return this.#delete(deleteEntryRequest(entry));
   }
 
   /** All whose mark is `mark` in the bits of `mask`. Throws NetlinkError. */

@@ -42,9 +42,11 @@ export interface FamilyAnswers {
   readonly servers: readonly string[];
   readonly originals: readonly (string | null)[];
   readonly socketState: string | undefined;
-  readonly idFound: boolean;
+  readonly entryFound: boolean;
   readonly destroyed: number;
-  readonly idAfterDestroy: boolean;
+  readonly isThereAfterDestroy: boolean;
+  /** The entry of the next connection from the same port, to another server, after the earlier one was deleted. */
+  readonly laterStays: boolean;
   readonly broken: number;
   /** Entries of the connection that waits: in the holder's zone, and where those to servers are. */
   readonly held: { readonly there: boolean; readonly elsewhere: boolean };
@@ -139,12 +141,25 @@ async function family(isV6: boolean): Promise<FamilyAnswers> {
     destination: virtual,
     destinationPort: 2049,
   };
-  const id = conntrack.id(flow);
+  const entry = conntrack.entry(flow);
   const ended = closed(socket);
   const destroyed = sockets.destroy(found!);
-  conntrack.delete(flow, id);
-  const idAfterDestroy = conntrack.id(flow) !== null;
+  if (entry !== null) conntrack.deleteEntry(entry);
+  const isThereAfterDestroy = conntrack.entry(flow) !== null;
   await ended;
+
+  // An entry is deleted after the same port has connected to another server: that one's entry stays, even if it has the same id.
+  const toB = { address: loopback, port: b.port };
+  const next = { virtual, mark: markOf(3), target: toB, hold: false, forgive: true };
+  nftables.commit(routesTransaction(isV6, [next]));
+  socket = await dial();
+  const later = conntrack.entry(flow);
+  const deletedLater = conntrack.deleteEntry({ ...entry!, id: later!.id });
+  const laterStays = !deletedLater && conntrack.entry(flow) !== null && later!.reply.sourcePort === b.port;
+  const gone = closed(socket);
+  socket.resetAndDestroy();
+  await gone;
+  route(a);
 
   // To a again, which resets it: the next connection from the same port goes to the holder without anybody's doing.
   nftables.commit(new Transaction(number, TABLE).addElements('alive', [{ key: keyOf(virtual) }]));
@@ -154,7 +169,10 @@ async function family(isV6: boolean): Promise<FamilyAnswers> {
   await reset;
   const broken = nftables.elements(number, TABLE, 'broken')?.length ?? -1;
   socket = await dial();
-  const held = { there: conntrack.id(flow, HOLDER_ZONE) !== null, elsewhere: conntrack.id(flow) !== null };
+  const held = {
+    there: conntrack.entry(flow, HOLDER_ZONE) !== null,
+    elsewhere: conntrack.entry(flow) !== null,
+  };
 
   // To b, from the same port, as soon as the holder lets go.
   route(b);
@@ -163,7 +181,7 @@ async function family(isV6: boolean): Promise<FamilyAnswers> {
   await released;
   socket = await dial();
   conntrack.deleteMarked(isV6, markOf(3), MARK_MASK_SERVER);
-  const idAfterMark = conntrack.id(flow) !== null;
+  const idAfterMark = conntrack.entry(flow) !== null;
   const orphaned = closed(socket);
   socket.write('x');
   await orphaned;
@@ -188,9 +206,10 @@ async function family(isV6: boolean): Promise<FamilyAnswers> {
     servers,
     originals,
     socketState: found?.state,
-    idFound: id !== null,
+    entryFound: entry !== null,
     destroyed,
-    idAfterDestroy,
+    isThereAfterDestroy,
+    laterStays,
     broken,
     held,
     idAfterMark,

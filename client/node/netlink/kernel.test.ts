@@ -35,19 +35,23 @@ describe.skipIf(why !== null)(`the running kernel${why === null ? '' : `: ${why}
       expect(rulesAfterSecondInstall).toBe(rulesExpected);
     });
 
-    test(`${version}: a connection is found, destroyed, and its entry deleted by its id`, () => {
-      const { socketState, idFound, destroyed, idAfterDestroy } = answers!.families[index]!;
-      expect({ socketState, idFound, destroyed, idAfterDestroy }).toEqual({
+    test(`${version}: a connection is found, destroyed, and its entry deleted`, () => {
+      const { socketState, entryFound, destroyed, isThereAfterDestroy } = answers!.families[index]!;
+      expect({ socketState, entryFound, destroyed, isThereAfterDestroy }).toEqual({
         socketState: 'ESTABLISHED',
-        idFound: true,
+        entryFound: true,
         destroyed: 0,
-        idAfterDestroy: false,
+        isThereAfterDestroy: false,
       });
+    });
+
+    test(`${version}: an entry's deletion spares the next one from the same port to another server, even with the same id`, () => {
+      expect(answers!.families[index]!.laterStays).toBe(true);
     });
 
     test(`${version}: after the server's reset the next connection goes to the holder by itself, then where the route says`, () => {
       const { servers, originals, broken } = answers!.families[index]!;
-      expect(servers).toEqual(['a', 'a', 'holder', 'b', 'b']);
+      expect(servers).toEqual(['a', 'b', 'a', 'holder', 'b', 'b']);
       expect(new Set(originals)).toEqual(new Set([index === 0 ? '169.254.77.1' : 'fd00:0:0:0:0:0:77:1']));
       expect(broken).toBe(1);
     });
