@@ -6,6 +6,7 @@ import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../protocol/rpc.ts';
 import { CLIENT_SIZE, IDENTITY_SIZE, successionproc1 } from '../protocol/succession.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
 import { eventually } from '../testing/eventually.ts';
+import { pause } from '../testing/pause.ts';
 import type { AttemptsOptions } from './attempts-state.ts';
 import type { ConnectionEvent } from './connection-event.ts';
 import { DiskSetIdentity } from './disk-set-identity.ts';
@@ -265,7 +266,7 @@ describe('a slow server', () => {
     connection.pause();
     connection.send(7, call(7));
     await eventually('the call is there', 60_000, () => a.calls.length === 1);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await pause(200, 'longer than the patience: a doubt would have begun');
     expect(events.map((each) => each.kind)).toEqual(['Adopted']);
     connection.resume();
     await eventually('the reply', 60_000, () => replies.length === 1);
@@ -383,7 +384,7 @@ describe('bad servers', () => {
     a.onCall = (each) => each.socket.resetAndDestroy();
     const { connection } = client(a, null);
     connection.send(1, call(1));
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await pause(1000, 'as long as it dials');
     expect(a.calls.length).toBeGreaterThan(2);
     expect(a.calls.length).toBeLessThan(12);
   });
@@ -403,8 +404,10 @@ describe('a call that the server answers by closing', () => {
     expect(refused).toEqual([3]);
     expect(replies.map((each) => each.xid).sort()).toEqual([1, 2, 4, 5]);
     const { length } = a.calls;
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(a.calls.length).toBe(length);
+    // A later call goes behind what is sent again.
+    connection.send(6, call(6));
+    await eventually('a later call is answered', 60_000, () => replies.length === 5);
+    expect(a.calls.length).toBe(length + 1);
     expect(connection.pendingCount).toBe(0);
   });
 
@@ -434,7 +437,7 @@ describe('what is sent again to a server that stood still', () => {
     const seen = () => a.calls.map((each) => each.xid);
     for (let xid = 1; xid <= 40; xid++) connection.send(xid, call(xid, 'x'.repeat(8000)));
     await eventually('the first of them', 60_000, () => a.calls.length === 1);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50, 'what goes behind the first call would have come');
     expect(seen()).toEqual([1]);
     // A call that comes now does not overtake those that wait.
     connection.send(41, call(41));

@@ -14,6 +14,7 @@ import {
 import { CallHeader, decodeCallHeader } from '../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../protocol/xdr.ts';
 import { eventually } from '../testing/eventually.ts';
+import { pause } from '../testing/pause.ts';
 import { NfsError } from './errors.ts';
 import { FileWriter, type FileWriterOptions } from './file-writer.ts';
 import { runModel } from './file-writer-model.fixture.ts';
@@ -210,7 +211,7 @@ describe('file writer', () => {
       reported = true;
     });
     await eventually('the other WRITEs in flight are there', 60_000, () => held.length === 7);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50, 'a failure that is reported too early would be');
     expect(reported).toBe(false);
     for (const call of held) file.serve(call);
     await seen;

@@ -6,13 +6,13 @@ import * as local from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   openMessage,
   TestDataThread,
   temporaryDirectory,
 } from '../fileserver/data-path/data-thread.fixture.ts';
+import { pause } from '../testing/pause.ts';
 import { AbortError, CallTimeout, constants, FilerPairClient, type PathLike } from './index.ts';
 
 const volume = temporaryDirectory();
@@ -301,7 +301,7 @@ describe('an AbortSignal and a time-out', () => {
     const reading = (async () => {
       for await (const _ of client.read('counted', { timeoutMs: 2000 })) {
         pieces += 1;
-        await delay(1500);
+        await pause(1500, 'a reader that takes its time');
       }
     })();
     await expect(reading).rejects.toMatchObject({ code: 'ETIMEDOUT', syscall: 'read' });
@@ -336,9 +336,14 @@ describe('an AbortSignal and a time-out', () => {
     const reading = client.read('left');
     const next = [reading.next(), entries.next(), client.read('left').next()];
     for (const each of next) each.catch(() => {});
-    await delay(50);
+    await pause(50, 'the reads are under way');
     const ended = Promise.all([reading.return(undefined), entries.return!(), whole.return(undefined)]);
-    expect(await Promise.race([ended.then(() => 'ended'), delay(2000, 'still there')])).toBe('ended');
+    expect(
+      await Promise.race([
+        ended.then(() => 'ended'),
+        pause(2000, 'far longer than ending takes').then(() => 'still there'),
+      ]),
+    ).toBe('ended');
     await expect(next[0]).rejects.toBeInstanceOf(AbortError);
   });
 
@@ -431,7 +436,7 @@ describe('closing', () => {
     });
     await expect(client.stat('open')).rejects.toMatchObject({ name: 'ClientClosed', code: 'ECANCELED' });
     await expect(client.nfs.getattr(client.root)).rejects.toMatchObject({ name: 'ClientClosed' });
-    await delay(100);
+    await pause(100, 'a client that does not wait would be closed');
     expect(closed).toBe(false);
     relay.release();
     await Promise.all([writing, closing]);

@@ -3,6 +3,7 @@ import { FILE_SYNC, NFS_PROGRAM, NFS_V3, nfs3Procedures, nfsproc3 } from '../pro
 import { CallHeader, decodeCallHeader } from '../protocol/rpc.ts';
 import { XdrReader } from '../protocol/xdr.ts';
 import { eventually } from '../testing/eventually.ts';
+import { pause } from '../testing/pause.ts';
 import { CallTimeout } from './errors.ts';
 import { credentialOf } from './identity.ts';
 import { Nfs3Client } from './nfs3-client.ts';
@@ -57,7 +58,7 @@ describe('a call that timed out', () => {
     for (const each of buffers) each.fill(0xee);
     const gone = new Promise((resolve) => busy.once('close', resolve));
     busy.resume();
-    await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, 2000))]);
+    await Promise.race([gone, pause(2000, 'no data comes any more where the connection stays open')]);
     let arrived = 0;
     for (const call of server.calls) {
       if (call.procedure !== nfsproc3.WRITE) continue;

@@ -3,7 +3,6 @@
  * that its bytes need, and they are not sent again and again.
  */
 import { execFileSync } from 'node:child_process';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   openMessage,
@@ -11,6 +10,7 @@ import {
   temporaryDirectory,
 } from '../fileserver/data-path/data-thread.fixture.ts';
 import { fileSystems } from '../fileserver/data-path/file-systems.fixture.ts';
+import { pause } from '../testing/pause.ts';
 import type { AttemptsOptions } from './attempts-state.ts';
 import { FilerPairClient } from './index.ts';
 import { NfsProxy } from './proxy/proxy.ts';
@@ -118,7 +118,7 @@ describe.skipIf(ext4.missing !== null)('a disk that stands still for a while', (
       // The library's own window: more than the server holds for a disk that it waits for.
       const data = Buffer.alloc(8 * MIB, 1);
       const done = writer.write(0, data).then(() => writer.commit());
-      await delay(6000);
+      await pause(6000, 'the disk stands still for so long');
       freeze('--unfreeze');
       await done;
       expect(link.up).toBeLessThanOrEqual(2 * (data.length + 64 * KIB));

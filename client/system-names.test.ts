@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { pause } from '../testing/pause.ts';
 import { inHosts, SystemNames, searched } from './system-names.ts';
 
 const never = new Promise<never>(() => {});
@@ -11,7 +11,7 @@ describe('a name', () => {
     const names = new SystemNames({
       getaddrinfo: async (name) => {
         asked.push(name);
-        await delay(20);
+        await pause(20, 'a name service takes its time');
         return ['10.0.0.1'];
       },
       beside: nothing,
@@ -37,7 +37,7 @@ describe('a name', () => {
       },
     });
     const found = names.lookup('filer-a-failover');
-    await delay(400);
+    await pause(400, 'the name is absent for a while');
     there = true;
     expect(await found).toEqual(['10.0.0.2']);
     // The thread that still waits is the only one.
@@ -48,7 +48,7 @@ describe('a name', () => {
   it('that does not exist is said not to, with the error of getaddrinfo', async () => {
     const names = new SystemNames({
       getaddrinfo: async () => {
-        await delay(300);
+        await pause(300, 'a name service takes its time');
         throw Object.assign(new Error('no such name'), { code: 'ENOTFOUND' });
       },
       beside: nothing,

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { NFS_PROGRAM, NFS_V3, NFS3ERR_JUKEBOX, NFS3ERR_STALE, nfs3Procedures } from '../protocol/nfs3.ts';
 import { XdrWriter } from '../protocol/xdr.ts';
 import { eventually } from '../testing/eventually.ts';
+import { pause } from '../testing/pause.ts';
 import { credentialOf } from './identity.ts';
 import { Nfs3Client } from './nfs3-client.ts';
 import { Resolver } from './resolver.ts';
@@ -50,7 +51,7 @@ it.each([Number.POSITIVE_INFINITY, 30 * 86_400_000])('a time-out of %d ms is non
       failed = true;
     });
   await eventually('the call is there', 60_000, () => server.calls.length === 1);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await pause(100, 'a call that does not wait would have failed');
   expect(failed).toBe(false);
 });
 

@@ -7,9 +7,9 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { freePorts } from '../../testing/free-ports.ts';
+import { pause } from '../../testing/pause.ts';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -95,7 +95,7 @@ describe.skipIf(process.platform !== 'linux')('the proxy', () => {
     for (const client of clients) flood(client, 400_000);
     let most = 0;
     for (let i = 0; i < 20; i++) {
-      await delay(200);
+      await pause(200, 'between two looks at its memory');
       most = Math.max(most, residentMiB(proxy));
     }
     expect(proxy.lines.filter((line) => /FATAL|heap/.test(line))).toEqual([]);
@@ -111,11 +111,11 @@ describe.skipIf(process.platform !== 'linux')('the proxy', () => {
     const saidFull = () => proxy.lines.some((line) => line.includes('no room for more'));
     while (clients.length < 60 && !saidFull()) {
       clients.push(await dial(proxy.port));
-      await delay(20);
+      await pause(20, 'clients come one by one');
     }
     await expect.poll(saidFull).toBe(true);
     for (let i = 0; i < 60; i++) clients.push(await dial(proxy.port));
-    await delay(1000);
+    await pause(1000, 'those that do not fit would be closed');
     expect(clients.filter((each) => each.closed).length).toBe(0);
     expect(proxy.process.exitCode).toBe(null);
     for (const { socket } of clients.slice(0, 30)) socket.destroy();

@@ -6,6 +6,7 @@ import { NFS_PROGRAM, NFS_V3, nfsproc3 } from '../../protocol/nfs3.ts';
 import { RecordParser } from '../../protocol/record.ts';
 import { IDENTITY_SIZE, successionproc1 } from '../../protocol/succession.ts';
 import { eventually } from '../../testing/eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import type { AttemptsOptions } from '../attempts-state.ts';
 import type { ConnectionEvent } from '../connection-event.ts';
 import { FailoverConnection } from '../failover-connection.ts';
@@ -365,7 +366,7 @@ describe.each([
       const client = new PlainClient(proxy.port);
       for (let xid = 1; xid <= 100; xid++) client.socket.write(record(xid));
       await eventually('the proxy is full', 60_000, () => proxy.pendingSize >= pendingSizeMax);
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await pause(500, 'longer than it may be full in vain');
       a.onCall = (each) => answer(each);
       for (const each of [...a.calls]) answer(each);
       await eventually('all replies', 60_000, () => client.replies.length === 100);
@@ -515,7 +516,7 @@ describe.each([
         return held >= pendingSizeMax && calls.length * recordSize === proxy.pendingSize;
       });
       const { length } = calls;
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await pause(200, 'another call would be forwarded');
       expect(a.calls.length).toBe(length);
       expect(proxy.pendingSize).toBeLessThan(pendingSizeMax + 2 * payload.length);
       expect(client.socket.writableLength).toBeGreaterThan(10 * pendingSizeMax);
@@ -539,7 +540,7 @@ describe.each([
         60_000,
         () => proxy.pendingSize / smallest >= ofOne / (CALL_COST + smallest),
       );
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await pause(300, 'more would be taken');
       // What one chunk of the socket holds comes on top.
       expect(proxy.pendingSize / smallest).toBeLessThan(ofOne / CALL_COST + 2 * (65_536 / smallest));
     });
@@ -578,7 +579,7 @@ describe.each([
         await once(late.socket, 'connect');
         late.socket.write(callRecord(7));
       }
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await pause(300, 'those that wait would be accepted, or closed');
       expect(clients.filter((each) => each.closed)).toEqual([]);
       expect(accepted()).toBe(16);
       for (const each of clients.slice(0, 16)) each.socket.destroy();
@@ -606,7 +607,7 @@ describe.each([
       // The proxy has another connection, by which it learns where to connect.
       const unsent = () => Math.max(0, ...a.accepted.map((each) => each.writableLength));
       await eventually('the server cannot send more', 60_000, () => unsent() > 16 * results.length);
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await pause(300, 'a silent server would be doubted');
       expect(unsent()).toBeGreaterThan(16 * results.length);
       const upstream = events.flatMap((each) => (each.kind === 'Upstream' ? [each.event.kind] : []));
       expect(upstream.filter((kind) => kind === 'Adopted' || kind === 'Lost')).toEqual(['Adopted']);

@@ -1,8 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { NFS3ERR_STALE } from '../../protocol/nfs3.ts';
 import { AUTH_NONE_CREDENTIAL } from '../../protocol/rpc.ts';
 import { eventually } from '../../testing/eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import { DiskSetIdentity } from '../disk-set-identity.ts';
 import { Resolver } from '../resolver.ts';
 import { answer, ScriptedServer } from '../scripted-server.fixture.ts';
@@ -97,7 +97,7 @@ describe('the serving port of a disk set', () => {
     const attempts = on.a.accepted.length;
     for (let i = 0; i < 20; i++) {
       on.port.doubt();
-      await delay(20);
+      await pause(20, 'doubts come one by one');
     }
     expect(on.places).toHaveLength(1);
     // Most of them waited for the one before.

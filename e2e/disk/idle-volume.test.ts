@@ -6,7 +6,6 @@ import { execFileSync } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import {
   EVERYBODY,
@@ -17,6 +16,7 @@ import {
 } from '../../fileserver/data-path/data-thread.fixture.ts';
 import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';
+import { pause } from '../../testing/pause.ts';
 import { missingForDisks, RecordingDisk } from './recording-disk.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -63,7 +63,7 @@ test.skipIf(missingForDisks('ext4') !== null)(
       execFileSync('sync', ['-f', mounted.path]);
       disk.hang();
       forget(join(path, '.filerpair', 'ownership'));
-      await delay(LOOK_MS * LOOKS);
+      await pause(LOOK_MS * LOOKS, 'the server looks at its volumes so often');
       // A stable WRITE flushes in the pool; a name is looked up there.
       const data = bytes('x');
       const write = { file: made.obj!, offset: 0, count: 1, stable: nfs.FILE_SYNC, data } as const;

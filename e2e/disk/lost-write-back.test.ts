@@ -7,11 +7,11 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
 import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';
+import { pause } from '../../testing/pause.ts';
 import { SeededRandom } from '../../testing/seeded-random.ts';
 import {
   DOOMED,
@@ -136,7 +136,8 @@ for (const type of ['ext4', 'xfs'] as const) {
       // The server is told by its own flush at some time, or its descriptors are there for the COMMIT to be told.
       const faulted = (): boolean => thread.messages.some(({ kind }) => kind === 'fault');
       const until = performance.now() + IDLE_MS_MAX;
-      while (descriptorsOf('file') > 0 && !faulted() && performance.now() < until) await delay(200);
+      while (descriptorsOf('file') > 0 && !faulted() && performance.now() < until)
+        await pause(200, 'between two looks at what it has open');
       forgetFiles();
       expect(await commit(file)).not.toContain('OK');
       await expect.poll(faulted).toBe(true);

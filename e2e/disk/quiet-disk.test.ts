@@ -5,12 +5,12 @@
 
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { mount, openMessage, TestDataThread } from '../../fileserver/data-path/data-thread.fixture.ts';
 import { RpcClient } from '../../fileserver/data-path/rpc-client.fixture.ts';
 import * as nfs from '../../protocol/nfs3.ts';
 import { eventually } from '../../testing/eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import type { DiskEvent } from './disk-log.ts';
 import { changeTimesOf, filesWrittenSince, treeAfterCrash, treeOf } from './quiet-disk.ts';
 import { type FileSystemType, type LoopMount, missingForDisks, RecordingDisk } from './recording-disk.ts';
@@ -184,7 +184,7 @@ async function isQuietWhileHeld(kind: string, ends: boolean): Promise<void> {
   const shown = treeOf(volume());
   const times = changeTimesOf(volume());
   expect(await treeAfterCrash(disk, type, events, events.length, 'volume'), title).toEqual(shown);
-  if (kind === 'MOUNT') await delay(LONGER_THAN_A_MOUNT_LIST_WAITS_MS);
+  if (kind === 'MOUNT') await pause(LONGER_THAN_A_MOUNT_LIST_WAITS_MS, 'the list is written in that time');
   await disk.behave({});
   expect(filesWrittenSince(disk, events.length, volume()), title).toEqual([]);
   expect(changeTimesOf(volume()), title).toEqual(times);
@@ -267,7 +267,7 @@ test.skipIf(missingForDisks('ext4') !== null)(
     });
     if (written.status !== nfs.NFS3_OK) throw new Error(nfs.nfsstat3Name(written.status));
     // What the CREATE has left to be recorded is on the disk: only the COMMIT's flush is held.
-    await delay(500);
+    await pause(500, 'what the CREATE left to be recorded goes to the disk');
     await one.disk.behave({ stalled: true });
     const gone = await RpcClient.connect(one.port);
     const before = logSize();
@@ -278,7 +278,7 @@ test.skipIf(missingForDisks('ext4') !== null)(
     const closed = one.thread.of('closed');
     one.thread.post({ kind: 'close', diskSet: 'local', mode: 'quiesce' });
     // A server that did not wait for that flush would write "clean" now.
-    await delay(500);
+    await pause(500, 'a server that does not wait would write "clean"');
     await one.disk.behave({ failFlushes: true });
     expect(await fault).toMatchObject({ reason: expect.stringMatching(/IoError|ReadOnly/) });
     one.thread.post({ kind: 'close', diskSet: 'local', mode: 'fence' });

@@ -2,6 +2,8 @@
  * The server dies while the control plane stands still. Nobody can claim without the witness (rule R4): the disk set is served
  * again when the API answers again, and not a moment before the witness has decided which server does it.
  */
+
+import { pause } from '../../testing/pause.ts';
 import { failoverScenario } from '../harness/failover-scenario.ts';
 import { pauseControlPlane, unpauseControlPlane } from '../harness/faults/control-plane.ts';
 import { findProcess, signal } from '../harness/faults/processes.ts';
@@ -16,7 +18,7 @@ failoverScenario({
     const process = await findProcess(pair, server, 'server');
     await pauseControlPlane(pair);
     await signal('KILL', process);
-    await new Promise((resolve) => setTimeout(resolve, OUTAGE_MS));
+    await pause(OUTAGE_MS, 'the control plane stands still for so long');
     await unpauseControlPlane(pair);
   },
   gapMsGoal: OUTAGE_MS + 2_000,

@@ -4,7 +4,6 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FilerPairClient } from '../../client/index.ts';
 import { customResourceDefinition } from '../../crds/custom-resource-definition.ts';
@@ -16,6 +15,7 @@ import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
 import { eventually } from '../../testing/eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import { ApiServer } from '../admission/api-server.ts';
 import { makeNamespace } from '../admission/installed-chart.ts';
 import { REPOSITORY } from '../environment.ts';
@@ -117,7 +117,7 @@ class SharedPair {
   async everyShareIsReady(): Promise<ReadonlyMap<string, string>> {
     let found: readonly ShareObject[] = [];
     await eventually(`the ${this.count} shares are Ready`, (this.count / 10) * 1000 + MS_MAX, async () => {
-      await delay(1000);
+      await pause(1000, 'a list of all shares is work for the API server');
       found = (await this.#api.list<ShareObject>(resources.filerShares, { namespace: this.name })).items;
       return found.every(({ status }) =>
         status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True'),
@@ -150,10 +150,10 @@ class SharedPair {
           await client.nfs.getattr(handle);
           longest = Math.max(longest, performance.now() - last);
           last = performance.now();
-          await delay(2);
+          await pause(2, 'calls come one by one');
         }
       })();
-      await delay(100);
+      await pause(100, 'calls are under way');
       await move();
       moved = true;
       await looking;

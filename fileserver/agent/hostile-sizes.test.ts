@@ -11,6 +11,7 @@ import { RecordParser } from '../../protocol/record.ts';
 import { decodeReplyHeader, ReplyHeader } from '../../protocol/rpc.ts';
 import { XdrReader } from '../../protocol/xdr.ts';
 import { eventually } from '../../testing/eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import { SeededRandom } from '../../testing/seeded-random.ts';
 import { mount } from '../data-path/data-thread.fixture.ts';
 import { RpcClient } from '../data-path/rpc-client.fixture.ts';
@@ -179,7 +180,7 @@ test('no legal call ends a server', { timeout: (SECONDS + 120) * 1000 }, async (
       reportAt += REPORT_MS;
       process.stdout.write(`${answered()} calls answered\n`);
     }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause(100, 'between two looks at the servers');
   }
   await Promise.all(attackers.map((one) => one.end()));
   for (const one of attackers) expect(one.failure).toBe(null);

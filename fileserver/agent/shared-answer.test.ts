@@ -1,17 +1,17 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { pause } from '../../testing/pause.ts';
 import { SharedAnswer } from './shared-answer.ts';
 
 it('works it out once for all who ask meanwhile and a while after, and then again', async () => {
   let worked = 0;
   const answer = new SharedAnswer(async () => {
-    await delay(20);
+    await pause(20, 'the answer takes its time');
     worked += 1;
     return worked;
   }, 50);
   expect(await Promise.all([answer.get(), answer.get(), answer.get()])).toEqual([1, 1, 1]);
   expect(await answer.get()).toBe(1);
-  await delay(60);
+  await pause(60, 'the answer is out of date');
   expect(await answer.get()).toBe(2);
 });
 

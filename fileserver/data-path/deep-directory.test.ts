@@ -7,6 +7,7 @@ import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import { pause } from '../../testing/pause.ts';
 import { AT_FDCWD, close, makeDirectoryAt, O_DIRECTORY, openAt } from '../system/file-calls.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
@@ -76,7 +77,7 @@ test.runIf(process.geteuid!() === 0)(
     const attributes = async (): Promise<string> =>
       name(await client.call('GETATTR', { object: last }, USER));
     // Each second it is looked at anew.
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await pause(1500, 'each second it is looked at anew');
     expect(await attributes()).toBe('NFS3_OK');
     const dir = way.at(-2)!;
     const list = { dir, cookie: 0n, cookieverf: new Uint8Array(8), count: 4096 };

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { DiskSetSide } from '../../pair/types.ts';
 import * as nfs from '../../protocol/nfs3.ts';
+import { pause } from '../../testing/pause.ts';
 import { SeededRandom } from '../../testing/seeded-random.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
@@ -172,7 +173,7 @@ class Load {
         this.answered += 1;
       } catch (error) {
         if ((error as Error).message !== 'connection closed') throw error;
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await pause(5, 'a client waits a moment before it tries again');
       }
     }
   }
@@ -180,7 +181,7 @@ class Load {
   /** Those of the owner that serves now; null: look again. */
   async #present(): Promise<RpcClient[] | null> {
     const serving = this.#serving;
-    const soon = new Promise<null>((resolve) => setTimeout(resolve, 20, null));
+    const soon = pause(20, 'by then another server may serve').then(() => null);
     const clients = await Promise.race([serving, soon]);
     return clients !== null && clients.length > 0 ? clients : null;
   }

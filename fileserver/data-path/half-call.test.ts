@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import { pause } from '../../testing/pause.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
 
@@ -58,7 +59,7 @@ test.each([
     await new Promise<void>((resolve) => half.once('close', () => resolve()));
     // It had its time: a timer of the server is never early.
     expect(performance.now() - begun).toBeGreaterThan(20 * TICK_MS);
-    await new Promise((resolve) => setTimeout(resolve, WATCHED_MS));
+    await pause(WATCHED_MS, 'what stays open by mistake is not seen earlier');
     expect([silent.closed, slow.closed]).toEqual([false, false]);
     const root = await mount(client, '/data');
     expect((await client.call('GETATTR', { object: root })).status).toBe(nfs.NFS3_OK);

@@ -11,6 +11,7 @@ import { crc32 } from 'node:zlib';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
+import { pause } from '../../testing/pause.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import { ServedVolume } from '../nfs3/served-volume.fixture.ts';
 import { allocateLeaseTable, LeaseTable } from '../serving-lease/lease-table.ts';
@@ -246,7 +247,7 @@ test('while it is held nothing changes, and after `closed` nothing either', asyn
   const held = stateOf(volume);
   opened.replaceMounts([]);
   // Longer than once a second, when the list is written.
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  await pause(2500, 'longer than a second, in which the list is written');
   expect(stateOf(volume)).toEqual(held);
   opened.thaw();
   await opened.close('quiesce');
@@ -254,6 +255,6 @@ test('while it is held nothing changes, and after `closed` nothing either', asyn
   expect(readFileSync(join(volume, '.filerpair/ownership'), 'utf8')).toContain('"clean":true');
   const closed = stateOf(volume);
   opened.replaceMounts([{ host: 'late', path: '/data' }]);
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  await pause(2500, 'longer than a second, in which the list is written');
   expect(stateOf(volume)).toEqual(closed);
 });

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { assertEventually } from '../../testing/assert-eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import { MountedPlaces, mayMount } from '../system/mounts.fixture.ts';
 import type { FromDataThread, OpenMessage } from '../threads/messages.ts';
 import { openMessage, TestDataThread } from './data-thread.fixture.ts';
@@ -42,7 +43,10 @@ describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
     const answer = opened();
     thread.post(message());
     // Longer than several looks: it must have seen the empty directory.
-    const early = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 800, 'waits'))]);
+    const early = await Promise.race([
+      answer,
+      pause(800, 'several looks for the volume').then(() => 'waits'),
+    ]);
     expect(early).toBe('waits');
     expect(readdirSync(place)).toEqual([]);
     places.mount(['-t', 'tmpfs', 'none'], place);
@@ -80,7 +84,7 @@ describe.skipIf(!mayMount)('a disk set whose volumes move', () => {
     thread.grant('local');
     const answer = opened();
     thread.post(message({ attachPatienceMs: 100 }));
-    const early = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 600, 'waits'))]);
+    const early = await Promise.race([answer, pause(600, 'several times its patience').then(() => 'waits')]);
     expect(early).toBe('waits');
     says(true);
     expect(await answer).toMatchObject({ kind: 'openFailed', reason: 'NotAttached' });

@@ -8,6 +8,7 @@ import * as nfs from '../../protocol/nfs3.ts';
 import { beginRecord, endRecord } from '../../protocol/record.ts';
 import { encodeCallHeader } from '../../protocol/rpc.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
+import { pause } from '../../testing/pause.ts';
 import { mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient, userCredential } from './rpc-client.fixture.ts';
 
@@ -47,7 +48,7 @@ test('long calls that wait for it are read no further than what may wait', async
     endRecord(w, mark);
     client.socket.write(w.written());
   }
-  await new Promise((resolve) => setTimeout(resolve, WATCHED_MS));
+  await pause(WATCHED_MS, 'more would be read');
   expect(client.socket.writableLength).toBeGreaterThan(CALLS * MIB - TAKEN_MAX);
   client.close();
 });

@@ -6,9 +6,9 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
+import { pause } from '../../testing/pause.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { fileSystems, type MountedFileSystem } from './file-systems.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
@@ -196,17 +196,17 @@ describe.skipIf(ext4.missing !== null)('a frozen volume', () => {
       const file = await create(client, await mount(client, '/stuck'), 'file');
       freeze();
       const held = write(client, file, 'x').catch(() => 'reset');
-      if (ms > 0) await delay(ms);
+      if (ms > 0) await pause(ms, 'the call is at some point of its way');
       let closed = false;
       const closing = thread.close('local', 'fence').then(() => {
         closed = true;
       });
       expect(await held).toBe('reset');
-      await delay(200);
+      await pause(200, 'one that does not wait would be closed');
       const closedWhileFrozen = closed;
       thaw();
       await closing;
-      await delay(100); // A call that is still somewhere would be done now.
+      await pause(100, 'a call that is still somewhere would be done'); // A call that is still somewhere would be done now.
       const allowed = closedWhileFrozen ? [''] : ['', 'x'];
       expect(allowed).toContain(readFileSync(join(stuck.path, 'file'), 'latin1'));
     },

@@ -25,6 +25,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrReader } from '../../protocol/xdr.ts';
+import { pause } from '../../testing/pause.ts';
 import * as setAttributes from '../storage/files/set-attributes.ts';
 import { FlushSet } from '../storage/flush/flush-set.ts';
 import { decodeIntentRecord } from '../storage/journal/journal-payloads.ts';
@@ -56,7 +57,7 @@ beforeEach(async () => {
   mkdirSync(place('d'));
   writeFileSync(place('d/file'), 'content');
   // So that a change of attributes shows on a clock that ticks.
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await pause(20, 'a change shows on a clock that ticks');
 });
 afterEach(async () => {
   vi.restoreAllMocks();

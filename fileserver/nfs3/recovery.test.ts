@@ -24,6 +24,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrReader } from '../../protocol/xdr.ts';
+import { pause } from '../../testing/pause.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import * as setAttributes from '../storage/files/set-attributes.ts';
 import { FlushSet } from '../storage/flush/flush-set.ts';
@@ -129,13 +130,13 @@ test('SETATTR: what was executed completely stays as it is, to the nanosecond', 
   const changes = { ...nothing, mode: 0o604, size: 7, mtime: time };
   const setattr = operation('SETATTR', { object: file('file').handle, new_attributes: changes, guard: null });
   // So that the change shows on a clock that ticks.
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await pause(20, 'the change shows on a clock that ticks');
   recordIntent(setattr);
   truncateSync(place('file'), 7);
   chmodSync(place('file'), 0o604);
   utimesSync(place('file'), statSync(place('file')).atime, new Date(2_000_000_000));
   const { ctimeNs } = statSync(place('file'), { bigint: true });
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await pause(20, 'a second change would show on that clock');
   await takeOver();
   expect(served.summary).toMatchObject({ completed: 1, forgotten: 0 });
   expect(statSync(place('file'), { bigint: true }).ctimeNs).toBe(ctimeNs);
@@ -146,7 +147,7 @@ const where = (name: string): nfs.diropargs3 => ({ dir: file('d').handle, name: 
 const changes = { ...nothing, mode: 0o640 };
 const cut = { mode: nfs.UNCHECKED, obj_attributes: { ...nothing, size: 3 } } as const;
 /** So that a change of attributes shows on a clock that ticks. */
-const tick = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+const tick = (): Promise<void> => pause(20, 'a change shows on a clock that ticks');
 
 // null: it was not begun, so it is forgotten, and a copy of it is executed as if it had never come. Else the status of its answer.
 test.each<[string, () => Request, () => void, number | null]>([
@@ -493,7 +494,7 @@ test('nothing is settled before the ownership record is on the disk', async () =
   const flush = vi.spyOn(FlushSet.prototype, 'flush');
   const opening = takeOver();
   // Far longer than everything else of an opening takes.
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await pause(300, 'far longer than everything else of an opening takes');
   expect(flush).not.toHaveBeenCalled();
   recorded.resolve();
   await opening;

@@ -8,6 +8,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Incarnation } from '../../pair/incarnation.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import { SentinelLink } from './sentinel-link.ts';
 
 const ME = 'filer-a/machine/1' as Incarnation;
@@ -153,7 +154,7 @@ test('without a sentinel it goes on trying until it is stopped', async () => {
   sockets[0]!.destroy();
   await assertEventually(() => expect(link.watching).toBe(false));
   link.stop();
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  await pause(400, 'another connection would be made');
   expect(sockets).toHaveLength(1);
 });
 
@@ -162,7 +163,7 @@ test('stopped, it ends its connection and makes no other', async () => {
   await watch();
   link.stop();
   await assertEventually(() => expect(sockets[0]!.closed).toBe(true));
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  await pause(400, 'another connection would be made');
   expect(sockets).toHaveLength(1);
   expect(warnings).toEqual([]);
 });

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exportlist, MOUNT_PROGRAM, MOUNT_V3, mountproc3 } from '../../protocol/mount.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import { mount, TestDataThread, temporaryDirectory } from '../data-path/data-thread.fixture.ts';
 import { RpcClient } from '../data-path/rpc-client.fixture.ts';
 import { ShareApi } from './share-api.fixture.ts';
@@ -68,7 +69,7 @@ test(`${SHARES} shares`, async () => {
   for (let i = 0; i < MORE; i++) {
     const begun = performance.now();
     api.put(`more-${i}`);
-    while (!(await isMounted(client, `/more-${i}`))) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (!(await isMounted(client, `/more-${i}`))) await pause(1, 'between two tries');
     took.push(performance.now() - begun);
   }
   const sorted = took.toSorted((a, b) => a - b);

@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { assertEventually } from '../../testing/assert-eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import { TestDataThread, temporaryDirectory } from '../data-path/data-thread.fixture.ts';
 import { SERVER_IDENTITY } from '../system/thread-identity.ts';
 import { ShareApi } from './share-api.fixture.ts';
@@ -143,13 +144,13 @@ test('who does not serve the disk set says nothing', async () => {
   api.put('team', { server: 'filer-b' });
   api.put('mine');
   const server = await started();
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await pause(300, 'a status would be written');
   expect(api.statusWrites).toEqual([]);
   await server.open();
   await assertEventually(() => expect(api.condition('mine', 'Ready')).toBe('True Served'));
   await server.close();
   api.put('mine', { access: 'ReadOnly' });
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await pause(300, 'another status would be written');
   expect(api.statusWrites).toEqual(['mine']);
 });
 
@@ -163,7 +164,7 @@ test('statuses that are right are not written again, by the next owner neither; 
   await serving(2);
   api.put('share-7', { access: 'ReadOnly' });
   await assertEventually(() => expect(api.statusWrites).toHaveLength(121));
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await pause(1500, 'other shares would be written again');
   expect(api.statusWrites.slice(120)).toEqual(['share-7']);
 }, 60_000);
 
@@ -182,7 +183,7 @@ test('a watch that is cut while the API is away comes back, with what has change
   api.answers = 503;
   api.cut();
   api.put('later');
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await pause(500, 'the list would be lost');
   expect(await server.tryMount('/team')).toBe(MNT_OK);
   api.answers = 200;
   await assertEventually(async () => expect(await server.tryMount('/later')).toBe(MNT_OK));
@@ -204,7 +205,7 @@ test('an owner that cannot list the shares serves what the last one has, and mak
   await second.open();
   expect(await second.tryMount('/team')).toBe(MNT_OK);
   expect(await second.tryMount('/gone')).toBe(NOENT);
-  await new Promise((resolve) => setTimeout(resolve, 1200));
+  await pause(1200, 'its directory would be removed');
   expect(readdirSync(inVolume('shares'))).toEqual(['team']);
   api.shares.delete('team');
   api.put('fresh');
@@ -239,7 +240,7 @@ test('a copy is complete or the old one: a gate that closes in the middle leaves
   const before = copy();
   server.thread.revoke('local');
   api.put('later');
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await pause(1500, 'the copy would be written');
   expect(copy()).toBe(before);
 });
 
@@ -315,7 +316,7 @@ test('a share that goes with its directory: all of it is deleted, nothing beside
   api.removeFinalizers('team');
   await assertEventually(() => expect(readdirSync(inVolume('.filerpair', 'removed'))).toEqual([]));
   api.delete('stays');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await pause(300, 'the directory would be removed');
   expect(existsSync(inVolume('shares', 'stays'))).toBe(true);
   outside.remove();
 });

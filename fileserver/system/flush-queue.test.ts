@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { pause } from '../../testing/pause.ts';
 import { FlushQueue, FlushTimes } from './flush-queue.ts';
 
 type Done = (error: NodeJS.ErrnoException | null) => void;
@@ -138,7 +139,7 @@ test('a volume knows how many flushes it had, what they took, and when none is u
   flush('second');
   expect([times.underWay, ends.length]).toEqual([2, 1]);
   void times.whenEnded().then(() => told.push('ended'));
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await pause(5, 'a flush takes its time');
   ends.shift()!(null);
   await new Promise((resolve) => setImmediate(resolve));
   expect([told, times.count, times.underWay]).toEqual([['first of 2'], 1, 1]);

@@ -1,5 +1,6 @@
 /** Answers of those who have removed something wait until its space is free, of their own volume only. */
 import { beforeEach, expect, test } from 'vitest';
+import { pause } from '../../testing/pause.ts';
 import { keyOfAddress } from '../callers/client-key.ts';
 import { BatchWriter, entrySize } from '../rpc/call-batch.ts';
 import { LongRecords } from '../rpc/long-records.ts';
@@ -75,7 +76,7 @@ test('of two volumes both are', () => {
 
 test('a call that waits for others has waited since the last word of their thread, and one that has begun since then', async () => {
   const say = async (words: { queued?: number[]; begun?: number[] }): Promise<number> => {
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await pause(5, 'calls wait for a while');
     const nowMs = performance.now();
     const batch = new ArrayBuffer(0);
     forwarder.receive({ kind: 'replies', session: SESSION, batch, size: 0, spent: [], ...words });

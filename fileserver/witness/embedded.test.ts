@@ -11,11 +11,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import { createLog } from '../logging/log.ts';
 import { reportErrorsTo } from '../system/turns.ts';
 import { EmbeddedWitness } from './embedded.ts';
@@ -159,13 +159,13 @@ it('a change that comes while the Lease is read is read after it, and then it is
   changeLease(directory, 'filer-a', { holder: a, epoch: 1 });
   await begun.promise;
   changeLease(directory, 'filer-a', { holder: b, epoch: 2 });
-  await delay(50);
+  await pause(50, 'the file event has come');
   end.resolve();
   await assertEventually(() => expect(holders).toEqual([null, a, b]));
   // Reads come to an end.
   await assertEventually(async () => {
     const { length } = reads.mock.calls;
-    await delay(100);
+    await pause(100, 'another read would begin');
     expect(reads.mock.calls).toHaveLength(length);
   });
   expect(holders).toEqual([null, a, b]);
@@ -187,10 +187,10 @@ it('reads at a file event of its own Lease alone, also in a directory that is ma
   one.watch('filer-a', (sighting) => holders.push(sighting.record.holder));
   one.watch('filer-b', () => {});
   await assertEventually(() => expect(holders).toEqual([null]));
-  await delay(200);
+  await pause(200, 'what was read last is read');
   const reads = vi.spyOn(VersionedFile.prototype, 'newest');
   writeFileSync(join(directory, 'filer-c.lease-1'), '');
-  await delay(100);
+  await pause(100, 'a read would begin');
   expect(reads).not.toHaveBeenCalled();
   changeLease(directory, 'filer-a', { holder: a, epoch: 1 });
   await assertEventually(() => expect(holders).toEqual([null, a]));
@@ -212,7 +212,7 @@ it('watches its directory once for all Leases, and no more when it is closed, no
   other.watch('filer-a', () => seen.push('again'));
   await other.close(1000);
   await assertEventually(() => expect(seen).toContain('again'));
-  await delay(50);
+  await pause(50, 'a watch would begin');
   expect(watches()).toBe(0);
 });
 
@@ -223,9 +223,9 @@ it('tells nothing more once it is closed', async () => {
   await assertEventually(() => expect(holders).toEqual([null]));
   await one.close(1000);
   // What was being read then has been.
-  await delay(200);
+  await pause(200, 'what was being read then has been');
   changeLease(directory, 'filer-a', { holder: a, epoch: 1 });
-  await delay(200);
+  await pause(200, 'the change would be read');
   expect(holders).toEqual([null]);
 });
 
@@ -320,7 +320,7 @@ it('is not held up by a process that is frozen at any point of a write', async (
       const outcome = await one.compareAndSwap('filer-a', seen.version, renewed(seen.record, a));
       expect(outcome.kind).toBe('applied');
       child.kill('SIGCONT');
-      await delay(turn % 7);
+      await pause(turn % 7, 'at any point of its loop');
     }
   } finally {
     child.kill('SIGKILL');
@@ -343,7 +343,7 @@ it('a version that is removed while it is read is not the newest; one that canno
   await file.add(1, 'one');
   symlinkSync('nothing', join(directory, 'read-2'));
   const reading = file.newest();
-  await delay(20);
+  await pause(20, 'the read has begun');
   rmSync(join(directory, 'read-2'));
   expect(await reading).toEqual({ number: 1, text: 'one' });
   mkdirSync(join(directory, 'read-3'));

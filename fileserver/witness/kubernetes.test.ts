@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import { claimed, emptyLease, type LeaseSighting, released, renewed } from '../../pair/lease.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
+import { pause } from '../../testing/pause.ts';
 import { createLog } from '../logging/log.ts';
 import { reportErrorsTo } from '../system/turns.ts';
 import { KubernetesWitness, type KubernetesWitnessOptions } from './kubernetes.ts';
@@ -199,7 +199,7 @@ it('sends nothing after its caller has given up, though a conflict is resolved b
   };
   const outcome = await witness.compareAndSwap('filer-a', seen.version, claimed(seen.record, a, null, 2500));
   expect(outcome.kind).not.toBe('applied');
-  await delay(2 * callMs);
+  await pause(2 * callMs, 'a second write would come');
   expect(writes).toBe(1);
   expect(leases.lease('home-filer-a').spec).not.toHaveProperty('holderIdentity');
 });
@@ -261,9 +261,9 @@ it('ends its watches and reads when it is closed', async () => {
   await witness.close(1000);
   await assertEventually(() => expect(leases.watches()).toBe(0));
   // But for what was being read then.
-  await delay(200);
+  await pause(200, 'but for what was being read then');
   const { length } = leases.api.seen;
-  await delay(200);
+  await pause(200, 'a request would come');
   expect(leases.api.seen).toHaveLength(length);
 });
 
@@ -343,7 +343,7 @@ it('writes notes again at once after a write by somebody else, and after a pause
   leases.fault = () => 'forbid';
   witness.annotate('filer-a', { secondaryPortOpen: 5 });
   await assertEventually(() => expect(warn).toHaveBeenCalled());
-  await delay(100);
+  await pause(100, 'another write would be tried');
   expect(writes()).toBe(3);
 });
 
@@ -360,7 +360,7 @@ it('gives notes the time of its end to arrive, and no more', async () => {
   await assertEventually(() => expect(writes()).toBe(2));
   await other.close(50);
   // Longer than the pause between two tries.
-  await delay(800);
+  await pause(800, 'longer than the pause between two tries');
   expect(writes()).toBe(2);
 });
 
@@ -370,7 +370,7 @@ it('says that notes have been written once they have', async () => {
   leases.fault = () => (drop ? 'drop' : null);
   witness.annotate('filer-a', { maintenance: 'new switch' });
   const noted = witness.noted('filer-a');
-  const waited = delay(700, 'not yet');
+  const waited = pause(700, 'it would have been said').then(() => 'not yet');
   expect(await Promise.race([noted, waited])).toBe('not yet');
   drop = false;
   expect(await noted).toBe(true);

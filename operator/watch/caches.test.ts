@@ -7,6 +7,7 @@ import type { ServerResponse } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
+import { pause } from '../../testing/pause.ts';
 import { attachmentPodName } from '../model/names.ts';
 import { watchedKinds } from '../model/watched-kinds.ts';
 import { Caches } from './caches.ts';
@@ -126,7 +127,7 @@ describe('a node that the cache lacks', () => {
     const before = Date.now();
     const since = (await observe(caches)).nodesGone['node-9']!;
     expect(since).toBeGreaterThanOrEqual(before - 5);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await pause(30, 'time passes');
     expect((await observe(caches)).nodesGone['node-9']).toBeCloseTo(since, -1);
     api.found = node('node-9', 'True', 1);
     expect((await observe(caches)).nodesGone).toEqual({});

@@ -2,6 +2,7 @@
 
 import { afterEach, expect, test } from 'vitest';
 import { failure, type HttpApi, json, startHttpApi } from '../../kubernetes/http-api.fixture.ts';
+import { pause } from '../../testing/pause.ts';
 import { NodeCapacities, requestsOf } from './node-capacity.ts';
 
 let api: HttpApi;
@@ -50,7 +51,7 @@ test('is not known where the API does not say', async () => {
   const rooms = new NodeCapacities(api.client);
   rooms.of(['node-2'], () => undefined);
   await expect.poll(() => api.seen.length).toBeGreaterThanOrEqual(2);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await pause(20, 'the answers arrive');
   expect(rooms.of(['node-2'], () => undefined)).toEqual({});
 });
 

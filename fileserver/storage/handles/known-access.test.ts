@@ -3,9 +3,9 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, closeSync, openSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as elapsed } from 'node:timers/promises';
 import koffi from 'koffi';
 import { describe, expect, test, vi } from 'vitest';
+import { pause } from '../../../testing/pause.ts';
 import { SeededRandom } from '../../../testing/seeded-random.ts';
 import { fileSystems } from '../../data-path/file-systems.fixture.ts';
 import { StatBuffer } from '../../system/statx.ts';
@@ -155,12 +155,12 @@ describe.skipIf(!root)('as root', () => {
         const random = new SeededRandom(7);
         for (let round = 0; round < 12; round++) {
           // Now and then it has settled, and is known.
-          await elapsed(130);
+          await pause(130, 'its times have settled by then');
           expectTruth(opened, `round ${round}`);
           for (let i = 0; i < 20; i++) {
             const what = change(opened, random);
             expectTruth(opened, `round ${round}: ${what}`);
-            if (random.below(4) === 0) await elapsed(random.below(8));
+            if (random.below(4) === 0) await pause(random.below(8), 'time passes between changes');
           }
         }
       } finally {
@@ -181,7 +181,7 @@ describe.skipIf(!root)('as root', () => {
     const opened = open(path, 'ext4');
     try {
       const [owner, member] = users as [Identity, Identity];
-      await elapsed(130);
+      await pause(130, 'its times have settled by then');
       const questions = (work: () => void): number => {
         asked.mockClear();
         work();

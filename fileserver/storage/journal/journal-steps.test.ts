@@ -22,6 +22,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { assertEventually } from '../../../testing/assert-eventually.ts';
+import { pause } from '../../../testing/pause.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { RefusedError, type WriteGate } from '../../system/write-gate.ts';
 import type { Journal, JournalContents } from './journal.ts';
@@ -407,7 +408,7 @@ describe('written out and flushed', () => {
   test('counts flushes, and what they took', async () => {
     journal.flush(() => {});
     expect([journal.flushCount, journal.flushMs]).toEqual([1, 0]);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await pause(5, 'the disk takes so long');
     end();
     expect(journal.flushMs).toBeGreaterThan(3);
     expect(journal.flushMs).toBeLessThan(10_000);
@@ -548,7 +549,7 @@ describe('the beginning', () => {
       return error.message;
     });
     await assertEventually(() => expect(pending.length).toBeGreaterThan(0));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pause(20, 'one that does not wait would be refused');
     expect(refused).toBe(false);
     while (pending.length > 0) end();
     expect(await opening).toContain('lost a record');
@@ -583,7 +584,7 @@ describe('the beginning', () => {
       isOpen = true;
       journal = replay.journal;
     });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pause(20, 'one that does not wait would be open');
     expect(isOpen).toBe(false);
     while (pending.length > 0) end();
     await noted;

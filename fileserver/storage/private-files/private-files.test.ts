@@ -17,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { pause } from '../../../testing/pause.ts';
 import { O_RDONLY } from '../../system/file-calls.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { become, SERVER_IDENTITY, startIoPool } from '../../system/thread-identity.ts';
@@ -152,7 +153,7 @@ test('the directory that was looked at is the one that is used, whatever gets it
   for (let i = 0; i < TRIES; i++) {
     // Between the look at the directory and the open of the file, at some point of it.
     const reading = readPrivate(join(own, 'secret')).catch((error: Error) => error);
-    await new Promise((resolve) => setTimeout(resolve, (i % 10) / 20));
+    await pause((i % 10) / 20, 'the read is at some point of its way');
     renameSync(own, before);
     renameSync(after, own);
     const found = await reading;
