@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Ledger, LINE_SIZE, lineText } from './ledger.ts';
+import { LINE_SIZE, lineText } from '../client/cli/probe/numbered-line.ts';
+import { Ledger } from './ledger.ts';
 
 const file = (contents: string) => ({ kind: 'File', contents }) as const;
 

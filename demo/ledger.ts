@@ -3,19 +3,13 @@
  * are compared with them afterwards.
  */
 
+import { lostLines } from '../client/cli/probe/numbered-line.ts';
+
 // Two kinds of work are entered:
 //  - lines: each written in place and acknowledged as being on the disk. A line that is missing afterwards is lost.
 //  - operations that must be executed exactly once (MKDIR, guarded CREATE, RENAME, LINK, REMOVE, guarded SETATTR).
 //    Each acts on a name of its own, so that executing one twice cannot go unnoticed: the second execution fails
 //    (exists already, no such file) and that failure is what the client would be told.
-
-/** Bytes of a line, its newline included: a line's number gives its place in the file. */
-export const LINE_SIZE = 64;
-
-export function lineText(number: number, writer: string): string {
-  const text = `${writer} line ${number} `;
-  return `${text.padEnd(LINE_SIZE - 1, '.')}\n`;
-}
 
 export interface Wrong {
   readonly kind: 'Lost' | 'ExecutedTwice';
@@ -62,10 +56,8 @@ export class Ledger {
   /** Compares with what is on the volume: `found` maps paths to the contents of files, null for directories. */
   verify(found: ReadonlyMap<string, string | null>, lines: string): Wrong[] {
     const wrong = [...this.#wrong];
-    for (let number = 0; number < this.lines; number++) {
-      const text = lines.slice(number * LINE_SIZE, (number + 1) * LINE_SIZE);
-      if (text !== lineText(number, this.writer)) wrong.push({ kind: 'Lost', what: `line ${number}` });
-    }
+    for (const number of lostLines(lines, this.lines, this.writer))
+      wrong.push({ kind: 'Lost', what: `line ${number}` });
     for (const [path, what] of this.#expected) {
       const contents = found.get(path);
       if (contents === undefined) wrong.push({ kind: 'Lost', what: path });

@@ -2,14 +2,16 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { Moment } from '../client/cli/timeline/moment.ts';
+import { clientMoments, phaseText } from '../client/cli/timeline/phase-text.ts';
+import { type Scene, timelinePicture } from '../client/cli/timeline/picture.ts';
 import type { Status } from '../fileserver/agent/status.ts';
 import { bootMs } from '../fileserver/system/boottime.ts';
 import { DemoConsole } from './console.ts';
 import type { Wrong } from './ledger.ts';
-import { type Moment, Screen } from './screen.ts';
+import { Screen } from './screen.ts';
 import { SERVERS, type ServerName, Stage, StageError } from './stage.ts';
-import { clientMoments, handoverPhases, type PhaseRecord, phaseText, transitionPhases } from './story.ts';
-import { type Scene, timelinePicture } from './timeline-picture.ts';
+import { handoverPhases, type PhaseRecord, transitionPhases } from './story.ts';
 import { contentsOf } from './volume-contents.ts';
 import { LINES_FILE, OPERATIONS_DIRECTORY, Writer } from './writer.ts';
 

@@ -1,11 +1,5 @@
 /** How the demo looks: headings, a timeline, a verdict. Colours on a terminal, plain text in a log. */
-
-export interface Moment {
-  /** Ms since the beginning of the story told. */
-  readonly atMs: number;
-  readonly text: string;
-  readonly kind?: 'Normal' | 'Bad' | 'Good';
-}
+import { type Moment, timelineLines } from '../client/cli/timeline/moment.ts';
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, cyan: 36 } as const;
 type Colour = keyof typeof CODES;
@@ -33,14 +27,9 @@ export class Screen {
 
   /** Moments in order; a bar shows how the time passes. */
   timeline(moments: readonly Moment[]): void {
-    const ordered = [...moments].sort((a, b) => a.atMs - b.atMs);
-    const endMs = Math.max(1, ordered[ordered.length - 1]?.atMs ?? 1);
-    for (const { atMs, text, kind } of ordered) {
-      const time = `${atMs.toFixed(1)} ms`.padStart(11);
-      const column = Math.min(BAR_WIDTH - 1, Math.max(0, Math.round((atMs / endMs) * (BAR_WIDTH - 1))));
-      const bar = `|${'-'.repeat(column)}o${' '.repeat(BAR_WIDTH - 1 - column)}|`;
-      const colour = kind === 'Bad' ? 'red' : kind === 'Good' ? 'green' : 'cyan';
-      this.#write(`${time}  ${this.#paint(colour, bar)}  ${text}\n`);
+    for (const { time, bar, moment } of timelineLines(moments)) {
+      const colour = moment.kind === 'Bad' ? 'red' : moment.kind === 'Good' ? 'green' : 'cyan';
+      this.#write(`${time}  ${this.#paint(colour, bar)}  ${moment.text}\n`);
     }
   }
 
@@ -56,5 +45,3 @@ export class Screen {
     return this.#colours ? `\x1b[${CODES[colour]}m${text}\x1b[0m` : text;
   }
 }
-
-const BAR_WIDTH = 24;

@@ -2,9 +2,7 @@
  * From what servers and clients report to one timeline. All servers and the demo run on one machine, so their times on
  * CLOCK_BOOTTIME can be laid side by side.
  */
-import type { ConnectionEvent } from '../client/index.ts';
 import type { Status } from '../fileserver/agent/status.ts';
-import type { Moment } from './screen.ts';
 
 type Transition = NonNullable<Status['lastTransition']>;
 type Handover = NonNullable<Status['lastHandover']>;
@@ -14,13 +12,6 @@ export interface PhaseRecord {
   readonly name: string;
   readonly atMs: number;
 }
-
-const CAUSES: Record<string, string> = {
-  PartnerSaidSo: 'its sentinel saw the process die and said so',
-  Released: 'it was handed over',
-  Silent: 'it has been silent for the lease time',
-  Requested: 'an administrator asked for it',
-};
 
 /** Phases of a takeover or giveback as the new owner saw them, each at its end. */
 export function transitionPhases(transition: Transition, zeroBootMs: number): PhaseRecord[] {
@@ -35,56 +26,4 @@ export function transitionPhases(transition: Transition, zeroBootMs: number): Ph
 export function handoverPhases(handover: Handover, zeroBootMs: number): PhaseRecord[] {
   const startedMs = handover.startedBootMs - zeroBootMs;
   return handover.phases.map(({ name, atMs, tookMs }) => ({ name, atMs: startedMs + atMs + tookMs }));
-}
-
-export interface Words {
-  readonly owner: string;
-  readonly home: string;
-  readonly epoch: number;
-  readonly cause: string;
-  readonly port: number;
-}
-
-/** A phase as a sentence; null for one that nobody needs to see. */
-export function phaseText(name: string, words: Words): string | null {
-  switch (name) {
-    case 'detected':
-      return words.owner === words.home
-        ? `${words.owner} sees its disks released to it`
-        : `${words.owner} knows: ${CAUSES[words.cause] ?? words.cause}`;
-    case 'quiesce':
-      return `what ran on ${words.home}'s disks is finished, on the disk and answered; port closed`;
-    case 'release':
-      return `${words.home}'s disks are released (lease without a holder)`;
-    case 'claim':
-      return `${words.owner} owns ${words.home}'s disks: lease at epoch ${words.epoch}`;
-    case 'verify':
-      return 'volumes verified, journals read';
-    case 'replay':
-      return 'volumes marked with the new epoch, journals replayed: replies known';
-    case 'listen':
-      return `port ${words.port} is open`;
-    case 'firstReply':
-      return 'first request answered there';
-    default:
-      return name;
-  }
-}
-
-/** What the client's connection went through, ms after `zeroMs` (both of performance.now()). */
-export function clientMoments(events: readonly ConnectionEvent[], zeroMs: number): Moment[] {
-  const moments: Moment[] = [];
-  for (const event of events) {
-    const atMs = event.atMs - zeroMs;
-    if (atMs < 0) continue;
-    if (event.kind === 'Lost') {
-      moments.push({ atMs, text: 'client: connection lost, tries both ports from now on', kind: 'Bad' });
-    } else if (event.kind === 'Adopted') {
-      const calls = event.resent === 1 ? '1 unanswered call' : `${event.resent} unanswered calls`;
-      const times = event.attempts === 1 ? 'attempt' : 'attempts';
-      const text = `client: ${event.port} port found (${event.attempts} ${times}), ${calls} sent again`;
-      moments.push({ atMs, text });
-    }
-  }
-  return moments;
 }

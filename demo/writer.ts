@@ -3,6 +3,7 @@
  * of operations that must be executed exactly once.
  */
 
+import { LINE_SIZE, lineText } from '../client/cli/probe/numbered-line.ts';
 import {
   type ConnectionEvent,
   constants,
@@ -19,7 +20,7 @@ import {
   type nfs_fh3,
   nfsstat3Name,
 } from '../protocol/nfs3.ts';
-import { Ledger, LINE_SIZE, lineText } from './ledger.ts';
+import { Ledger } from './ledger.ts';
 
 /** Statuses with which a second execution of an operation on a name of its own is answered. */
 const AS_IF_DONE: readonly number[] = [NFS3ERR_EXIST, NFS3ERR_NOENT, NFS3ERR_NOT_SYNC];

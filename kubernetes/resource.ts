@@ -41,6 +41,7 @@ export const resources = {
   persistentVolumes: core('persistentvolumes', 'PersistentVolume', false),
   nodes: core('nodes', 'Node', false),
   namespaces: core('namespaces', 'Namespace', false),
+  jobs: grouped('batch', 'v1', 'jobs', 'Job'),
   events: grouped('events.k8s.io', 'v1', 'events', 'Event'),
   leases: grouped('coordination.k8s.io', 'v1', 'leases', 'Lease'),
   endpointSlices: grouped('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice'),

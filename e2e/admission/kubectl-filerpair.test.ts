@@ -335,3 +335,69 @@ test('what is listed comes as JSON and YAML, too', { timeout: 240_000 }, async (
   expect((await filerpair('status', '-A', '-o', 'wide')).out).toMatch(/LAST +NODES +MESSAGE/);
   expect((await filerpair('status', '-A')).out).not.toContain('NODES');
 });
+
+describe('a drill', { timeout: 240_000 }, () => {
+  const jobs = async () => (await admin.list(resources.jobs, { namespace: NAMESPACE })).items;
+  const status = {
+    conditions: [condition('TakeoverPossible', 'True', 'b would serve what a serves, and a what b serves.')],
+    diskSets: [
+      { name: 'a', owner: 'a', epoch: 7 },
+      { name: 'b', owner: 'b', epoch: 4 },
+    ],
+    servers: [{ name: 'b', pod: 'nas-b-0', conditions: [] }],
+  };
+
+  test('is refused where check is, and where the probe has nothing to use', async () => {
+    expect(await filerpair('drill', 'nas')).toEqual({
+      code: 1,
+      out: '',
+      err: 'filerpair: the next failure is not covered: b is down.\n',
+    });
+    await says(resources.filerPairs, 'nas', status);
+    const containers = [{ name: 'server', image: 'registry.example.com/fileserver:1' }];
+    await admin.create(resources.pods, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: named('nas-b-0'),
+      spec: { containers },
+    } as KubernetesObject);
+    expect((await filerpair('drill', 'nas')).err).toContain('FilerShare of a of nas: home is not ready');
+    await says(resources.filerShares, 'home', { conditions: [condition('Ready', 'True', 'Served.')] });
+    expect((await filerpair('drill', 'nas', '--server', 'b')).err).toContain(
+      'the disk set of b is not served: a drill begins with each server at its own',
+    );
+    expect(await jobs()).toEqual([]);
+  });
+
+  test('asks the API server first, if it is told to', async () => {
+    expect(await filerpair('drill', 'nas', '--dry-run')).toEqual({
+      code: 0,
+      out: 'would start a probe on share home, have b take over the disk set of a, and have it given back (the API server accepts all three)\n',
+      err: '',
+    });
+    expect([...(await jobs()), ...(await operations())]).toEqual([]);
+  });
+
+  test('moves nothing without its probe, and removes the Job', async () => {
+    const late = await filerpair('drill', 'nas', '--timeout', '1');
+    expect(late.code).toBe(3);
+    expect(late.err).toMatch(/has not got as far as "Started" within 1 s: it has no pod/);
+    expect([...(await jobs()), ...(await operations())]).toEqual([]);
+  });
+
+  test('removes the Job when it is interrupted', async () => {
+    const child = spawn(process.execPath, [
+      ...[MAIN, 'pairs', '-n', NAMESPACE, '--kubeconfig', kubeconfig],
+      ...['drill', 'nas'],
+    ]);
+    const ended = new Promise((resolve) => child.on('close', resolve));
+    const job = await eventually('the Job is made', ANSWER_MS_MAX, async () => {
+      const [made] = await jobs();
+      return made;
+    });
+    expect(job.metadata.name).toMatch(/^nas-drill-/);
+    child.kill('SIGINT');
+    expect(await ended).toBe(130);
+    expect([...(await jobs()), ...(await operations())]).toEqual([]);
+  });
+});

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type DrillSubject, drillPlan, PROBE_UID } from '../../client/cli/drill/plan.ts';
 import { ApiError } from '../../kubernetes/api-error.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
@@ -24,6 +25,34 @@ const shared = new World().view();
 const moving = new World({ ...spec, storage: { type: 'Reattach' } }).view();
 const onHost = new World({ ...spec, exposure: { type: 'HostNetwork' } }).view();
 
+const specOf = (object: KubernetesObject): unknown => (object as unknown as { spec: unknown }).spec;
+
+/** The Job's pod of `kubectl filerpair drill`. */
+const probe = (): unknown => {
+  const subject = {
+    pair: {
+      metadata: { name: 'nas', namespace: 'storage' },
+      spec: {
+        servers: [{ name: 'a' }, { name: 'b' }],
+        listeners: [{ name: 'nfs', port: 2049, failoverPort: 2050 }],
+        names: { failoverSuffix: '-failover' },
+      },
+    },
+    server: 'a',
+    shares: [
+      {
+        metadata: { name: 'home' },
+        spec: { server: 'a' },
+        status: { conditions: [{ type: 'Ready', status: 'True' }] },
+      },
+    ],
+    record: { status: { owner: 'a', epoch: 1 } },
+    partnerPod: serverPod(shared, shared.servers[1]),
+  } as unknown as DrillSubject;
+  const { job } = drillPlan(subject, { share: undefined, write: true, uid: PROBE_UID });
+  return (specOf(job) as { template: { spec: unknown } }).template.spec;
+};
+
 interface Case {
   readonly pod: string;
   readonly needs: Level;
@@ -31,8 +60,6 @@ interface Case {
   /** What stands in the way of the next stricter level. */
   readonly because: RegExp;
 }
-
-const specOf = (object: KubernetesObject): unknown => (object as unknown as { spec: unknown }).spec;
 
 const cases: readonly Case[] = [
   {
@@ -65,6 +92,7 @@ const cases: readonly Case[] = [
     spec: specOf(imageTrial(shared, shared.servers[0])),
     because: /never/,
   },
+  { pod: 'probe of a drill', needs: 'restricted', spec: probe(), because: /never/ },
 ];
 
 let server: ApiServer;

@@ -1,5 +1,5 @@
 /** The picture of docs/architecture.md: the parts at run time, and what connects them. */
-import { escaped, svg } from './svg.ts';
+import { escaped, svg } from '../../client/cli/timeline/svg.ts';
 
 /** Position and size in px. */
 interface Box {

@@ -1,5 +1,5 @@
 /** Draws a sequence of steps between parts as SVG that is readable on light and dark screens. */
-import { escaped, MARGIN, svg, WIDTH } from './svg.ts';
+import { escaped, MARGIN, svg, WIDTH } from '../../client/cli/timeline/svg.ts';
 
 export interface Step {
   /** Names of parts. Equal: the part does it by itself. */

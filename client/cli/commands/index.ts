@@ -11,6 +11,7 @@ import { mkdir } from './mkdir.ts';
 import { mount, umount } from './mount.ts';
 import { mv } from './mv.ts';
 import { node } from './node.ts';
+import { probe } from './probe.ts';
 import { proxy } from './proxy.ts';
 import { put } from './put.ts';
 import { rm } from './rm.ts';
@@ -49,6 +50,7 @@ export const FILES: CommandGroup = {
     mount,
     umount,
     doctor,
+    probe,
     proxy,
     node,
     status,

@@ -62,7 +62,7 @@ test('the program answers a shell, also where no cluster answers', () => {
   const ask = (...words: string[]) =>
     spawnSync(filerpair, ['__complete', ...words], { encoding: 'utf8', env: { KUBECONFIG: kubeconfig } })
       .stdout;
-  expect(ask('pairs', 'dr')).toBe(
+  expect(ask('pairs', 'dra')).toBe(
     'drain\ttake a server out of service: its partner serves until undrain\n:4\n',
   );
   expect(ask('cp', 'x')).toBe(':0\n');

@@ -160,7 +160,7 @@ export async function serverMeant(
     pair.spec.servers.map((server) => ({
       pair,
       server: server.name,
-      service: server.serviceName ?? `${pair.metadata.name}-${server.name}`,
+      service: serviceOf(pair, server.name),
     })),
   );
   const found = servers.filter(({ server, service }) => server === name || service === name);
@@ -173,6 +173,19 @@ export async function serverMeant(
   throw new CommandError(
     `no FilerPair in namespace ${namespace} has a server ${name}; there are ${listed(servers)}${didYouMean(name, names)}`,
   );
+}
+
+/** By what name clients in the cluster know a server. */
+export function serviceOf({ metadata, spec }: PairObject, server: string): string {
+  const { serviceName } = spec.servers.find(({ name }) => name === server)!;
+  return serviceName ?? `${metadata.name}-${server}`;
+}
+
+/** What the operator says of the next failure. Throws what stands in its way if that is not covered. */
+export function coverOf({ status }: PairObject): string {
+  const found = status?.conditions?.find(({ type }) => type === 'TakeoverPossible');
+  if (found?.status === 'True') return found.message;
+  throw new CommandError(`the next failure is not covered: ${found?.message ?? 'nothing is known yet'}`);
 }
 
 export const partnerOf = ({ pair, server }: ServerMeant): string =>
@@ -223,10 +236,13 @@ export async function whenObject<T extends KubernetesObject>(
     is,
     timeoutMs,
     late,
+    stop,
   }: {
     readonly is: (object: T) => boolean;
     readonly timeoutMs: number;
     readonly late: (latest: T | undefined) => string;
+    /** Ends the wait: it rejects with the signal's reason. */
+    readonly stop?: AbortSignal | undefined;
   },
 ): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -243,10 +259,14 @@ export async function whenObject<T extends KubernetesObject>(
     },
   });
   const timer = setTimeout(() => reject(new NotInTime(late(latest))), timeoutMs);
+  const stopped = (): void => reject(stop!.reason);
+  stop?.addEventListener('abort', stopped, { once: true });
+  if (stop?.aborted) stopped();
   reflector.start();
   try {
     return await promise;
   } finally {
+    stop?.removeEventListener('abort', stopped);
     clearTimeout(timer);
     await reflector.stop();
   }

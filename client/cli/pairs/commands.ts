@@ -1,6 +1,7 @@
 /** kubectl filerpair: what an administrator does with the pairs of a cluster. */
 import type { Command } from '../command.ts';
 import { bundle } from './bundle-command.ts';
+import { drill } from './drill-command.ts';
 import { exportPair } from './export-command.ts';
 import { drain, pause, resume, rollout, undrain } from './maintenance-commands.ts';
 import { giveback, recreateClaim, snapshot, takeover } from './operation-commands.ts';
@@ -17,6 +18,7 @@ export const PAIR_COMMANDS: readonly Command[] = [
   undrain,
   takeover,
   giveback,
+  drill,
   snapshot,
   recreateClaim,
   pause,

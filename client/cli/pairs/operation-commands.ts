@@ -2,30 +2,10 @@
  * kubectl filerpair takeover, giveback, snapshot, recreate-claim: each makes a FilerPairOperation and waits for its end. What it
  * says is about one epoch of a disk set, so that an object that is made again later does nothing.
  */
-import { isNotFound } from '../../../kubernetes/api-error.ts';
-import { apiVersionOf, resources } from '../../../kubernetes/resource.ts';
-import {
-  type Command,
-  CommandError,
-  type CommonOptions,
-  type Flags,
-  type Options,
-  UsageError,
-} from '../command.ts';
-import {
-  type Cluster,
-  type DiskSetObject,
-  inCluster,
-  type OperationObject,
-  PAIR,
-  pairMeant,
-  SERVER,
-  type ServerMeant,
-  serverMeant,
-  whenObject,
-} from './cluster.ts';
+import { type Command, CommandError, type Options, UsageError } from '../command.ts';
+import { inCluster, PAIR, pairMeant, SERVER, type ServerMeant, serverMeant } from './cluster.ts';
+import { given, operate, recordOf } from './operation.ts';
 
-const TIMEOUT_MS = 60_000;
 /** With --force: where the disk set has no owner. */
 const NO_OWNER = 'none';
 
@@ -33,49 +13,6 @@ const OPTIONS: Options = {
   reason: { value: 'TEXT', help: 'why, for the record' },
   'no-wait': { help: 'print the name of the FilerPairOperation and do not wait for its end' },
 };
-
-/** A value that is given, and not empty. */
-const given = (flags: Flags, name: string): string | undefined => {
-  const value = flags[name];
-  return typeof value === 'string' && value !== '' ? value : undefined;
-};
-
-const conditionOf = ({ status }: OperationObject, type: 'Complete' | 'Failed') =>
-  status?.conditions?.find((one) => one.type === type && one.status === 'True');
-
-/** @returns what the operator says at its end; null: it is not waited for */
-async function operate(
-  cluster: Cluster,
-  metadata: { readonly name: string } | { readonly generateName: string },
-  spec: Pick<OperationObject['spec'], 'pairRef' | 'type'> & Partial<OperationObject['spec']>,
-  flags: Flags,
-  common: CommonOptions,
-): Promise<string> {
-  const { client, namespace } = cluster;
-  const timeoutMs = common.timeoutMs ?? TIMEOUT_MS;
-  const reason = given(flags, 'reason');
-  const wanted = {
-    apiVersion: apiVersionOf(resources.filerPairOperations),
-    kind: resources.filerPairOperations.kind,
-    metadata: { ...metadata, namespace },
-    spec: { ...spec, ...(reason === undefined ? {} : { reason }) },
-  } as OperationObject;
-  const made = await client.create(resources.filerPairOperations, wanted, { dryRun: common.dryRun });
-  if (common.dryRun) return `would create: ${JSON.stringify(wanted.spec)} (the API server accepts it)`;
-  const name = made.metadata.name ?? '';
-  if (flags['no-wait'] === true) return `FilerPairOperation ${name} is created`;
-  const ended = await whenObject<OperationObject>(cluster, resources.filerPairOperations, name, {
-    is: (one) => conditionOf(one, 'Complete') !== undefined || conditionOf(one, 'Failed') !== undefined,
-    timeoutMs,
-    late: (latest) => {
-      const { message } = latest?.status?.conditions?.find(({ type }) => type === 'Complete') ?? {};
-      return `FilerPairOperation ${name} has not ended within ${timeoutMs / 1000} s and goes on${message === undefined ? '' : `: ${message}`} (kubectl -n ${namespace} wait filerpairoperation/${name} --for condition=Complete; delete it to take it back)`;
-    },
-  });
-  const failed = conditionOf(ended, 'Failed');
-  if (failed !== undefined) throw new CommandError(failed.message);
-  return conditionOf(ended, 'Complete')!.message;
-}
 
 const move = (type: 'Takeover' | 'Giveback', summary: string, details: readonly string[]): Command => {
   const name = type.toLowerCase() as 'takeover' | 'giveback';
@@ -123,25 +60,6 @@ const move = (type: 'Takeover' | 'Giveback', summary: string, details: readonly 
       }),
   };
 };
-
-/** What the record says now of a disk set. */
-async function recordOf(
-  { client, namespace }: Cluster,
-  { pair, server }: ServerMeant,
-): Promise<DiskSetObject> {
-  const name = `${pair.metadata.name}.${server}`;
-  const record = await client
-    .get<DiskSetObject>(resources.filerDiskSets, { namespace, name })
-    .catch((error: unknown) => {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    });
-  if (record?.status?.epoch === undefined)
-    throw new CommandError(
-      `the epoch of the disk set of ${server} is not known: does the operator run? kubectl filerpair status shows what it said last`,
-    );
-  return record;
-}
 
 const notTheOwner = ({ pair, server }: ServerMeant, owner: string): CommandError =>
   new CommandError(

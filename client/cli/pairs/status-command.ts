@@ -2,12 +2,13 @@
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { Reflector } from '../../../kubernetes/reflector.ts';
 import { type Resource, resources } from '../../../kubernetes/resource.ts';
-import { type Command, CommandError, type Surroundings } from '../command.ts';
+import type { Command, Surroundings } from '../command.ts';
 import { table } from '../listing.ts';
 import { show } from '../output.ts';
 import {
   belongingsOf,
   type Cluster,
+  coverOf,
   type DiskSetObject,
   inCluster,
   type OperationObject,
@@ -100,13 +101,7 @@ export const check: Command = {
   operands: [PAIR],
   run: ([name], flags, common, world) =>
     inCluster(flags, common, world, async (cluster) => {
-      const { status: now } = await pairMeant(cluster, name);
-      const found = now?.conditions?.find(({ type }) => type === 'TakeoverPossible');
-      if (found?.status !== 'True')
-        throw new CommandError(
-          `the next failure is not covered: ${found?.message ?? 'nothing is known yet'}`,
-        );
-      world.stdout.line(`${found.message}`);
+      world.stdout.line(coverOf(await pairMeant(cluster, name)));
     }),
 };
 

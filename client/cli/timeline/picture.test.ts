@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { timelinePicture } from './timeline-picture.ts';
+import { timelinePicture } from './picture.ts';
 
 it('draws moments in order, at their part of the bar, and escapes what they say', () => {
   const picture = timelinePicture('demo', [

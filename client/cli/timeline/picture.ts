@@ -1,6 +1,7 @@
-/** The demo's timelines as a picture: what happened when, a line each, one scene below the other. Pure. */
-import { escaped, MARGIN, svg } from '../scripts/pictures/svg.ts';
-import type { Moment } from './screen.ts';
+/** Timelines as a picture: what happened when, a line each, one scene below the other. Pure. */
+
+import type { Moment } from './moment.ts';
+import { escaped, MARGIN, svg } from './svg.ts';
 
 export interface Scene {
   readonly heading: string;
