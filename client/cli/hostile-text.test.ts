@@ -18,6 +18,8 @@ import {
 import { program } from '../../testing/program.ts';
 import { isGroup } from './command.ts';
 import { FILES } from './commands/index.ts';
+import type { DrillPlan } from './drill/plan.ts';
+import { drillScenes, drillText, type Transition } from './drill/scenes.ts';
 import { pairList, pairTable, shareTable } from './pairs/pair-table.ts';
 import { oneLine, Terminal } from './terminal.ts';
 
@@ -73,6 +75,8 @@ const calls: Readonly<Record<string, readonly (() => string[])[]>> = {
   ],
   rm: [() => ['rm', at(HOSTILE), at('none')], () => ['rm', inside('none')]],
   stat: [() => ['stat', at(HOSTILE)], () => ['stat', inside('none')]],
+  // Where there is nothing to write to: it would go on otherwise.
+  probe: [() => ['probe', inside('none/none'), '--write'], () => ['probe', `--no${HOSTILE}`]],
   proxy: [() => ['proxy', at(HOSTILE), '--listen', `1.2.3.4:1${HOSTILE}`]],
   status: [() => ['status', '--control', control], () => ['status', '--json', '--control', control]],
   takeover: [
@@ -168,6 +172,10 @@ it('tells of pairs in the same way, whatever is in their status', () => {
     spec: { server: HOSTILE, volume: HOSTILE, access: HOSTILE, clients: [HOSTILE] },
     status: { server: HOSTILE, path: HOSTILE, conditions: [condition('Ready')] },
   } as unknown as Parameters<typeof shareTable>[0][number];
+  const plan = { epoch: 0, server: 'a', partner: HOSTILE, share: HOSTILE, service: HOSTILE } as DrillPlan;
+  const told = [
+    { epoch: 1, kind: HOSTILE, cause: HOSTILE, to: HOSTILE, time, durationMilliseconds: 1, phases },
+  ] as unknown as readonly Transition[];
   let said = '';
   const terminal = new Terminal(
     new Writable({
@@ -177,6 +185,7 @@ it('tells of pairs in the same way, whatever is in their status', () => {
       },
     }),
   );
+  terminal.write(drillText(plan, drillScenes(plan, told, []), []));
   terminal.write(pairTable(pair, belongings, 0));
   terminal.write(shareTable([share]));
   terminal.write(pairList([pair], 0));

@@ -1,6 +1,8 @@
 /** What stands between this machine and a mount: each thing that a mount needs, looked at one after the other. */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { whyNoKernelPath } from '../node/kernel-path-missing.ts';
 import { systemNames } from '../system-names.ts';
 import { formatAddress, type TransportAddress } from '../transport-address.ts';
 import type { NfsUrl } from '../url.ts';
@@ -46,8 +48,7 @@ function mountProgram(): Finding {
 
 async function kernelPath(): Promise<Finding> {
   const what = "the kernel's path";
-  const { missingFeature } = await import('../node/features.ts');
-  const missing = missingFeature();
+  const missing = await whyNoKernelPath();
   if (missing === null) return { what, trouble: null };
   return { what, trouble: `${missing}; mounts go through filerpair proxy` };
 }

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { connect, isIPv6 } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { whyNoKernelPath } from '../node/kernel-path-missing.ts';
 import type { NodeState, VirtualAddressFile } from '../node/state.ts';
 import { systemNames } from '../system-names.ts';
 import type { NfsUrl } from '../url.ts';
@@ -42,12 +43,6 @@ export async function mountPair(request: MountRequest): Promise<void> {
   if (request.by === 'kernel') throw new Error(`no kernel path here: ${missing}`);
   request.say(`${request.target}: through the proxy, since ${missing}`);
   return mountByProxy(request);
-}
-
-async function whyNoKernelPath(isV6: boolean): Promise<string | null> {
-  // Not at the top: it loads native code.
-  const { missingFeature } = await import('../node/features.ts');
-  return missingFeature(isV6);
 }
 
 async function mountByKernel(request: MountRequest, isV6: boolean): Promise<void> {

@@ -45,6 +45,8 @@ export type ProxyEvent =
     }
   /** No more connections are accepted: those that come wait. */
   | { readonly kind: 'Full'; readonly connections: number }
+  /** Sockets of Node carry the calls, since there is nothing better here; once. */
+  | { readonly kind: 'NoRawCalls' }
   /** Connections to the servers cannot be opened from ports below 1024, though a client's are; once. */
   | { readonly kind: 'NoReservedPorts'; readonly reason: string }
   /** Connections are accepted again. */
@@ -138,6 +140,7 @@ export class NfsProxy {
   static async listen(options: ProxyOptions): Promise<NfsProxy> {
     const calls = options.rawCalls === false ? null : await rawCalls();
     const proxy = new NfsProxy(options, calls);
+    if (calls === null && options.rawCalls !== false) proxy.#emit({ kind: 'NoRawCalls' });
     const backlog = calls === null ? proxy.#descriptors.backlog : BACKLOG_MAX;
     try {
       proxy.#listener = await Listener.listen(options.host, options.port, backlog, calls, {

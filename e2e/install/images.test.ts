@@ -121,6 +121,22 @@ describe.each(Object.keys(PROCESSORS) as Processor[])('for %s', (processor) => {
     expect(readFileSync(join(pair, 'volumes/a/text'), 'utf8')).toBe('written and read\n');
   });
 
+  test('the executable says what it cannot do without packages', { timeout: STARTED_MS_MAX }, async () => {
+    const root = join(directory, `fileserver-${processor}`);
+    const node = await inside(root, processor, 'in_image /filerpair node');
+    expect(node).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('the single executable has no packages'),
+    });
+    const proxy = await inside(
+      root,
+      processor,
+      `in_image /filerpair proxy nfs://127.0.0.1/home?alone --listen 127.0.0.1:0 2>"$root/tmp/said" &
+      until grep -q mount "$root/tmp/said"; do sleep 1; done; cat "$root/tmp/said" >&2`,
+    );
+    expect(proxy.stderr).toContain('sockets of Node carry the calls');
+  });
+
   test('the operator starts, and says what it lacks outside a cluster', async () => {
     const root = await unpack('operator', processor);
     const { code, stderr, stdout } = await inside(

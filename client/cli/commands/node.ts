@@ -1,4 +1,5 @@
 /** filerpair node: lets the kernel's NFS client follow pairs, without a process in the data path. */
+import { whyNoKernelPath } from '../../node/kernel-path-missing.ts';
 import { type Command, CommandError, type Surroundings } from '../command.ts';
 
 export const node: Command = {
@@ -22,11 +23,10 @@ export const node: Command = {
   },
   runsOn: true,
   async run(_, flags, common, world) {
-    // Not at the top: it loads native code, which no other command needs.
-    const { missingFeature } = await import('../../node/features.ts');
-    const missing = missingFeature();
+    const missing = await whyNoKernelPath();
     if (missing !== null)
       throw new CommandError(`no kernel path here: ${missing}. Use filerpair proxy instead`);
+    // Not at the top: it loads native code, which no other command needs.
     const { Supervisor } = await import('../../node/supervisor.ts');
     const { NodeState } = await import('../../node/state.ts');
     const { untilUnused } = await import('../../node/until-unused.ts');

@@ -103,6 +103,8 @@ function describe(server: string, event: ProxyEvent, verbose: boolean): string |
       return `${event.connections} connections, and no room for more: those that come wait until some end`;
     case 'NoReservedPorts':
       return `connections to the servers are opened from ordinary ports: this process may not open ports below 1024 (${event.reason}). Exports with "ports: Reserved" refuse them; run the proxy as root or with CAP_NET_BIND_SERVICE`;
+    case 'NoRawCalls':
+      return 'sockets of Node carry the calls, at several times the processor time: the package koffi is not here, or this is not Linux. The single executable has no packages; filerpair from npm has them, and so has the image of the file server';
     case 'Open':
       return `${event.connections} connections: new ones are accepted again`;
     case 'Waiting':

@@ -1,12 +1,14 @@
 /** A drill as scenes of a timeline: what the new owner says of each move, beside what the probe went through. Pure. */
 import type { DiskSetObject } from '../pairs/cluster.ts';
 import { msText, type ProbeLine } from '../probe/probe-line.ts';
+import { fitForLines, oneLine } from '../terminal.ts';
 import { type Moment, timelineLines } from '../timeline/moment.ts';
 import { clientMoments, phaseText } from '../timeline/phase-text.ts';
 import type { Scene } from '../timeline/picture.ts';
 import type { DrillPlan } from './plan.ts';
 
 export type Transition = NonNullable<NonNullable<DiskSetObject['status']>['history']>[number];
+type Words = Omit<DrillPlan, 'job'>;
 type Answered = Extract<ProbeLine, { readonly kind: 'Answered' }>;
 
 export interface DrillScene extends Scene {
@@ -21,12 +23,17 @@ export interface DrillScenes {
   readonly giveback: DrillScene;
 }
 
+/** What servers and probe say of themselves becomes parts of lines. */
 export function drillScenes(
-  plan: DrillPlan,
+  given: DrillPlan,
   history: readonly Transition[],
   lines: readonly ProbeLine[],
 ): DrillScenes {
-  const since = history.filter(({ epoch }) => epoch > plan.epoch).toSorted((a, b) => a.epoch - b.epoch);
+  const { job: _, ...rest } = given;
+  const plan = fitForLines(rest);
+  const since = fitForLines(history)
+    .filter(({ epoch }) => epoch > plan.epoch)
+    .toSorted((a, b) => a.epoch - b.epoch);
   const over = since.find(({ to }) => to === plan.partner) ?? null;
   const back = since.find(({ to, epoch }) => to === plan.server && epoch > (over?.epoch ?? 0)) ?? null;
   const there = stayAt('secondary', lines);
@@ -54,7 +61,7 @@ function stayAt(port: 'primary' | 'secondary', lines: readonly ProbeLine[]) {
 }
 
 function scene(
-  plan: DrillPlan,
+  plan: Words,
   heading: string,
   transition: Transition | null,
   lines: readonly ProbeLine[],
@@ -82,7 +89,7 @@ function scene(
   };
 }
 
-function phases(plan: DrillPlan, { to, epoch, cause, phases }: Transition, startedMs: number): Moment[] {
+function phases(plan: Words, { to, epoch, cause, phases }: Transition, startedMs: number): Moment[] {
   const isHome = to === plan.server;
   const words = {
     owner: isHome ? plan.service : plan.partnerService,
@@ -125,13 +132,14 @@ export function drillText(plan: DrillPlan, scenes: DrillScenes, lines: readonly 
 
 function verdict(plan: DrillPlan, lines: readonly ProbeLine[]): string {
   const ended = endOf(lines);
-  if (ended === undefined) return `the probe of share ${plan.share} has not told its end`;
+  const share = oneLine(plan.share);
+  if (ended === undefined) return `the probe of share ${share} has not told its end`;
   const { replies, longestPauseMs, lines: written } = ended;
   const what =
     written === undefined
       ? `${replies} questions answered`
       : `${written.acknowledged} lines acknowledged, ${written.lost} of them lost`;
-  return `share ${plan.share}: ${what}; the longest pause between two replies was ${msText(longestPauseMs)}`;
+  return `share ${share}: ${what}; the longest pause between two replies was ${msText(longestPauseMs)}`;
 }
 
 export function endOf(lines: readonly ProbeLine[]) {
