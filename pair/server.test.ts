@@ -1,109 +1,26 @@
 /** The rules of docs/design.md as scenarios of one server: inputs in order, then what must have come out. */
 import { describe, expect, test } from 'vitest';
 import { incarnationOf } from './incarnation.ts';
-import { emptyLease, type LeaseRecord, type LeaseSighting } from './lease.ts';
-import { initialServer, type ServerState } from './server/state.ts';
-import { nextWakeAt, servingLeaseOf, step } from './server.ts';
-import { silenceMs, soloAfterMs } from './serving-lease.ts';
-import type { Effect, Input, LeaseWriteOutcome } from './types.ts';
-
-const timing = { leaseMs: 2000, guardMs: 500, heartbeatMs: 200 };
-const silence = silenceMs(timing);
-const me = incarnationOf('filer-a', 'podA', 'run1');
-const partner = incarnationOf('filer-b', 'podB', 'run1');
-const stranger = incarnationOf('filer-b', 'podX', 'run1');
-
-/** A server with a clock and a record of all its effects. */
-class Subject {
-  state: ServerState;
-  now = 0;
-  effects: Effect[] = [];
-
-  constructor() {
-    this.state = initialServer({ me, server: 'filer-a', partner: 'filer-b', timing }, 0);
-  }
-
-  at(now: number): this {
-    this.now = now;
-    return this;
-  }
-
-  give(input: Input): this {
-    const { state, effects } = step(this.state, input, this.now);
-    this.state = state;
-    this.effects = [...effects];
-    return this;
-  }
-
-  of<K extends Effect['kind']>(kind: K): Extract<Effect, { kind: K }>[] {
-    return this.effects.filter((effect): effect is Extract<Effect, { kind: K }> => effect.kind === kind);
-  }
-
-  sees(home: string, record: Partial<LeaseRecord>, version = '1'): this {
-    return this.give({ kind: 'leaseSeen', home, sighting: sighting(record, version) });
-  }
-
-  /** Answers the write of the last step as applied. */
-  applied(answeredAt: number): this {
-    const write = this.of('writeLease')[0]!;
-    const record = { ...emptyLease, ...write.ownership };
-    return this.at(answeredAt).give({
-      kind: 'leaseWritten',
-      home: write.home,
-      token: write.token,
-      outcome: { kind: 'applied', sighting: { version: `${write.version}+`, record } },
-    });
-  }
-
-  /** Answers the read that is under way with the Lease as this server has seen it last. */
-  reads(home: 'filer-a' | 'filer-b' = 'filer-a'): this {
-    const { seen } = home === 'filer-a' ? this.state.local : this.state.partner;
-    return this.give({ kind: 'leaseRead', home, outcome: { kind: 'found', sighting: seen! } });
-  }
-
-  heartbeats(from: number, until: number): this {
-    let seq = 1;
-    for (let now = from; now <= until; now += timing.heartbeatMs) {
-      this.at(now).give({
-        kind: 'message',
-        from: partner,
-        message: { kind: 'heartbeat', seq: seq++, holdings: [] },
-      });
-    }
-    return this;
-  }
-
-  acknowledges(from = partner, epoch = 1, seq = this.state.seq): this {
-    const holdings = [{ home: 'filer-a', epoch }];
-    return this.give({ kind: 'message', from, message: { kind: 'acknowledgement', seq, holdings } });
-  }
-}
-
-function sighting(record: Partial<LeaseRecord>, version: string): LeaseSighting {
-  return { version, record: { ...emptyLease, ...record } };
-}
-
-/** Owns its disk set at epoch 1, solo, port open; the claim was sent at 0 and answered at 10. */
-function soloHolder(): Subject {
-  return new Subject()
-    .sees('filer-a', {})
-    .applied(10)
-    .give({ kind: 'diskSetOpened', home: 'filer-a', epoch: 1 });
-}
-
-/** ... and paired with the partner; the write that named it was sent at 700 and answered at 720. */
-function pairedHolder(): Subject {
-  const subject = soloHolder().at(20).give({ kind: 'partnerConnected', incarnation: partner });
-  subject.heartbeats(100, 500);
-  subject
-    .at(700)
-    .give({ kind: 'message', from: partner, message: { kind: 'heartbeat', seq: 9, holdings: [] } });
-  return subject.applied(720);
-}
+import type { LeaseRecord } from './lease.ts';
+import { nextWakeAt, servingLeaseOf } from './server.ts';
+import { soloAfterMs } from './serving-lease.ts';
+import {
+  type Home,
+  me,
+  OneServer,
+  pairedHolder,
+  partner,
+  sighting,
+  silence,
+  soloHolder,
+  stranger,
+  timing,
+} from './testing/one-server.ts';
+import type { Input, LeaseWriteOutcome } from './types.ts';
 
 describe('R1: the right to serve', () => {
   test('begins when the claim was sent, not when it was answered', () => {
-    const subject = new Subject().sees('filer-a', {});
+    const subject = new OneServer().sees('filer-a', {});
     expect(subject.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 1 });
     subject.applied(1500);
     expect(subject.of('setServingLease')).toEqual([
@@ -113,7 +30,7 @@ describe('R1: the right to serve', () => {
   });
 
   test('does not begin at all if the answer took longer than the right lasts', () => {
-    const subject = new Subject().sees('filer-a', {}).applied(2000);
+    const subject = new OneServer().sees('filer-a', {}).applied(2000);
     expect(subject.of('openDiskSet')).toEqual([]);
     expect(servingLeaseOf(subject.state, 'filer-a')).toBeNull();
   });
@@ -129,7 +46,7 @@ describe('R1: the right to serve', () => {
     const subject = pairedHolder();
     subject.at(920).give({ kind: 'tick' });
     const { seq } = subject.state;
-    subject.at(1400).acknowledges(partner, 1, seq);
+    subject.at(1400).acknowledged(seq);
     expect(servingLeaseOf(subject.state, 'filer-a')).toBe(920 + 2000);
   });
 
@@ -141,7 +58,7 @@ describe('R1: the right to serve', () => {
         .at(now)
         .give({ kind: 'message', from: partner, message: { kind: 'heartbeat', seq: now, holdings: [] } });
       writes += subject.of('writeLease').length;
-      subject.at(now + 5).acknowledges();
+      subject.at(now + 5).acknowledged();
       writes += subject.of('writeLease').length;
     }
     expect(writes).toBe(0);
@@ -151,8 +68,8 @@ describe('R1: the right to serve', () => {
   test('is not extended by an incarnation that the Lease does not name, nor for another epoch', () => {
     const subject = pairedHolder().at(920).give({ kind: 'tick' });
     const before = servingLeaseOf(subject.state, 'filer-a');
-    subject.at(930).acknowledges(stranger);
-    subject.acknowledges(partner, 2);
+    subject.at(930).acknowledged(subject.state.seq, 1, stranger);
+    subject.acknowledged(subject.state.seq, 2);
     expect(servingLeaseOf(subject.state, 'filer-a')).toBe(before);
   });
 
@@ -162,20 +79,20 @@ describe('R1: the right to serve', () => {
     // 800 ms without an acknowledgement: it goes solo, if the witness answers.
     subject.at(1500).give({ kind: 'tick' });
     expect(subject.of('writeLease')).toEqual([]);
-    subject.reads();
+    subject.readsTheSame('filer-a');
     expect(subject.of('writeLease')[0]!.ownership).toMatchObject({
       holder: me,
       epoch: 1,
       acknowledger: null,
     });
-    subject.at(1501).acknowledges(partner, 1, seq);
+    subject.at(1501).acknowledged(seq);
     expect(servingLeaseOf(subject.state, 'filer-a')).toBe(700 + 2000);
   });
 
   test('is renewed through the API at once when no connection with the acknowledger is left', () => {
     const subject = pairedHolder().at(930).give({ kind: 'partnerDisconnected', incarnation: partner });
     expect(subject.of('readLease')).toContainEqual({ kind: 'readLease', home: 'filer-a' });
-    subject.at(935).reads();
+    subject.at(935).readsTheSame('filer-a');
     expect(subject.of('writeLease')[0]!.ownership).toMatchObject({
       holder: me,
       epoch: 1,
@@ -197,13 +114,13 @@ describe('R1: the right to serve', () => {
     subject.at(930).give({ kind: 'partnerDisconnected', incarnation: partner });
     expect(subject.of('readLease')).toContainEqual({ kind: 'readLease', home: 'filer-a' });
     subject.at(950).give({ kind: 'partnerConnected', incarnation: partner });
-    subject.at(960).acknowledges();
+    subject.at(960).acknowledged();
     subject.at(1730).give({ kind: 'leaseRead', home: 'filer-a', outcome: { kind: 'unknown' } });
     // A pause of the partner, of more than 0.4 of the lease.
     for (let now = 1800; now < 2800; now += 100) subject.at(now).give({ kind: 'tick' });
     expect(subject.of('writeLease')).toEqual([]);
     beat(2800);
-    subject.at(2810).acknowledges();
+    subject.at(2810).acknowledged();
     expect(subject.state.local.role).toMatchObject({ name: 'holder', accepts: partner, doubt: null });
     expect(servingLeaseOf(subject.state, 'filer-a')).toBe(2800 + 2000);
   });
@@ -211,12 +128,12 @@ describe('R1: the right to serve', () => {
   test('continues with the acknowledger after a write that was surely not executed, and not after an unknown one', () => {
     for (const outcome of [{ kind: 'refused', message: 'no' }, { kind: 'unknown' }] as const) {
       const subject = pairedHolder().at(930).give({ kind: 'partnerDisconnected', incarnation: partner });
-      subject.at(935).reads();
+      subject.at(935).readsTheSame('filer-a');
       const { token } = subject.of('writeLease')[0]!;
       subject.at(940).give({ kind: 'partnerConnected', incarnation: partner });
       subject.at(945).give({ kind: 'leaseWritten', home: 'filer-a', token, outcome });
       const before = servingLeaseOf(subject.state, 'filer-a')!;
-      subject.at(950).acknowledges();
+      subject.at(950).acknowledged();
       const after = servingLeaseOf(subject.state, 'filer-a')!;
       if (outcome.kind === 'refused') expect(after).toBeGreaterThan(before);
       else expect(after).toBe(before);
@@ -225,7 +142,7 @@ describe('R1: the right to serve', () => {
 
   test('a planned stop finishes what runs also while the witness does not answer', () => {
     const subject = pairedHolder().at(930).give({ kind: 'partnerDisconnected', incarnation: partner });
-    subject.at(935).reads();
+    subject.at(935).readsTheSame('filer-a');
     const { token } = subject.of('writeLease')[0]!;
     subject.at(940).give({ kind: 'leaseWritten', home: 'filer-a', token, outcome: { kind: 'unknown' } });
     subject.at(950).give({ kind: 'stop' });
@@ -251,7 +168,7 @@ describe('R1: acknowledging', () => {
   };
 
   function given(record: Partial<LeaseRecord>): unknown {
-    const subject = new Subject().at(10).give({ kind: 'partnerConnected', incarnation: partner });
+    const subject = new OneServer().at(10).give({ kind: 'partnerConnected', incarnation: partner });
     subject.sees('filer-b', { holder: partner, epoch: 4, renewal: 8, ...record });
     const [answer] = subject
       .at(20)
@@ -269,7 +186,7 @@ describe('R1: acknowledging', () => {
   });
 
   test('nothing from the moment it considers a claim until the outcome is known (R3)', () => {
-    const subject = new Subject().at(10).give({ kind: 'partnerConnected', incarnation: partner });
+    const subject = new OneServer().at(10).give({ kind: 'partnerConnected', incarnation: partner });
     subject.sees('filer-b', { holder: partner, epoch: 4, renewal: 8, acknowledger: me });
     subject.at(10 + silence).give({ kind: 'tick' });
     const { token } = subject.of('writeLease').find(({ home }) => home === 'filer-b')!;
@@ -305,7 +222,7 @@ describe('R2: self-fence', () => {
   });
 
   test('goes on until the data path has said `closed`: a volume that could not be opened meanwhile says nothing of the others', () => {
-    const subject = new Subject().sees('filer-a', {}).applied(10);
+    const subject = new OneServer().sees('filer-a', {}).applied(10);
     subject.at(400).give({ kind: 'stop' });
     expect(subject.of('closeDiskSet')[0]!.mode).toBe('fence');
     subject
@@ -320,7 +237,7 @@ describe('R2: self-fence', () => {
   test('an acknowledgement that comes after the end does not revive the right', () => {
     const subject = pairedHolder().at(920).give({ kind: 'tick' });
     const { seq } = subject.state;
-    subject.at(2701).acknowledges(partner, 1, seq);
+    subject.at(2701).acknowledged(seq);
     expect(servingLeaseOf(subject.state, 'filer-a')).toBeNull();
   });
 
@@ -338,7 +255,7 @@ describe('R4: no witness, no claim', () => {
       subject
         .at(now)
         .give({ kind: 'message', from: partner, message: { kind: 'heartbeat', seq: now, holdings: [] } });
-      subject.at(now + 5).acknowledges();
+      subject.at(now + 5).acknowledged();
       expect(subject.of('closeDiskSet')).toEqual([]);
       expect(subject.of('writeLease')).toEqual([]);
     }
@@ -347,7 +264,7 @@ describe('R4: no witness, no claim', () => {
 
 describe('R5: the sentinel of the partner', () => {
   test('its message brings a claim in the same step, without a wait', () => {
-    const subject = new Subject().sees('filer-b', {
+    const subject = new OneServer().sees('filer-b', {
       holder: partner,
       epoch: 4,
       renewal: 8,
@@ -442,7 +359,7 @@ describe('hand-over', () => {
 });
 
 describe('both stop, and both start', () => {
-  const toB = (subject: Subject): unknown =>
+  const toB = (subject: OneServer): unknown =>
     subject.of('send').filter(({ message }) => message.kind === 'heartbeat' && message.stopping === true);
 
   test('a server that stops says so at once, and names nobody who stops too: home claims when it is back', () => {
@@ -464,14 +381,14 @@ describe('both stop, and both start', () => {
   });
 
   test('a release that was there before the start is for the home server first', () => {
-    const subject = new Subject().sees('filer-a', { epoch: 3, renewal: 9, releasedTo: 'filer-b' });
+    const subject = new OneServer().sees('filer-a', { epoch: 3, renewal: 9, releasedTo: 'filer-b' });
     expect(subject.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 4 });
-    const addressee = new Subject().sees('filer-b', { epoch: 3, renewal: 9, releasedTo: 'filer-a' });
+    const addressee = new OneServer().sees('filer-b', { epoch: 3, renewal: 9, releasedTo: 'filer-a' });
     expect(addressee.of('writeLease')).toEqual([]);
     addressee.at(silence).give({ kind: 'tick' });
     expect(addressee.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 4 });
     // One that comes while it runs it takes at once.
-    const running = new Subject().sees('filer-b', { holder: partner, epoch: 3, renewal: 8 });
+    const running = new OneServer().sees('filer-b', { holder: partner, epoch: 3, renewal: 8 });
     running.at(10).sees('filer-b', { epoch: 3, renewal: 9, releasedTo: 'filer-a' }, '2');
     expect(running.of('writeLease')[0]!.ownership).toMatchObject({ holder: me, epoch: 4 });
   });
@@ -507,7 +424,7 @@ describe('the acknowledger', () => {
         subject
           .at(now)
           .give({ kind: 'message', from, message: { kind: 'heartbeat', seq: seq++, holdings: [] } });
-        if (subject.of('readLease').length > 0) subject.reads();
+        if (subject.of('readLease').length > 0) subject.readsTheSame('filer-a');
         if (subject.of('writeLease').length > 0) break;
       }
     }
@@ -518,11 +435,11 @@ describe('the acknowledger', () => {
 describe('a server whom the witness does not answer', () => {
   const old = incarnationOf('filer-b', 'podB', 'run1');
   const young = incarnationOf('filer-b', 'podC', 'run2');
-  const heard = (subject: Subject, from: typeof old, seq: number, witnessSilent: boolean): void => {
+  const heard = (subject: OneServer, from: typeof old, seq: number, witnessSilent: boolean): void => {
     const silent = witnessSilent ? { witnessSilent } : {};
     subject.give({ kind: 'message', from, message: { kind: 'heartbeat', seq, holdings: [], ...silent } });
   };
-  const says = (subject: Subject): boolean | undefined => {
+  const says = (subject: OneServer): boolean | undefined => {
     for (let tries = 0; tries < 10; tries++) {
       subject.at(subject.now + 100).give({ kind: 'tick' });
       for (const { message } of subject.of('send'))
@@ -532,14 +449,14 @@ describe('a server whom the witness does not answer', () => {
   };
 
   test('says so in its heartbeats, until there is an answer or news', () => {
-    const subject = new Subject().give({ kind: 'partnerConnected', incarnation: partner });
+    const subject = new OneServer().give({ kind: 'partnerConnected', incarnation: partner });
     const unread = { kind: 'leaseRead', home: 'filer-b', outcome: { kind: 'unknown' } } as const;
     expect(says(subject)).toBe(true);
     subject.sees('filer-b', { holder: partner, epoch: 1 });
     expect(says(subject)).toBeUndefined();
     subject.give(unread);
     expect(says(subject)).toBe(true);
-    subject.reads('filer-b');
+    subject.readsTheSame('filer-b');
     expect(says(subject)).toBeUndefined();
     subject.give({ kind: 'witnessSilent' });
     expect(says(subject)).toBe(true);
@@ -551,7 +468,7 @@ describe('a server whom the witness does not answer', () => {
     ['a write that was refused', { kind: 'refused', message: 'no' }, true],
     ['a write without an answer', { kind: 'unknown' }, true],
   ])('takes %s for an answer or not', (_, outcome, silent) => {
-    const subject = new Subject()
+    const subject = new OneServer()
       .sees('filer-a', {})
       .give({ kind: 'partnerConnected', incarnation: partner });
     subject.sees('filer-b', { holder: partner, epoch: 1 });
@@ -584,7 +501,7 @@ describe('a server whom the witness does not answer', () => {
         for (const one of [old, young]) {
           subject.at(now);
           heard(subject, one, now, one === young && youngIsCutOff);
-          if (subject.of('readLease').length > 0) subject.reads();
+          if (subject.of('readLease').length > 0) subject.readsTheSame('filer-a');
           const write = subject.of('writeLease').find(({ home }) => home === 'filer-a');
           if (write === undefined) continue;
           named.push(write.ownership.acknowledger);
@@ -594,10 +511,10 @@ describe('a server whom the witness does not answer', () => {
     };
     hearBoth(30, 1400, true);
     expect(named).toEqual([old]);
-    subject.at(1400).acknowledges(old);
+    subject.at(1400).acknowledged(subject.state.seq, 1, old);
     hearBoth(1400, 2000, false);
     expect(named).toEqual([old, young]);
-    subject.at(2000).acknowledges(young);
+    subject.at(2000).acknowledged(subject.state.seq, 1, young);
     hearBoth(2000, 2700, true);
     expect(named).toEqual([old, young, old]);
   });
@@ -622,7 +539,7 @@ describe('a witness that goes back', () => {
   });
 
   test('is believed of a read alone, and of one that no news has overtaken', () => {
-    const subject = new Subject().sees('filer-b', known, '9');
+    const subject = new OneServer().sees('filer-b', known, '9');
     subject.at(100).sees('filer-b', restored, '10');
     expect(subject.of('readLease')).toEqual([{ kind: 'readLease', home: 'filer-b' }]);
     // While it is under way the watch brings what is newer: the answer may be from before that.
@@ -635,7 +552,7 @@ describe('a witness that goes back', () => {
   });
 
   test('an observer leaves the holder lease + guard, asks no more, and then claims by what it knows', () => {
-    const subject = new Subject().at(10).give({ kind: 'partnerConnected', incarnation: partner });
+    const subject = new OneServer().at(10).give({ kind: 'partnerConnected', incarnation: partner });
     subject.sees('filer-b', known, '9').give(answer(known, '9'));
     subject.at(100).sees('filer-b', restored, '10');
     subject.at(110).give(answer(restored, '10'));
@@ -654,7 +571,7 @@ describe('a witness that goes back', () => {
   });
 
   test('a proof of death does not shorten that', () => {
-    const subject = new Subject().sees('filer-b', known, '9').at(100).sees('filer-b', restored, '10');
+    const subject = new OneServer().sees('filer-b', known, '9').at(100).sees('filer-b', restored, '10');
     subject.at(110).give(answer(restored, '10'));
     const died = { kind: 'died', incarnation: partner, holdings: [{ home: 'filer-b', epoch: 4 }] } as const;
     subject.at(120).give({ kind: 'died', died: { ...died, evidence: 'sentinel' } });
@@ -681,8 +598,8 @@ describe('a witness that goes back', () => {
 });
 
 describe('R6: volumes that know of a higher epoch than the Lease', () => {
-  const refused = (): Subject => {
-    const subject = new Subject().sees('filer-a', { epoch: 1, renewal: 3 }).applied(10);
+  const refused = (): OneServer => {
+    const subject = new OneServer().sees('filer-a', { epoch: 1, renewal: 3 }).applied(10);
     subject.give({
       kind: 'diskSetOpenFailed',
       home: 'filer-a',
@@ -707,7 +624,7 @@ describe('R6: volumes that know of a higher epoch than the Lease', () => {
   const verdict = { epoch: 7, message: 'VolumeEpochAhead: epoch 7' };
 
   test('are said to be so on the Lease, with the release', () => {
-    const subject = new Subject().sees('filer-a', { epoch: 1, renewal: 3 }).applied(10);
+    const subject = new OneServer().sees('filer-a', { epoch: 1, renewal: 3 }).applied(10);
     subject.give({
       kind: 'diskSetOpenFailed',
       home: 'filer-a',
@@ -721,7 +638,7 @@ describe('R6: volumes that know of a higher epoch than the Lease', () => {
   });
 
   test('are found so also where the right has run out meanwhile', () => {
-    const subject = new Subject().sees('filer-a', { epoch: 1, renewal: 3 }).applied(10);
+    const subject = new OneServer().sees('filer-a', { epoch: 1, renewal: 3 }).applied(10);
     subject.at(2_100).give({ kind: 'tick' });
     expect(subject.state.local.role.name).toBe('fencing');
     subject.give({
@@ -735,8 +652,8 @@ describe('R6: volumes that know of a higher epoch than the Lease', () => {
     expect(subject.state.local).toMatchObject({ role: { name: 'fencing' }, ahead: verdict });
   });
 
-  test.each(['filer-a', 'filer-b'])('are not tried by a later run, nor by the partner: %s', (home) => {
-    const subject = new Subject().sees(home, {
+  test.each<Home>(['filer-a', 'filer-b'])('are not tried by a later run, nor by the partner: %s', (home) => {
+    const subject = new OneServer().sees(home, {
       epoch: 2,
       renewal: 5,
       releasedTo: 'filer-a',

@@ -92,8 +92,8 @@ export class OneServer {
   }
 
   /** The partner acknowledges this server's last heartbeat for its own disk set. */
-  acknowledged(seq = this.state.seq, epoch = 1): this {
-    return this.hears({ kind: 'acknowledgement', seq, holdings: [{ home: 'filer-a', epoch }] });
+  acknowledged(seq = this.state.seq, epoch = 1, from: Incarnation = partner): this {
+    return this.hears({ kind: 'acknowledgement', seq, holdings: [{ home: 'filer-a', epoch }] }, from);
   }
 
   opened(home: Home, epoch: number): this {
@@ -137,7 +137,7 @@ export class OneServer {
   }
 }
 
-function sighting(record: Partial<LeaseRecord>, version: string): LeaseSighting {
+export function sighting(record: Partial<LeaseRecord>, version: string): LeaseSighting {
   return { version, record: { ...emptyLease, ...record } };
 }
 
