@@ -1,8 +1,9 @@
 /**
- * A FilerPair is deleted: everything that was made of it goes, in order; its claims stay, because they are the data. Made again
- * it serves the same files, and its epochs go on from where they were.
+ * A FilerPair is deleted: everything that was made of it goes, in order. Its claims stay, because they are the data, and so does the
+ * key of their file handles. Made again it serves the same files, and its epochs go on from where they were.
  */
 import { expect, test } from 'vitest';
+import { handleKeysName } from '../../kubernetes/labels-and-annotations.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { readEnvironment } from '../environment.ts';
 import { CLIENT_POD, createClientPod } from '../harness/client-pod.ts';
@@ -16,6 +17,8 @@ import { NAMESPACE_GONE_MS_MAX, PAIR_READY_MS_MAX } from '../harness/timeouts.ts
 const NAME = 'pair-deleted';
 const LETTER = `nfs://${serviceOf(SERVER)}${EXPORTS[SERVER]}/letter`;
 const OF_THE_PAIR = `filerpair.dev/pair=${PAIR}`;
+/** Secrets that stay with the claims: clients that come back have handles that are signed with it. */
+const KEPT = [handleKeysName(PAIR)];
 /** What the operator makes of a FilerPair, but for its claims. */
 const MADE = [
   'pods',
@@ -44,7 +47,7 @@ const epoch = async (pair: Pair): Promise<number> =>
 const names = async (pair: Pair, kind: string): Promise<string[]> =>
   (await pair.kubectl.list<Thing>(kind, OF_THE_PAIR)).map(({ metadata }) => metadata.name).sort();
 
-test('a pair that is deleted leaves its claims and nothing else, and goes on when it is made again', async () => {
+test('a pair that is deleted leaves its claims, the key of their handles and nothing else, and goes on when it is made again', async () => {
   const from = performance.now();
   const environment = readEnvironment();
   const pair = new Pair(environment, `e2e-${NAME}`);
@@ -63,11 +66,10 @@ test('a pair that is deleted leaves its claims and nothing else, and goes on whe
       pair.kubectl.run('delete', 'filerpair', PAIR, `--timeout=${NAMESPACE_GONE_MS_MAX / 1000}s`),
     );
     for (const kind of MADE)
-      await eventually(
-        `no ${kind} of the pair are left`,
-        NAMESPACE_GONE_MS_MAX,
-        async () => (await names(pair, kind)).length === 0,
+      await eventually(`no ${kind} of the pair are left`, NAMESPACE_GONE_MS_MAX, async () =>
+        (await names(pair, kind)).every((name) => KEPT.includes(name)),
       );
+    expect(await names(pair, 'secrets')).toEqual(KEPT);
     expect(await names(pair, 'persistentvolumeclaims')).toEqual(claims);
     expect(claims).toHaveLength(2);
 
