@@ -3,7 +3,7 @@
 import type { DiskSetSide } from '../../pair/types.ts';
 import type { ConnectionOrder } from '../callers/connection-order.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
-import { VOLUMES_MAX, type VolumeMeter } from '../metrics/data-metrics.ts';
+import type { VolumeMeter } from '../metrics/data-metrics.ts';
 import { MountFile } from '../mount/mount-file.ts';
 import type { MountEntry } from '../mount/mount-list.ts';
 import { NfsContext } from '../nfs3/nfs-context.ts';
@@ -17,13 +17,11 @@ import type { OperationStep } from '../storage/duplicate-requests/operation-step
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
-import type { Capacity } from '../storage/volume/capacity.ts';
 import { mustBeDifferent, VolumeOpenError } from '../storage/volume/open-failure.ts';
 import { openVolume } from '../storage/volume/open-volume.ts';
-import { OwnerWatch } from '../storage/volume/owner-watch.ts';
 import type { Volume } from '../storage/volume/volume.ts';
 import { failpoints } from '../system/failpoints.ts';
-import { inBackground, repeat } from '../system/turns.ts';
+import { inBackground } from '../system/turns.ts';
 import { RefusedError } from '../system/write-gate.ts';
 import { describeBug } from './bug-reports.ts';
 import { CallExecutor } from './call-executor.ts';
@@ -34,6 +32,7 @@ import type { CallsMessage, Channel, FromDataThreads, WithoutSession } from './t
 import { logNotices } from './volume-notices.ts';
 import { type LogLine, replay } from './volume-replay.ts';
 import { flushUnstable, settle } from './volume-settling.ts';
+import { VolumeUpkeep } from './volume-upkeep.ts';
 
 //   opening --> verified --> serving --> closing --> closed      gracefully: everything on the disk
 //      |            |           |           |
@@ -41,8 +40,6 @@ import { flushUnstable, settle } from './volume-settling.ts';
 //
 // It halts, and all other threads with it, when the right to serve runs out (R2). It also does so when a volume can't be trusted any
 // more, and when a newer server owns a volume (R6).
-
-const TICK_MS = 1000;
 
 export interface VolumeServiceSetup {
   readonly leases: LeaseTable;
@@ -72,8 +69,7 @@ export class VolumeService {
   #logs: Map<Volume, OperationLog>;
   #context: NfsContext | null;
   #executor: CallExecutor | null;
-  #timers: NodeJS.Timeout[];
-  #owners: OwnerWatch | null;
+  #upkeep: VolumeUpkeep | null;
   /** null: it has not changed, or another thread keeps it. */
   #mounts: MountFile | null;
   /** null: not before verify(). */
@@ -100,8 +96,7 @@ export class VolumeService {
     this.#logs = new Map();
     this.#context = null;
     this.#executor = null;
-    this.#timers = [];
-    this.#owners = null;
+    this.#upkeep = null;
     this.#mounts = null;
     this.#exports = null;
     this.#kept = null;
@@ -148,8 +143,24 @@ export class VolumeService {
       this.#executor = this.#makeExecutor(this.#diskSet!, order);
       this.#state = 'serving';
       this.#exports?.resume();
-      this.#startTimers();
+      this.#upkeep = this.#makeUpkeep();
+      this.#upkeep.start();
       this.#tell({ kind: 'serving' });
+    });
+  }
+
+  #makeUpkeep(): VolumeUpkeep {
+    return new VolumeUpkeep({
+      volumes: this.volumes,
+      logs: this.#logs,
+      context: this.#contextOf(this.#diskSet!),
+      gate: this.#gate,
+      exports: this.#exports!,
+      mounts: () => this.#mounts,
+      meter: this.#setup.meter,
+      mayServe: this.#mayServe,
+      mayWrite: () => this.#mayWrite(),
+      tell: (message) => this.#tell(message),
     });
   }
 
@@ -269,50 +280,6 @@ export class VolumeService {
     process.kill(process.pid, 'SIGKILL');
   };
 
-  #startTimers(): void {
-    this.#timers.push(repeat(() => this.#tick(), TICK_MS));
-    this.#tick();
-    const onWaits = (volume: Volume, waitedMs: number): void => {
-      if (this.#mayServe()) this.#tell({ kind: 'waiting', volume: volume.spec.name, waitedMs });
-    };
-    this.#owners = new OwnerWatch(
-      this.volumes,
-      {
-        onNewer: (volume, found) => volume.failAhead(found),
-        onWaits,
-        onCapacity: (volume, capacity) => this.#measured(volume, capacity),
-      },
-      failpoints.ownerLookMs,
-    );
-  }
-
-  #measured(volume: Volume, { size, available, files, filesFree }: Capacity): void {
-    const index = this.volumes.indexOf(volume);
-    if (index < VOLUMES_MAX) this.#setup.meter(index).capacity(size, available, files, filesFree);
-  }
-
-  #tick(): void {
-    this.#diskSet?.table.tick();
-    const roots = this.#diskSet?.lookForRoots() ?? [];
-    if (roots.length > 0) this.#tell({ kind: 'roots', roots });
-    for (const { errors, spec } of this.volumes) {
-      const told = errors.take();
-      if (told.length > 0) this.#tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
-    }
-    for (const { requests } of this.#logs.values()) requests.evict();
-    const mayWrite = this.#mayWrite();
-    for (const { reserve } of this.volumes) if (mayWrite) reserve.restore(this.#gate);
-    if (mayWrite) inBackground(this.#mounts?.write());
-    if (mayWrite) inBackground(this.#exports?.write());
-    if (mayWrite) inBackground(this.#makeMissing());
-    if (mayWrite) this.#context?.flusher.tick();
-    for (const [index, { journal, flushTimes }] of this.volumes.slice(0, VOLUMES_MAX).entries()) {
-      const count = journal.flushCount + flushTimes.count;
-      const ms = journal.flushMs + flushTimes.ms;
-      this.#setup.meter(index).journal(journal.usedSize, count, ms, journal.compactionCount);
-    }
-  }
-
   /** On the server's own account. */
   #mayWrite(): boolean {
     return this.#state === 'serving' && this.#kept === null && this.#mayServe();
@@ -335,13 +302,7 @@ export class VolumeService {
   /** Nothing more is executed or answered. */
   halt(): void {
     for (const log of this.#logs.values()) log.stop();
-    for (const timer of this.#timers) clearInterval(timer);
-    this.#owners?.stop();
-    // Its next owner says from now on how full they are.
-    if (this.#timers.length > 0)
-      for (const index of this.volumes.slice(0, VOLUMES_MAX).keys())
-        this.#setup.meter(index).capacity(0, 0, 0, 0);
-    this.#timers = [];
+    this.#upkeep?.stop();
   }
 
   /** Who has mounted what: for the thread that has the disk set's first volume, which is its own first. */
@@ -376,12 +337,6 @@ export class VolumeService {
   async #tellExported(change: number, exports: readonly ExportSpec[]): Promise<void> {
     await this.#exports?.make(exports);
     this.#tell({ kind: 'exported', change, roots: this.#diskSet?.rootsOf(exports) ?? [] });
-  }
-
-  /** Of exports that had to wait for the disk set to be served, or could not be made the last time. */
-  async #makeMissing(): Promise<void> {
-    const roots = (await this.#exports?.makeMissing()) ?? [];
-    if (roots.length > 0) this.#tell({ kind: 'roots', roots });
   }
 
   /** Ends with `directoryRemoved`, if the disk set is served for so long. */
