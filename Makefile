@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check files unit simulate build bench bench-proxy docs images package kind kind-down e2e failures names console alerts monitoring reattach admission shares scale clients kernel-path conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
+.PHONY: help setup demo test check files unit simulate build bench bench-proxy bench-kernel-path docs images package kind kind-down e2e failures names console alerts monitoring reattach admission shares scale clients kernel-path conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ bench: setup ## Measure beside nfs-ganesha; writes out/bench.json
 
 bench-proxy: setup ## Measure the proxy beside a forwarder in C and a direct connection; writes out/proxy.json
 	@$(NODE) bench/proxy/main.ts
+
+bench-kernel-path: setup ## Measure the kernel's path beside a direct connection, in a network namespace (root); writes kernelPath of out/proxy.json
+	@$(NODE) bench/kernel-path/main.ts
 
 build: setup ## Bundle the programs and compile the npm package's modules into dist/ (images hold the bundles)
 	@$(NODE) scripts/bundle.ts dist && tsc -p tsconfig.build.json

@@ -7,7 +7,6 @@ import { parseArgs, promisify } from 'node:util';
 import { bundleOf } from '../../scripts/programs.ts';
 import { freePorts } from '../../testing/free-ports.ts';
 import { type Ratio, ratioOf, runGenerator } from '../comparison.ts';
-import type { WorkloadName } from '../generator/messages.ts';
 import { describeMachine } from '../machine.ts';
 import { median } from '../rounds.ts';
 import { startProcess } from '../servers/child-process.ts';
@@ -16,6 +15,7 @@ import { memoryOf } from '../servers/process-figures.ts';
 import { addressOf, type ServerUnderTest, waitForPort } from '../servers/server-under-test.ts';
 import { startForwarder } from './forwarder.ts';
 import { type IdleFigures, measureIdle } from './idle.ts';
+import { LOADS, type Load } from './loads.ts';
 
 //   node bench/proxy/main.ts [--rounds 5] [--ms 2000] [--only NAME,...] [--volumes 200]
 //
@@ -28,23 +28,6 @@ const WARM_UP_MS = 500;
 /** Of files that are read or written. Bytes. */
 const FILE_SIZE = 64 * 1024 * 1024;
 const IDLE_MEASURE_MS = 10_000;
-
-interface Load {
-  readonly workload: WorkloadName;
-  readonly connections: number;
-  readonly depth: number;
-}
-
-/** By their names in the results. */
-const LOADS: Record<string, Load> = {
-  getattr4x16: { workload: 'getattr', connections: 4, depth: 16 },
-  read4k4x16: { workload: 'read4k', connections: 4, depth: 16 },
-  read1m: { workload: 'read1m', connections: 1, depth: 4 },
-  read1mx4: { workload: 'read1m', connections: 4, depth: 4 },
-  write1m: { workload: 'write1m', connections: 1, depth: 4 },
-  write1mx4: { workload: 'write1m', connections: 4, depth: 4 },
-  getattrLone: { workload: 'getattr1x1', connections: 1, depth: 1 },
-};
 
 const ways = ['direct', 'forwarder', 'proxy'] as const;
 type Way = (typeof ways)[number];

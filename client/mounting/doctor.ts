@@ -26,7 +26,8 @@ export async function examine(url: NfsUrl | null): Promise<Finding[]> {
   const ports = await Promise.all(
     [primary, secondary].flatMap((each) => (each === null ? [] : [look(each)])),
   );
-  findings.push(...ports.map(({ name }) => name));
+  // Both servers may be of one name.
+  findings.push(...new Map(ports.map(({ name }) => [name.what, name])).values());
   findings.push(served(ports));
   return findings;
 }

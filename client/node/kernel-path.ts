@@ -3,7 +3,8 @@ import { isIPv6 } from 'node:net';
 import { Holder } from './holder.ts';
 import { addressText, canonicalAddress } from './netlink/address.ts';
 import { Conntrack } from './netlink/conntrack.ts';
-import { Nftables } from './netlink/nftables.ts';
+import { Nftables, type Transaction } from './netlink/nftables.ts';
+import { NetlinkError } from './netlink/socket.ts';
 import { SocketTable } from './netlink/socket-table.ts';
 import {
   type AddressAndPort,
@@ -49,7 +50,10 @@ export class KernelPath implements NamespaceTables {
   readonly #timer: NodeJS.Timeout;
   /** Versions of IP whose table is installed. */
   readonly #families = new Set<boolean>();
-  /** Of the tables of this namespace, after our last change. */
+  /**
+   * Of the tables of this namespace, as it is if nobody but us has changed them: each of our transactions adds one. It is not read
+   * after them, where somebody else's change would be taken for ours.
+   */
   #generation = -1;
 
   /** Throws NetlinkError where the kernel refuses a rule that an earlier process has installed. */
@@ -100,11 +104,14 @@ export class KernelPath implements NamespaceTables {
     this.writeRoutes();
   }
 
-  /** Writes where the connections to every address go. Throws NetlinkError. */
+  /** Writes where the connections to every address go. What somebody has removed is there again afterwards. */
   writeRoutes(): void {
-    const routes = [...this.#addresses.values()].map(({ route }) => route);
-    for (const isV6 of this.#families) this.#nftables.commit(routesTransaction(isV6, routes));
-    this.#generation = this.#nftables.generation();
+    try {
+      this.#commitRoutes();
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      this.#reinstall();
+    }
   }
 
   /** Ends the process's part. The rules stay, and connections go on. */
@@ -132,10 +139,19 @@ export class KernelPath implements NamespaceTables {
   #install(isV6: boolean): boolean {
     const holder = this.#options.holders.find(({ address }) => isIPv6(address.address) === isV6);
     if (holder === undefined) return false;
-    this.#nftables.commit(installTransaction(isV6, holder.address, this.#cures));
+    this.#commit(installTransaction(isV6, holder.address, this.#cures));
     this.#families.add(isV6);
-    this.#generation = this.#nftables.generation();
     return true;
+  }
+
+  #commitRoutes(): void {
+    const routes = [...this.#addresses.values()].map(({ route }) => route);
+    for (const isV6 of this.#families) this.#commit(routesTransaction(isV6, routes));
+  }
+
+  #commit(transaction: Transaction): void {
+    this.#nftables.commit(transaction);
+    this.#generation += 1;
   }
 
   /** The server to which the table sends this address; null: it does not. */
@@ -150,32 +166,44 @@ export class KernelPath implements NamespaceTables {
 
   #renew(): void {
     try {
-      if (this.#nftables.generation() !== this.#generation) this.#restore();
+      const generation = this.#nftables.generation();
+      if (generation !== this.#generation) {
+        this.#generation = generation;
+        if (!this.#isWhole()) this.#reinstall();
+      }
       const addresses = [...this.#addresses.values()];
       const routes = addresses.map(({ route }) => route);
       for (const isV6 of this.#families) {
-        this.#nftables.commit(aliveTransaction(isV6, routes));
+        this.#commit(aliveTransaction(isV6, routes));
         const sockets = this.socketTable.list(isV6, VIRTUAL_PORT);
         if (sockets.length > 0) for (const address of addresses) address.heal(sockets);
       }
-      this.#generation = this.#nftables.generation();
     } catch (error) {
       // The next time. A rule that cannot be renewed leaves what is there.
+      this.#generation = -1;
       this.#options.onError(error as Error);
     }
   }
 
   /** Somebody has changed the machine's rules: ours may be gone with them (`nft flush ruleset`). */
-  #restore(): void {
-    const isWhole = [...this.#families].every(
+  #isWhole(): boolean {
+    return [...this.#families].every(
       (isV6) =>
         this.#nftables.ruleCount(familyNumber(isV6), TABLE) === ruleCount(isV6, this.#cures) &&
         this.#nftables.elements(familyNumber(isV6), TABLE, 'addresses')?.length ===
           [...this.#addresses.keys()].filter((address) => isIPv6(address) === isV6).length,
     );
-    if (isWhole) return;
-    for (const isV6 of this.#families) this.#install(isV6);
-    this.writeRoutes();
-    this.#options.onRestored();
+  }
+
+  #reinstall(): void {
+    try {
+      for (const isV6 of this.#families) this.#install(isV6);
+      this.#commitRoutes();
+      this.#options.onRestored();
+    } catch (error) {
+      // The next renewal looks again.
+      this.#generation = -1;
+      this.#options.onError(error as Error);
+    }
   }
 }

@@ -248,7 +248,7 @@ async function nullServer(answerMs: number): Promise<TestServer> {
 export interface Healing {
   /** What the client, with a call under way, sees after the table of connections was emptied. */
   readonly flushed: 'reset' | 'nothing';
-  /** The rules that are there after `nft flush ruleset`. */
+  /** The rules that are there after `nft flush ruleset`, whenever that comes. */
   readonly rules: number;
   readonly routes: number;
 }
@@ -275,8 +275,14 @@ async function healing(): Promise<Healing> {
   // As conntrack -F does it for this connection: the answer will find no entry.
   conntrack.deleteMarked(false, markOf(0), MARK_MASK_SERVER);
   const flushed = await Promise.race([end.then(() => 'reset' as const), delay(4000, 'nothing' as const)]);
-  // nft flush ruleset.
-  nftables.commit(new Transaction(FAMILY, TABLE).deleteTable());
+  // nft flush ruleset, twice, each time just before the director looks for changes of others.
+  const { generation } = Nftables.prototype;
+  let flushes = 2;
+  Nftables.prototype.generation = function (this: Nftables) {
+    if (flushes-- > 0) nftables.commit(new Transaction(FAMILY, TABLE).deleteTable());
+    return generation.call(this);
+  };
+  while (flushes > 0) await delay(20);
   const until = performance.now() + 4000;
   while (nftables.ruleCount(FAMILY, TABLE) === 0 && performance.now() < until) await delay(20);
   const rules = nftables.ruleCount(FAMILY, TABLE);

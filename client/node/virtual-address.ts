@@ -44,7 +44,7 @@ export interface NamespaceTables {
   readonly socketTable: SocketTable;
   readonly conntrack: Conntrack;
   readonly holder: Holder;
-  /** Writes where the connections to every address go. Throws NetlinkError. */
+  /** Writes where the connections to every address go. */
   writeRoutes(): void;
 }
 
@@ -102,7 +102,7 @@ export class VirtualAddress {
   }
 
   /**
-   * Ends sockets whose connection is no longer translated, because somebody has emptied the kernel's table: answers cannot reach
+   * Ends sockets whose connection is no longer translated, because somebody has emptied the kernel's tables: answers cannot reach
    * them, and their client would wait for a minute.
    */
   heal(sockets: readonly ClientSocket[]): void {
@@ -110,10 +110,15 @@ export class VirtualAddress {
     const { conntrack, socketTable } = this.#tables;
     let count = 0;
     for (const socket of sockets) {
-      if (socket.destination !== this.virtual || socket.state !== 'ESTABLISHED') continue;
+      if (socket.destination !== this.virtual) continue;
       const flow = this.#flow(socket);
+      const entry = conntrack.entry(flow);
+      // Its first segment came when there were no rules: the entry keeps the connection from being translated.
+      const isLeftOut = entry !== null && entry.reply.source === this.virtual;
+      if (isLeftOut) conntrack.delete(flow);
+      if (socket.state !== 'ESTABLISHED') continue;
       // One that waits at the holder has its entry in another zone, also while it is not accepted there yet.
-      if (conntrack.entry(flow) !== null || conntrack.entry(flow, HOLDER_ZONE) !== null) continue;
+      if (entry === null ? conntrack.entry(flow, HOLDER_ZONE) !== null : !isLeftOut) continue;
       if (socketTable.destroy(socket) === 0) count += 1;
     }
     if (count > 0) this.#onEvent({ kind: 'Healed', sockets: count });

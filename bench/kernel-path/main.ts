@@ -1,0 +1,48 @@
+/** The kernel's path beside a direct connection to the same server, both with connection tracking: one run, round by round. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { inOwnNamespace, whyNoNamespace } from '../../client/node/own-namespace.fixture.ts';
+import { readJsonFile, writeJsonFile } from '../../e2e/machine/json-file.ts';
+import { describeMachine } from '../machine.ts';
+import { LOADS } from '../proxy/loads.ts';
+import type { KernelPathFigures } from './measure.ts';
+
+//   node bench/kernel-path/main.ts [--rounds 5] [--ms 2000] [--only NAME,...]
+//
+// In a network namespace of its own, on loopback: each packet passes the rules twice, on the cores that client and server share. A
+// machine that only mounts has half of that. Writes `kernelPath` of out/proxy.json.
+
+const ROOT = join(import.meta.dirname, '../..');
+const FILE = join(ROOT, 'out/proxy.json');
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    ms: { type: 'string', default: '2000' },
+    only: { type: 'string', default: Object.keys(LOADS).join(',') },
+  },
+});
+const why = whyNoNamespace();
+if (why !== null) throw new Error(why);
+mkdirSync(join(ROOT, '.cache'), { recursive: true });
+const script = join(import.meta.dirname, 'measure.ts');
+const loads = await inOwnNamespace<KernelPathFigures>(script, values.rounds, values.ms, values.only);
+for (const [name, { perSecond, p50Us, toDirect }] of Object.entries(loads)) {
+  const rates = `${Math.round(perSecond.direct)} direct, ${Math.round(perSecond.kernelPath)} by the kernel's path`;
+  const p50 = `p50 ${Math.round(p50Us.direct)} and ${Math.round(p50Us.kernelPath)} us`;
+  const ratio = `${toDirect.median.toFixed(2)} (${toDirect.least.toFixed(2)} to ${toDirect.greatest.toFixed(2)})`;
+  console.log(`${name.padEnd(12)}${rates}, ${p50}, ratio ${ratio}`);
+}
+const toDirect = Object.fromEntries(
+  Object.entries(loads).map(([name, each]) => [name, each.toDirect.median]),
+);
+const kernelPath = {
+  measuredAt: new Date().toISOString(),
+  machine: describeMachine(),
+  rounds: Number(values.rounds),
+  measureMs: Number(values.ms),
+  toDirect,
+  loads,
+};
+writeJsonFile(FILE, { ...readJsonFile<object>(FILE, {}), kernelPath });
