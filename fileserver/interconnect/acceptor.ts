@@ -6,18 +6,15 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { ConnectionPlaces } from '../../kubernetes/connection-places.ts';
-import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
-import { type Log, OncePerMinute } from '../logging/log.ts';
+import { OncePerMinute } from '../logging/log.ts';
 import { inBackground } from '../system/turns.ts';
 import {
   authenticate,
-  type ConnectionEvents,
-  type ConnectionTiming,
+  type EndOptions,
   HANDSHAKE_MS,
   InterconnectConnection,
   remoteOf,
 } from './connection.ts';
-import type { CredentialSource } from './credentials.ts';
 import { acceptTls } from './tls.ts';
 
 // Strangers share their places by address (connection-places.ts), so however many of them knock, they shut out each other and
@@ -27,28 +24,15 @@ import { acceptTls } from './tls.ts';
 /** Connections that have proved nothing yet; each lives 1 s at most. For one more, another one ends. */
 const STRANGERS_MAX = 32;
 
-export interface AcceptorOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly credentials: CredentialSource;
-  readonly identity: InterconnectIdentity;
-  /** Name of the server that may connect, itself or its sentinel. */
-  readonly partner: string;
-  readonly timing: ConnectionTiming;
-  readonly events: ConnectionEvents;
-  readonly established: (connection: InterconnectConnection) => void;
-  readonly log: Log;
-}
-
 export class Acceptor {
-  readonly #options: AcceptorOptions;
+  readonly #options: EndOptions;
   readonly #server: Server;
   readonly #seldom = new OncePerMinute(() => performance.now());
   readonly #places = new ConnectionPlaces(STRANGERS_MAX);
   readonly #strangers = new Set<Socket>();
   readonly #displaced = new WeakSet<Socket>();
 
-  constructor(options: AcceptorOptions) {
+  constructor(options: EndOptions) {
     this.#options = options;
     this.#server = createServer((socket) => inBackground(this.#receive(socket)));
   }

@@ -18,7 +18,9 @@ import {
   type InterconnectIdentity,
   type Session,
 } from '../../protocol/interconnect.ts';
+import type { Log } from '../logging/log.ts';
 import { nextTurn, repeat } from '../system/turns.ts';
+import type { CredentialSource } from './credentials.ts';
 import { interconnectCrypto } from './crypto.ts';
 import type { SecureEnd } from './tls.ts';
 
@@ -50,6 +52,20 @@ export interface ConnectionEvents {
   readonly message: (message: InterconnectMessage, connection: InterconnectConnection) => void;
   /** Once. `reason` is for the log. */
   readonly closed: (reason: string, connection: InterconnectConnection) => void;
+}
+
+/** What the listening and the dialling end are made with. */
+export interface EndOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly credentials: CredentialSource;
+  readonly identity: InterconnectIdentity;
+  /** Name of the server at the other end. Its sentinel may connect, too. */
+  readonly partner: string;
+  readonly timing: ConnectionTiming;
+  readonly events: ConnectionEvents;
+  readonly established: (connection: InterconnectConnection) => void;
+  readonly log: Log;
 }
 
 export class InterconnectConnection {

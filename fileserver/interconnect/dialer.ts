@@ -5,19 +5,17 @@
  */
 
 import { connect, type LookupFunction, type Socket } from 'node:net';
-import type { InterconnectIdentity } from '../../protocol/interconnect.ts';
-import { type Log, OncePerMinute } from '../logging/log.ts';
+import { OncePerMinute } from '../logging/log.ts';
 import { inBackground, nextTurn } from '../system/turns.ts';
 import { rememberingLookup } from './address.ts';
 import {
   authenticate,
-  type ConnectionEvents,
-  type ConnectionTiming,
+  type EndOptions,
   type Established,
   HANDSHAKE_MS,
   InterconnectConnection,
 } from './connection.ts';
-import type { CredentialSource, Credentials } from './credentials.ts';
+import type { Credentials } from './credentials.ts';
 import { dialTls, NotThePartner, stillTrusted } from './tls.ts';
 
 /**
@@ -34,21 +32,8 @@ const RENEW_MS = 5000;
 /** That connection may carry messages that have just been sent. */
 const OLD_ENDS_MS = 1000;
 
-export interface DialerOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly credentials: CredentialSource;
-  readonly identity: InterconnectIdentity;
-  /** Name of the server that must answer. */
-  readonly partner: string;
-  readonly timing: ConnectionTiming;
-  readonly events: ConnectionEvents;
-  readonly established: (connection: InterconnectConnection) => void;
-  readonly log: Log;
-}
-
 export class Dialer {
-  readonly #options: DialerOptions;
+  readonly #options: EndOptions;
   readonly #lookup: LookupFunction = rememberingLookup();
   readonly #seldom = new OncePerMinute(() => performance.now());
   #current: InterconnectConnection | null = null;
@@ -59,7 +44,7 @@ export class Dialer {
   #retryMs = RETRY_MS_MIN;
   #stopped = false;
 
-  constructor(options: DialerOptions) {
+  constructor(options: EndOptions) {
     this.#options = options;
     options.credentials.subscribe(() => this.#again(RETRY_MS_MIN));
   }

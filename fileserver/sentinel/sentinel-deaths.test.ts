@@ -9,12 +9,12 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { assertEventually } from '../../testing/assert-eventually.ts';
-import type { DialerOptions } from '../interconnect/dialer.ts';
+import type { EndOptions } from '../interconnect/connection.ts';
 import { Sentinel } from './sentinel.ts';
 import type { RegistrationEvents, WatchedProcess } from './watched-process.ts';
 
 interface Dialing {
-  options: DialerOptions;
+  options: EndOptions;
   started: boolean;
   stopped: boolean;
   connection: { send: (message: unknown) => void; close: (reason: string) => void } | null;
@@ -27,11 +27,11 @@ const doubles = vi.hoisted(() => ({
 
 vi.mock('../interconnect/dialer.ts', () => ({
   Dialer: class {
-    options: DialerOptions;
+    options: EndOptions;
     started = false;
     stopped = false;
     connection = null;
-    constructor(options: DialerOptions) {
+    constructor(options: EndOptions) {
       this.options = options;
       doubles.dialer = this as Dialing;
     }
