@@ -77,7 +77,10 @@ failures: setup ## Every way to fail on a kind cluster, more than an hour; write
 	@$(NODE) e2e/main.ts failures $(SCENARIO)
 
 install-check: setup ## The README's own commands on a kind cluster that knows nothing of FilerPair, with a registry
-	@$(NODE) e2e/main.ts install
+	@$(NODE) e2e/main.ts install readme
+
+upgrade-check: setup ## An upgrade from the release before on a kind cluster, under a client that writes; needs the git history
+	@$(NODE) e2e/main.ts install upgrade
 
 names: setup ## Names outside the cluster by the real external-dns and BIND, and ways in from there (SCENARIO=)
 	@$(NODE) e2e/main.ts names $(SCENARIO)
@@ -127,7 +130,7 @@ build: setup ## Bundle the programs and compile the npm package's modules into d
 package: setup ## The client library as an npm package of its own, in out/
 	@$(NODE) scripts/pack-client.ts
 
-.PHONY: release release-compare release-check install-check publish
+.PHONY: release release-compare release-check install-check upgrade-check publish
 release: setup ## Everything that a release consists of, in out/release/ (REGISTRY= for the chart); docs/releasing.md
 	@$(NODE) scripts/release/main.ts build --registry '$(REGISTRY)'
 

@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Images } from './application/images.ts';
+import type { PreviousRelease } from './install/previous-release.ts';
 import type { Cluster } from './kind/cluster.ts';
 import type { GuestImage } from './linux/guest-image.ts';
 
@@ -71,6 +72,14 @@ export function writePrometheusPrograms(programs: PrometheusPrograms): void {
 
 export function readPrometheusPrograms(): PrometheusPrograms {
   return read<PrometheusPrograms>('prometheus.json', 'Prometheus: run "make monitoring"');
+}
+
+export function writePreviousRelease(release: PreviousRelease): void {
+  write('previous-release.json', release);
+}
+
+export function readPreviousRelease(): PreviousRelease {
+  return read<PreviousRelease>('previous-release.json', 'the release before: run "make upgrade-check"');
 }
 
 export function writeGuestImage(image: GuestImage): void {

@@ -23,11 +23,13 @@ import {
   writeEnvironment,
   writeGuestImage,
   writeKernelGuests,
+  writePreviousRelease,
   writePrometheusPrograms,
   writeSlowness,
 } from './environment.ts';
 import { writeFailureModes } from './harness/failure-modes.ts';
 import { clearResults, readResults, resultsTable } from './harness/results.ts';
+import { type PreviousRelease, previousRelease } from './install/previous-release.ts';
 import {
   type Cluster,
   clusterDown,
@@ -67,7 +69,8 @@ import { measureScale } from './scale/scale.ts';
 //   node e2e/main.ts admission         what the API server refuses: an API server without nodes, as a process of this machine
 //   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
 //   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
-//   node e2e/main.ts install [FILTER]  the README's own commands, from a registry, on a cluster that knows nothing of FilerPair
+//   node e2e/main.ts install [FILTER]  the README's own commands, from a registry, on a cluster that knows nothing of FilerPair, and
+//                                      the upgrade from the release before (FILTER: readme, upgrade)
 //   node e2e/main.ts moves             of these the two that belong to every run of all tests
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts conformance [FILTER] test suites in a mount, whole (FSX_SECONDS=60 of fsx), and the long versions of
@@ -227,6 +230,50 @@ async function prepareClientsAndDisks(): Promise<void> {
   await externalDnsImage(cache);
 }
 
+/** Tests that install FilerPair themselves. */
+async function install(filters: readonly string[]): Promise<number> {
+  await engineUp(cache);
+  // First: it may not be possible.
+  const upgraded = filters.includes('upgrade') ? await previousOr(filters) : null;
+  const tests = filters.filter((name) => name !== 'upgrade' || upgraded !== null);
+  const programs = await drivingPrograms(cache);
+  const target = clusterIn(REPOSITORY, `${cluster.name}-install`);
+  // The README's images come from a registry, as everybody's do.
+  const ours =
+    upgraded === null ? { fileserver: '', operator: '', client: '' } : await images(cache, REPOSITORY);
+  await clusterUp(target, programs, await nodeImage(cache));
+  const [kubectl, helm, kind] = ['kubectl', 'helm', 'kind'].map((name) => programs.get(name)!);
+  const environment = { cluster: target, images: ours, kubectl: kubectl!, helm: helm!, kind: kind! };
+  writeEnvironment(environment);
+  try {
+    if (upgraded !== null) {
+      writePreviousRelease(upgraded);
+      await loadImages(target, programs, [...Object.values(ours), ...Object.values(upgraded.images)]);
+    }
+    if (tests.includes('readme')) await withDisks(environment, 'move');
+    writeSlowness(await machineSlowness());
+    // "make release-check" starts the images, without a cluster.
+    return await vitest(['install'], tests);
+  } finally {
+    if (keep) say(`the cluster ${target.name} stays`);
+    else {
+      await bringDown(target);
+      await engineDown(cache);
+    }
+  }
+}
+
+/** The release before; null where the history does not have it, and other tests are wanted too: that is said. */
+async function previousOr(filters: readonly string[]): Promise<PreviousRelease | null> {
+  try {
+    return await previousRelease(REPOSITORY);
+  } catch (error) {
+    if (!(error instanceof NotPossible) || filters.length === 1) throw error;
+    say(`skipped, the upgrade: ${error.message}`);
+    return null;
+  }
+}
+
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   prepare: async () => {
     await needPackages(['libnfs-utils'], 'Testing with libnfs');
@@ -298,29 +345,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
     if (isRoot()) await needPackages(['iproute2', 'iptables'], 'Seeing NetworkPolicies enforced');
     return vitest(['admission'], filters);
   },
-  install: async (filters) => {
-    await engineUp(cache);
-    const programs = await drivingPrograms(cache);
-    const target = clusterIn(REPOSITORY, `${cluster.name}-install`);
-    await clusterUp(target, programs, await nodeImage(cache));
-    const [kubectl, helm, kind] = ['kubectl', 'helm', 'kind'].map((name) => programs.get(name)!);
-    // Images of this clone come from the registry, as everybody's do.
-    const none = { fileserver: '', operator: '', client: '' };
-    const environment = { cluster: target, images: none, kubectl: kubectl!, helm: helm!, kind: kind! };
-    writeEnvironment(environment);
-    try {
-      await withDisks(environment, 'move');
-      writeSlowness(await machineSlowness());
-      // "make release-check" starts the images, without a cluster.
-      return await vitest(['install'], filters.length === 0 ? ['readme'] : filters);
-    } finally {
-      if (keep) say(`the cluster ${target.name} stays`);
-      else {
-        await bringDown(target);
-        await engineDown(cache);
-      }
-    }
-  },
+  install: (filters) => install(filters.length === 0 ? ['readme', 'upgrade'] : filters),
   shares: async () => {
     await prepareControlPlane();
     const bundles = join(REPOSITORY, '.cache/test-bundles');

@@ -15,6 +15,7 @@ import type { DiskSetThing } from '../harness/pair.ts';
 import { GUARD_MS, HEARTBEAT_MS, LEASE_MS } from '../harness/timeouts.ts';
 import { outcomeOf, run } from '../machine/command.ts';
 import { say } from '../machine/stage.ts';
+import { cleanCluster } from './clean-cluster.ts';
 import { blocksBelow } from './readme-blocks.ts';
 import { Registry } from './registry.ts';
 
@@ -38,6 +39,7 @@ let registry: Registry;
 let programs: string;
 
 beforeAll(async () => {
+  await cleanCluster(environment);
   programs = mkdtempSync(join(tmpdir(), 'filerpair-programs-'));
   chmodSync(programs, 0o755);
   for (const name of ['kubectl', 'helm'] as const) symlinkSync(environment[name], join(programs, name));
