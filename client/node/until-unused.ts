@@ -22,7 +22,8 @@ export function untilUnused(state: NodeState): Promise<void> {
         resolve();
       }, GRACE_MS);
     };
-    const watcher = watch(state.directory, look);
+    // It does not keep a supervisor that was told to stop.
+    const watcher = watch(state.directory, { persistent: false }, look);
     look();
   });
 }
