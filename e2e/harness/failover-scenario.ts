@@ -15,6 +15,8 @@ export interface FailoverScenario {
   readonly gapMsGoal: number;
   /** Makes the server whole again, and waits until it is, if the cluster does not do it by itself. */
   readonly repair: (pair: Pair, server: Server) => Promise<void>;
+  /** Gives the disk set back; by a FilerPairOperation, unless said otherwise. */
+  readonly giveBack?: (pair: Pair, server: Server) => Promise<void>;
   /** Whether the fault replaces the server's pod: only then may its own address change. */
   readonly replacesPod: boolean;
   readonly cleanUp?: (pair: Pair) => Promise<void>;
@@ -53,7 +55,9 @@ async function play(
   if (pair.ownerOf(SERVER) !== PARTNER)
     await step('it has failed back by itself: back for the giveback', () => moveAgain(pair));
   await writer.mark('giveback');
-  await step('giveback is asked for', () => askForGiveback(pair));
+  await step('giveback is asked for', () =>
+    askForGiveback(pair, failover.giveBack ?? ((it, server) => it.request('giveback', server))),
+  );
   await step(`${SERVER} serves its own disk set`, () =>
     pair.servedBy(SERVER, SERVER, WRITER_FINISHED_MS_MAX),
   );
@@ -74,10 +78,13 @@ async function moveAgain(pair: Pair): Promise<void> {
 }
 
 /** A server that got no processor for a moment is rightly not given anything; it is asked again when it is steady. */
-async function askForGiveback(pair: Pair): Promise<void> {
+async function askForGiveback(
+  pair: Pair,
+  giveBack: (pair: Pair, server: Server) => Promise<void>,
+): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
-      await pair.request('giveback', SERVER);
+      await giveBack(pair, SERVER);
       return;
     } catch (error) {
       if (tries === 4 || !(error as Error).message.includes('PartnerNotSteady')) throw error;
