@@ -10,8 +10,9 @@ import * as calls from '../system/file-calls.ts';
 import { OPEN } from '../system/open-gate.fixture.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { mount, openMessage, TestDataThread } from './data-thread.fixture.ts';
-import { TwinTrees, user } from './differential.fixture.ts';
+import { TwinTrees } from './differential.fixture.ts';
 import { fileSystems, type MountedFileSystem } from './file-systems.fixture.ts';
+import { user } from './kernel-oracle.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
 
 declare module 'vitest' {
