@@ -32,7 +32,7 @@ export class Registry {
   }
 
   static async start(cluster: Cluster): Promise<Registry> {
-    await needPackages(['docker-registry', 'openssl'], 'A registry to install from');
+    await needPackages(['docker-registry', 'openssl', 'skopeo'], 'A registry to install from');
     const format = '{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}';
     const host = (await run(['docker', 'inspect', '--format', format, cluster.controlPlane])).trim();
     const port = await freePort(host);
@@ -54,11 +54,17 @@ export class Registry {
     const registry = new Registry(address, directory, child);
     try {
       const ask = ['skopeo', 'list-tags', `docker://${address}/none`];
-      await eventually('the registry answers', STARTED_MS_MAX, async () => {
-        if (child.exitCode !== null) throw new Error(`docker-registry ended with ${child.exitCode}`);
-        const { stderr } = await outcomeOf(ask, { variables: registry.variables });
-        return stderr.includes('unknown') || stderr.includes('404');
-      });
+      let said = '';
+      await eventually(
+        'the registry answers',
+        STARTED_MS_MAX,
+        async () => {
+          if (child.exitCode !== null) throw new Error(`docker-registry ended with ${child.exitCode}`);
+          said = (await outcomeOf(ask, { variables: registry.variables })).stderr;
+          return said.includes('unknown') || said.includes('404');
+        },
+        () => said,
+      );
       for (const node of [cluster.controlPlane, ...cluster.workers]) await registry.#trustedBy(node);
     } catch (error) {
       await registry.stop();
