@@ -55,6 +55,8 @@ export class KernelPath implements NamespaceTables {
    * after them, where somebody else's change would be taken for ours.
    */
   #generation = -1;
+  /** Connections had no rules for a while, and are not yet healed. */
+  #wasFlushed = false;
 
   /** Throws NetlinkError where the kernel refuses a rule that an earlier process has installed. */
   constructor(options: KernelPathOptions) {
@@ -171,12 +173,14 @@ export class KernelPath implements NamespaceTables {
         this.#generation = generation;
         if (!this.#isWhole()) this.#reinstall();
       }
+      const wasFlushed = this.#wasFlushed;
+      this.#wasFlushed = false;
       const addresses = [...this.#addresses.values()];
       const routes = addresses.map(({ route }) => route);
       for (const isV6 of this.#families) {
         this.#commit(aliveTransaction(isV6, routes));
         const sockets = this.socketTable.list(isV6, VIRTUAL_PORT);
-        if (sockets.length > 0) for (const address of addresses) address.heal(sockets);
+        if (sockets.length > 0) for (const address of addresses) address.heal(sockets, wasFlushed);
       }
     } catch (error) {
       // The next time. A rule that cannot be renewed leaves what is there.
@@ -197,6 +201,7 @@ export class KernelPath implements NamespaceTables {
 
   #reinstall(): void {
     try {
+      this.#wasFlushed = true;
       for (const isV6 of this.#families) this.#install(isV6);
       this.#commitRoutes();
       this.#options.onRestored();

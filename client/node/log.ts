@@ -26,7 +26,7 @@ function describe(event: AddressEvent, verbose: boolean): string | null {
     case 'Released':
       return `${event.connections} waiting connections released`;
     case 'Healed':
-      return `${event.sockets} sockets reset: the kernel's table of connections was emptied`;
+      return `${event.sockets} sockets reset: the rules or the kernel's table of connections were emptied`;
   }
 }
 

@@ -251,6 +251,8 @@ export interface Healing {
   /** The rules that are there after `nft flush ruleset`, whenever that comes. */
   readonly rules: number;
   readonly routes: number;
+  /** What a connection sees of it that was there before. */
+  readonly established: 'reset' | 'nothing';
 }
 
 async function healing(): Promise<Healing> {
@@ -275,6 +277,9 @@ async function healing(): Promise<Healing> {
   // As conntrack -F does it for this connection: the answer will find no entry.
   conntrack.deleteMarked(false, markOf(0), MARK_MASK_SERVER);
   const flushed = await Promise.race([end.then(() => 'reset' as const), delay(4000, 'nothing' as const)]);
+  const { socket: established } = await dial(localPort--);
+  established.resume();
+  const reset = closed(established);
   // nft flush ruleset, twice, each time just before the director looks for changes of others.
   const { generation } = Nftables.prototype;
   let flushes = 2;
@@ -287,9 +292,10 @@ async function healing(): Promise<Healing> {
   while (nftables.ruleCount(FAMILY, TABLE) === 0 && performance.now() < until) await delay(20);
   const rules = nftables.ruleCount(FAMILY, TABLE);
   const routes = nftables.elements(FAMILY, TABLE, 'targets')?.length ?? 0;
+  const seen = await Promise.race([reset.then(() => 'reset' as const), delay(4000, 'nothing' as const)]);
   path.close();
   server.server.close();
-  return { flushed, rules, routes };
+  return { flushed, rules, routes, established: seen };
 }
 
 async function traps(cures: Partial<Record<keyof Cures, boolean>>, keepsTable: boolean): Promise<Traps> {

@@ -103,9 +103,10 @@ export class VirtualAddress {
 
   /**
    * Ends sockets whose connection is no longer translated, because somebody has emptied the kernel's tables: answers cannot reach
-   * them, and their client would wait for a minute.
+   * them, and their client would wait for a minute. `all`: there were no rules for a while. An answer that came meanwhile is lost,
+   * and this machine has reset the server's end, so every connection ends.
    */
-  heal(sockets: readonly ClientSocket[]): void {
+  heal(sockets: readonly ClientSocket[], all: boolean): void {
     if (this.#route.hold || this.#state.heldAtMs !== null) return;
     const { conntrack, socketTable } = this.#tables;
     let count = 0;
@@ -118,8 +119,8 @@ export class VirtualAddress {
       if (isLeftOut) conntrack.delete(flow);
       if (socket.state !== 'ESTABLISHED') continue;
       // One that waits at the holder has its entry in another zone, also while it is not accepted there yet.
-      if (entry === null ? conntrack.entry(flow, HOLDER_ZONE) !== null : !isLeftOut) continue;
-      if (socketTable.destroy(socket) === 0) count += 1;
+      const isWell = entry === null ? conntrack.entry(flow, HOLDER_ZONE) !== null : !isLeftOut && !all;
+      if (!isWell && socketTable.destroy(socket) === 0) count += 1;
     }
     if (count > 0) this.#onEvent({ kind: 'Healed', sockets: count });
   }

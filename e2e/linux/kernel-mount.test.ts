@@ -29,7 +29,7 @@ const SHORT: readonly Fault[] = [
 /** What happens to the server that serves, to bring its disk set back after each of these, and beside them. */
 const AWAY: readonly Fault[] = ['kill', 'freeze', 'kill', 'powerOff', 'directorAndKill', 'directorAndFreeze'];
 const BACK: readonly Fault[] = ['giveback', 'giveback', 'giveback', 'directorAndGiveback'];
-const BESIDE: readonly Fault[] = ['director', 'rulesFlushed', 'connectionsFlushed', 'nodeReplaced'];
+const BESIDE: readonly Fault[] = ['rulesFlushed', 'nodeReplaced', 'director', 'connectionsFlushed'];
 
 function plan(count: number): Fault[] {
   const faults: Fault[] = [];

@@ -63,6 +63,8 @@ const NODE_LOG = '/run/filerpair/filerpair-node.log';
 const STOP = '/run/stop-writers';
 /** Lines of each writer between two faults. */
 const PROGRESS = 30;
+/** A hard mount waits for ever; a test does not. */
+const PROGRESS_MS_MAX = 120_000;
 const BOOT_MS_MAX = 240_000;
 const START_NODE = `setsid filerpair node --while-used >>${NODE_LOG} 2>&1 </dev/null &`;
 
@@ -260,8 +262,13 @@ export class KernelMount {
   async #progress(): Promise<void> {
     await this.#readAcks();
     const goals = this.#writers.map(({ acks }) => acks.length + PROGRESS);
+    const endMs = performance.now() + PROGRESS_MS_MAX;
     while (this.#writers.some(({ acks }, index) => acks.length < goals[index]!)) {
       await this.#readAcks();
+      if (performance.now() > endMs) {
+        const log = await this.#newLogLines();
+        throw new Error(`no writer goes on for ${PROGRESS_MS_MAX / 1000} s:\n${log.join('\n')}`);
+      }
       const error = this.#writers.flatMap(({ errors }) => errors)[0];
       if (error !== undefined) throw new Error(`a writer ended: ${error}`);
     }
