@@ -63,7 +63,7 @@ const NODE_LOG = '/run/filerpair/filerpair-node.log';
 const STOP = '/run/stop-writers';
 /** Lines of each writer between two faults. */
 const PROGRESS = 30;
-/** A hard mount waits for ever; a test does not. */
+/** A hard mount waits forever; a test does not. */
 const PROGRESS_MS_MAX = 120_000;
 const BOOT_MS_MAX = 240_000;
 const START_NODE = `setsid filerpair node --while-used >>${NODE_LOG} 2>&1 </dev/null &`;
