@@ -71,7 +71,7 @@ import { measureScale } from './scale/scale.ts';
 //   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
 //   node e2e/main.ts install [FILTER]  the README's own commands, from a registry, on a cluster that knows nothing of FilerPair, and
 //                                      the upgrade from the release before (FILTER: readme, upgrade)
-//   node e2e/main.ts moves             of these the two that belong to every run of all tests
+//   node e2e/main.ts moves [FILTER]    of these the two that belong to every run of all tests, or others that only move disks
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts conformance [FILTER] test suites in a mount, whole (FSX_SECONDS=60 of fsx), and the long versions of
 //                                      the random tests; writes docs/conformance.md
@@ -355,7 +355,10 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   },
   names: (filters) => onCluster(['names'], filters, withNames),
   // What moves alone is built sooner than what else disks can do.
-  moves: () => onCluster(['reattach'], ['planned', 'server-crash'], (it) => withDisks(it, 'move')),
+  moves: (filters) =>
+    onCluster(['reattach'], filters.length === 0 ? ['planned', 'server-crash'] : filters, (it) =>
+      withDisks(it, 'move'),
+    ),
   reattach: (filters) => onCluster(['reattach'], filters, (it) => withDisks(it, 'everything')),
   disk: async (filters) => {
     if (!isRoot()) throw new NotPossible('Making disks for tests needs root.');

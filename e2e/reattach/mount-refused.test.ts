@@ -5,6 +5,7 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { eventually } from '../../testing/eventually.ts';
 import { readEnvironment } from '../environment.ts';
 import { PAIR, VOLUME } from '../harness/pair.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, scenario } from '../harness/scenario.ts';
@@ -56,7 +57,11 @@ scenario(
       pair.conditionSays('Ready', 'DisksStuck', REQUEST_ANSWERED_MS_MAX, 'has not mounted them'),
     );
     expect(sentence).toContain(`describe pod ${(await pair.attachmentPod(SERVER)).metadata.name}`);
-    expect(await pair.kubectl.run('get', 'events', '--field-selector=reason=FailedMount')).toContain(PAIR);
+    await step('the kubelet says why, a moment later', () =>
+      eventually('an event FailedMount', MOUNTED_AGAIN_MS_MAX, async () =>
+        (await pair.kubectl.run('get', 'events', '--field-selector=reason=FailedMount')).includes(PAIR),
+      ),
+    );
     await step('it is repaired', async () => {
       const { code, stdout, stderr } = await outcomeOf([
         'docker',
