@@ -390,7 +390,7 @@ export class FailoverConnection {
     this.#adopted?.send([this.#own.ask(program, version)]);
   }
 
-  /** Its first look at a connection that stands still only sees how much is there. */
+  /** The first call for a connection only records how much is unsent. */
   #hasSent(): boolean {
     const before = this.#unsentSize;
     this.#unsentSize = this.#adopted!.unsentSize;

@@ -51,8 +51,8 @@ export class KernelPath implements NamespaceTables {
   /** Versions of IP whose table is installed. */
   readonly #families = new Set<boolean>();
   /**
-   * Of the tables of this namespace, as it is if nobody but us has changed them: each of our transactions adds one. It is not read
-   * after them, where somebody else's change would be taken for ours.
+   * The generation of this namespace's rules that is expected: each transaction of this process adds one. It is counted and not read
+   * again after a transaction, so that the change of another program is detected.
    */
   #generation = -1;
   /** Connections had no rules for a while, and are not yet healed. */
@@ -106,7 +106,7 @@ export class KernelPath implements NamespaceTables {
     this.writeRoutes();
   }
 
-  /** Writes where the connections to every address go. What somebody has removed is there again afterwards. */
+  /** Writes where the connections to every address go. If another program has removed the rules, it installs them again. */
   writeRoutes(): void {
     try {
       this.#commitRoutes();

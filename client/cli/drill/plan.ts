@@ -57,9 +57,9 @@ export interface DrillPlan {
   readonly job: KubernetesObject;
 }
 
-/** The user of the probe: nobody. */
+/** User and group of the probe, unless others are given: `nobody` on Linux. */
 export const PROBE_UID = 65534;
-/** A drill of which nobody is left to remove the Job: it ends, and the cluster removes it. s */
+/** When the command was killed and cannot remove the Job: how long the Job may run, and how long it is kept after its end. Seconds. */
 const DEADLINE_S = 1800;
 const KEPT_S = 300;
 const GRACE_S = 5;
