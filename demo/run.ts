@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { msText } from '../client/cli/probe/probe-line.ts';
 import type { Moment } from '../client/cli/timeline/moment.ts';
 import { clientMoments, phaseText } from '../client/cli/timeline/phase-text.ts';
 import { type Scene, timelinePicture } from '../client/cli/timeline/picture.ts';
@@ -228,7 +229,7 @@ async function playGiveback(stage: Stage, screen: Screen, a: Writer, b: Writer):
 }
 
 const pauses = (gapMs: number, partnerGapMs: number): string =>
-  `longest pause between two lines: ${ms(gapMs)} on filer-a's disks, ${ms(partnerGapMs)} on filer-b's own`;
+  `longest pause between two lines: ${msText(gapMs)} on filer-a's disks, ${msText(partnerGapMs)} on filer-b's own`;
 
 /** The transition has come to its first answered request. */
 function settled(status: Status | null, home: ServerName, kind: 'Takeover' | 'Giveback'): boolean {
@@ -243,10 +244,8 @@ function transitionEnd(status: Status, zeroBootMs: number): number {
 
 function spoken(phases: readonly PhaseRecord[], status: Status, port: number): Moment[] {
   const { home, to, epoch, cause } = status.lastTransition!;
-  return phases.flatMap(({ name, atMs }) => {
-    const text = phaseText(name, { owner: to, home, epoch, cause, port });
-    return text === null ? [] : [{ atMs, text }];
-  });
+  const words = { owner: to, home, epoch, cause, port };
+  return phases.map(({ name, atMs }) => ({ atMs, text: phaseText(name, words) }));
 }
 
 /** Waits until both writers have got on. */
@@ -269,10 +268,6 @@ function verify(stage: Stage, screen: Screen, home: ServerName, writer: Writer):
   screen.verdict(twice.length === 0, `${home}: ${twice.length} operations executed twice`);
   for (const each of wrong.slice(0, 10)) screen.line(`     ${each.kind}: ${each.what}`);
   return wrong;
-}
-
-function ms(value: number): string {
-  return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 }
 
 function rounded(value: number): number {

@@ -3,58 +3,29 @@
  * server that says what it likes.
  */
 
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  openMessage,
-  TestDataThread,
-  temporaryDirectory,
-} from '../../fileserver/data-path/data-thread.fixture.ts';
-import { program } from '../../testing/program.ts';
 import { isGroup } from './command.ts';
 import { FILES } from './commands/index.ts';
+import { filerpair, local, at as urlOf, volume } from './commands/served-export.fixture.ts';
 import type { DrillPlan } from './drill/plan.ts';
 import { drillScenes, drillText, type Transition } from './drill/scenes.ts';
 import { pairList, pairTable, shareTable } from './pairs/pair-table.ts';
 import { oneLine, Terminal } from './terminal.ts';
 
-const MAIN = program(new URL('./main.ts', import.meta.url));
 /** Sets the window's title, goes up and erases, says something of its own on a new line, C1's CSI, turns the line around. */
 const HOSTILE = 'x\x1b]0;owned\x07\x1b[1A\x1b[2K\rdone\nfilerpair: all is well\u009b31m\u202egnp';
 
-const volume = temporaryDirectory();
-const local = temporaryDirectory();
-let thread: TestDataThread;
-let port: number;
-
-beforeAll(async () => {
+beforeAll(() => {
   mkdirSync(join(volume.path, HOSTILE, HOSTILE), { recursive: true });
   writeFileSync(join(volume.path, HOSTILE, 'file'), 'contents');
-  thread = new TestDataThread();
-  ({ port } = await thread.open(openMessage(volume.path)));
-}, 60_000);
-
-afterAll(async () => {
-  await thread?.stop();
-  volume.remove();
-  local.remove();
 });
 
-function filerpair(...args: string[]): Promise<string> {
-  return new Promise((resolve) => {
-    const env = { ...process.env, NODE_COMPILE_CACHE: join(local.path, 'compiled') };
-    execFile(process.execPath, [MAIN, ...args], { env }, (_error, stdout, stderr) =>
-      resolve(stdout + stderr),
-    );
-  });
-}
-
-const at = (path: string): string => `nfs://127.0.0.1:${port}/data/${encodeURIComponent(path)}?alone`;
+const at = (path: string): string => urlOf(encodeURIComponent(path));
 const inside = (path: string): string => at(`${HOSTILE}/${path}`);
 
 /** What each command shows of such names, in answers and in errors. */
@@ -124,7 +95,8 @@ describe('what a command writes', () => {
     '%s: holds nothing that steers a terminal, and no line that another user has forged',
     async (name) => {
       for (const call of calls[name]!) {
-        const said = await filerpair(...call());
+        const { stdout, stderr } = await filerpair(...call());
+        const said = stdout + stderr;
         // `file` holds harmless contents, and cat alone writes contents as they are.
         expect(said).not.toMatch(/[^\P{Cc}\n]|[\u202a-\u202e]/u);
         expect(said.split('\n').filter((line) => line.startsWith('filerpair: all is well'))).toEqual([]);

@@ -3,6 +3,7 @@ import { chmodSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, wr
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { REPOSITORY, type TestEnvironment } from '../environment.ts';
+import { sectionBelow } from '../install/readme-blocks.ts';
 import { type Outcome, outcomeOf } from '../machine/command.ts';
 
 const PAGES = join(REPOSITORY, 'docs/runbooks');
@@ -14,10 +15,7 @@ export const alerts = (): string[] =>
 
 /** The text below a heading of a page. */
 export function section(alert: string, heading: string): string {
-  const page = readFileSync(join(PAGES, `${alert}.md`), 'utf8');
-  const text = page.split(/^## /m).find((one) => one.startsWith(`${heading}\n`));
-  if (text === undefined) throw new Error(`${alert}.md has no "${heading}"`);
-  return text.slice(heading.length + 1);
+  return sectionBelow(readFileSync(join(PAGES, `${alert}.md`), 'utf8'), `## ${heading}`);
 }
 
 /** Its commands for the cluster. Those for a client's machine begin with another word. */

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { LOCAL_EXPORT, LocalPair } from '../harness/local-pair.ts';
+import { LocalPair } from '../harness/local-pair.ts';
 import { Guest, HOST_IN_GUEST } from './guest.ts';
 import type { GuestImage } from './guest-image.ts';
 import { packGuestPrograms, UNPACK_PROGRAMS } from './guest-programs.ts';
@@ -321,6 +321,3 @@ function waitAfter(acks: readonly number[], moment: number): number {
   const next = acks.find((time) => time > moment);
   return next === undefined ? 0 : next - moment;
 }
-
-/** What the pair exports, as the guest sees it. */
-export const MOUNTED = { directory: DIRECTORY, export: LOCAL_EXPORT };

@@ -102,10 +102,10 @@ function phases(plan: Words, { to, epoch, cause, phases }: Transition, startedMs
     name,
     atMs: startedMs + offsetMilliseconds + durationMilliseconds,
   }));
-  return [{ name: 'detected', atMs: startedMs }, ...ends].flatMap(({ name, atMs }) => {
-    const text = phaseText(name, words);
-    return text === null ? [] : [{ atMs, text }];
-  });
+  return [{ name: 'detected', atMs: startedMs }, ...ends].map(({ name, atMs }) => ({
+    atMs,
+    text: phaseText(name, words),
+  }));
 }
 
 /** A reply before the port listened: the new owner's clock and the probe's are not the same. */

@@ -17,8 +17,8 @@ export interface Words {
   readonly port: number;
 }
 
-/** A phase as a sentence; null for one that nobody needs to see. */
-export function phaseText(name: string, words: Words): string | null {
+/** A phase as a sentence; of one that is not known here, its name. */
+export function phaseText(name: string, words: Words): string {
   switch (name) {
     case 'detected':
       return words.owner === words.home

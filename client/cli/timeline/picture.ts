@@ -1,6 +1,6 @@
 /** Timelines as a picture: what happened when, a line each, one scene below the other. Pure. */
 
-import type { Moment } from './moment.ts';
+import { inOrder, type Moment } from './moment.ts';
 import { escaped, MARGIN, svg } from './svg.ts';
 
 export interface Scene {
@@ -35,11 +35,9 @@ export function timelinePicture(title: string, scenes: readonly Scene[]): string
   for (const { heading, moments, result } of scenes) {
     y += LINE;
     elements.push(text(MARGIN, y, heading, 'start', 'name'));
-    const ordered = moments.toSorted((a, b) => a.atMs - b.atMs);
-    const endMs = Math.max(1, ordered.at(-1)?.atMs ?? 1);
-    for (const moment of ordered) {
+    for (const { moment, passed } of inOrder(moments)) {
       y += LINE;
-      elements.push(...lineOf(moment, endMs, y));
+      elements.push(...lineOf(moment, passed, y));
     }
     y += LINE;
     elements.push(text(MARGIN, y, result, 'start', 'result'));
@@ -48,8 +46,8 @@ export function timelinePicture(title: string, scenes: readonly Scene[]): string
   return svg(title, y, elements);
 }
 
-function lineOf({ atMs, text: what, kind }: Moment, endMs: number, y: number): string[] {
-  const x = Math.round(BAR_START + (atMs / endMs) * (BAR_END - BAR_START));
+function lineOf({ atMs, text: what, kind }: Moment, passed: number, y: number): string[] {
+  const x = Math.round(BAR_START + passed * (BAR_END - BAR_START));
   const dot = kind === 'Bad' ? 'bad' : kind === 'Good' ? 'good' : 'dot';
   const middle = y - 4;
   return [
