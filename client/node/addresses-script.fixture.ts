@@ -2,13 +2,14 @@
  * Several virtual addresses, of both versions of IP, on the running kernel, with servers that answer NULL alone: in the network
  * namespace of addresses.test.ts. Prints what happened as JSON.
  */
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Resolver } from '../resolver.ts';
 import { parseNfsUrl } from '../url.ts';
 import { KernelPath } from './kernel-path.ts';
 import { openListeningSocket } from './listening-socket.ts';
 import { Nftables } from './netlink/nftables.ts';
+import { nullServer } from './null-server.fixture.ts';
 import { TABLE } from './ruleset.ts';
 import type { AddressEvent } from './virtual-address.ts';
 
@@ -32,42 +33,6 @@ const ANSWER_MS = 20_000;
 /** What is held hears nothing for so long. Ms. */
 const SILENCE_MS = 500;
 let localPort = 800;
-
-/** Answers NULL, and says its name to a connection that asks for it. */
-async function nullServer(name: string, host: string, port: number): Promise<{ stop: () => void }> {
-  const sockets = new Set<Socket>();
-  const server: Server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('data', (chunk: Buffer) => {
-      if (chunk.toString('latin1').startsWith('who')) socket.write(name);
-      else socket.write(repliesTo(chunk));
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(port, host, resolve));
-  return {
-    stop() {
-      server.close();
-      for (const socket of sockets) socket.resetAndDestroy();
-    },
-  };
-}
-
-/** Each call is one record: NULL succeeds, and there is no other procedure. */
-function repliesTo(calls: Buffer): Buffer {
-  const replies: Buffer[] = [];
-  for (let at = 0; at + 28 <= calls.length; ) {
-    const isNull = calls.readUInt32BE(at + 16) === 100_003 && calls.readUInt32BE(at + 24) === 0;
-    const reply = Buffer.alloc(28);
-    reply.writeUInt32BE(0x8000_0018, 0);
-    calls.copy(reply, 4, at + 4, at + 8);
-    reply.writeUInt32BE(1, 8);
-    reply.writeUInt32BE(isNull ? 0 : 3, 24);
-    replies.push(reply);
-    at += 4 + (calls.readUInt32BE(at) & 0x7fff_ffff);
-  }
-  return Buffer.concat(replies);
-}
 
 interface Dialled {
   readonly socket: Socket;

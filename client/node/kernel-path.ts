@@ -13,7 +13,9 @@ import {
   type Cures,
   familyNumber,
   installTransaction,
+  type Route,
   routesTransaction,
+  routeTransaction,
   ruleCount,
   TABLE,
   VIRTUAL_PORT,
@@ -55,6 +57,8 @@ export class KernelPath implements NamespaceTables {
    * again after a transaction, so that the change of another program is detected.
    */
   #generation = -1;
+  /** What the table says of each address; null: not known. */
+  #written: Map<string, Route> | null = null;
   /** Connections had no rules for a while, and are not yet healed. */
   #wasFlushed = false;
 
@@ -83,13 +87,19 @@ export class KernelPath implements NamespaceTables {
    * that the kernel cannot translate are left out (onError).
    */
   add(all: readonly VirtualAddressOptions[]): void {
+    const targets = new Map([false, true].map((isV6) => [isV6, this.#targets(isV6)]));
+    const added: VirtualAddress[] = [];
     for (const options of all) {
-      if (!this.#hasTable(isIPv6(options.virtual))) continue;
+      const isV6 = isIPv6(options.virtual);
+      if (!this.#hasTable(isV6)) continue;
       const virtual = canonicalAddress(options.virtual);
-      const address = new VirtualAddress(this, { ...options, virtual }, this.#targetOf(virtual));
+      const resumed = targets.get(isV6)!.get(virtual) ?? null;
+      const address = new VirtualAddress(this, { ...options, virtual }, resumed);
       this.#addresses.set(virtual, address);
+      added.push(address);
     }
-    this.writeRoutes();
+    if (this.#written === null) this.#writeAll();
+    else for (const { route } of added) this.writeRoute(route);
   }
 
   get addresses(): ReadonlyMap<string, VirtualAddress> {
@@ -103,17 +113,13 @@ export class KernelPath implements NamespaceTables {
     this.#addresses.delete(address.virtual);
     address.close();
     this.holder.release(address.virtual);
-    this.writeRoutes();
+    this.#write(() => this.#commitRoute(address.virtual, null));
   }
 
-  /** Writes where the connections to every address go. If another program has removed the rules, it installs them again. */
-  writeRoutes(): void {
-    try {
-      this.#commitRoutes();
-    } catch (error) {
-      if (!(error instanceof NetlinkError)) throw error;
-      this.#reinstall();
-    }
+  /** Writes where the connections to one address go: the others have no part in it, however many they are. */
+  writeRoute(route: Route): void {
+    // One that is being added is written when it is there.
+    if (this.#addresses.has(route.virtual)) this.#write(() => this.#commitRoute(route.virtual, route));
   }
 
   /** Ends the process's part. The rules stay, and connections go on. */
@@ -146,9 +152,43 @@ export class KernelPath implements NamespaceTables {
     return true;
   }
 
+  /** If the table is not what it was, all of it is written. */
+  #write(change: () => void): void {
+    try {
+      change();
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      this.#writeAll();
+    }
+  }
+
+  /** If another program has removed the rules, it installs them again. */
+  #writeAll(): void {
+    try {
+      this.#commitRoutes();
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      this.#reinstall();
+    }
+  }
+
+  #commitRoute(virtual: string, route: Route | null): void {
+    if (this.#written === null) {
+      this.#commitRoutes();
+      return;
+    }
+    const before = this.#written.get(virtual) ?? null;
+    if (before === null && route === null) return;
+    this.#commit(routeTransaction(before, route));
+    if (route === null) this.#written.delete(virtual);
+    else this.#written.set(virtual, route);
+  }
+
   #commitRoutes(): void {
+    this.#written = null;
     const routes = [...this.#addresses.values()].map(({ route }) => route);
     for (const isV6 of this.#families) this.#commit(routesTransaction(isV6, routes));
+    this.#written = new Map(routes.map((route) => [route.virtual, route]));
   }
 
   #commit(transaction: Transaction): void {
@@ -156,14 +196,17 @@ export class KernelPath implements NamespaceTables {
     this.#generation += 1;
   }
 
-  /** The server to which the table sends this address; null: it does not. */
-  #targetOf(virtual: string): AddressAndPort | null {
-    const isV6 = isIPv6(virtual);
+  /** The servers to which the table sends each address. */
+  #targets(isV6: boolean): Map<string, AddressAndPort> {
     const size = isV6 ? 16 : 4;
     const elements = this.#nftables.elements(familyNumber(isV6), TABLE, 'targets') ?? [];
-    const value = elements.find(({ key }) => addressText(key.subarray(0, size)) === virtual)?.value;
-    if (!value) return null;
-    return { address: addressText(value.subarray(0, size)), port: value.readUInt16BE(size) };
+    return new Map(
+      elements.flatMap(({ key, value }) => {
+        if (value === null) return [];
+        const target = { address: addressText(value.subarray(0, size)), port: value.readUInt16BE(size) };
+        return [[addressText(key.subarray(0, size)), target] as const];
+      }),
+    );
   }
 
   #renew(): void {
@@ -179,8 +222,11 @@ export class KernelPath implements NamespaceTables {
       const routes = addresses.map(({ route }) => route);
       for (const isV6 of this.#families) {
         this.#commit(aliveTransaction(isV6, routes));
-        const sockets = this.socketTable.list(isV6, VIRTUAL_PORT);
-        if (sockets.length > 0) for (const address of addresses) address.heal(sockets, wasFlushed);
+        const sockets = Map.groupBy(
+          this.socketTable.list(isV6, VIRTUAL_PORT),
+          ({ destination }) => destination,
+        );
+        for (const [virtual, own] of sockets) this.#addresses.get(virtual)?.heal(own, wasFlushed);
       }
     } catch (error) {
       // The next time. A rule that cannot be renewed leaves what is there.

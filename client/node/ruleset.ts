@@ -329,42 +329,70 @@ export interface Route {
   readonly forgive: boolean;
 }
 
-/** One transaction for all that a failover changes: the state of all addresses of the namespace, of one family. */
+/** What the table says of an address, besides that its director lives: elements by the name of their set. */
+function elementsOf({ virtual, mark, target, hold }: Route): Record<RouteSet, SetElement | null> {
+  const key = addressBytes(virtual);
+  return {
+    addresses: { key },
+    marks: { key, value: u32le(mark) },
+    targets: target === null ? null : { key, value: keyOf(target) },
+    current: target === null || hold ? null : { key: Buffer.concat([key, keyOf(target)]) },
+    hold: hold ? { key } : null,
+  };
+}
+
+const ROUTE_SETS = ['addresses', 'marks', 'targets', 'current', 'hold'] as const;
+type RouteSet = (typeof ROUTE_SETS)[number];
+
+/** The state of all addresses of the namespace, of one family, whatever the table says of them. */
 export function routesTransaction(isV6: boolean, routes: readonly Route[]): Transaction {
   const own = routes.filter((route) => isIPv6(route.virtual) === isV6);
-  const element = ({ virtual }: Route, value?: Uint8Array): SetElement =>
-    value === undefined ? { key: addressBytes(virtual) } : { key: addressBytes(virtual), value };
-  const withTarget = own.flatMap((route) => (route.target === null ? [] : [{ route, target: route.target }]));
+  const elements = own.map(elementsOf);
   const transaction = new Transaction(familyNumber(isV6), TABLE);
-  for (const set of ['addresses', 'marks', 'targets', 'current', 'hold']) transaction.flushSet(set);
-  const forgiven = own.filter((route) => route.forgive).map((route) => element(route));
-  transaction
-    .addElements(
-      'addresses',
-      own.map((route) => element(route)),
-    )
-    .addElements(
-      'marks',
-      own.map((route) => element(route, u32le(route.mark))),
-    )
-    .addElements(
-      'targets',
-      withTarget.map(({ route, target }) => element(route, keyOf(target))),
-    )
-    .addElements(
-      'current',
-      withTarget
-        .filter(({ route }) => !route.hold)
-        .map(({ route, target }) => ({ key: Buffer.concat([addressBytes(route.virtual), keyOf(target)]) })),
-    )
-    .addElements(
-      'hold',
-      own.filter((route) => route.hold).map((route) => element(route)),
-    )
-    // To delete one that is not there would be an error.
-    .addElements('broken', forgiven)
-    .deleteElements('broken', forgiven);
+  for (const set of ROUTE_SETS) transaction.flushSet(set);
+  for (const set of ROUTE_SETS)
+    transaction.addElements(
+      set,
+      elements.flatMap((each) => each[set] ?? []),
+    );
+  takeOut(
+    transaction,
+    'broken',
+    own.filter((route) => route.forgive).map(({ virtual }) => ({ key: addressBytes(virtual) })),
+  );
   return addAlive(transaction, own);
+}
+
+/**
+ * All that a failover of one address changes, however many others there are. `before`: what the table says of it; null: nothing.
+ * `after`: null if it is taken out. Fails, and changes nothing, if the table says something else.
+ */
+export function routeTransaction(before: Route | null, after: Route | null): Transaction {
+  const route = (after ?? before)!;
+  const transaction = new Transaction(familyNumber(isIPv6(route.virtual)), TABLE);
+  const old = before === null ? null : elementsOf(before);
+  const next = after === null ? null : elementsOf(after);
+  for (const set of ROUTE_SETS) {
+    const [from, to] = [old?.[set] ?? null, next?.[set] ?? null];
+    if (isSameElement(from, to)) continue;
+    if (from !== null) transaction.deleteElements(set, [{ key: from.key }]);
+    if (to !== null) transaction.addElements(set, [to]);
+  }
+  const key = addressBytes(route.virtual);
+  if (route.forgive || after === null) takeOut(transaction, 'broken', [{ key }]);
+  takeOut(transaction, 'alive', [{ key }]);
+  return after === null ? transaction : transaction.addElements('alive', [{ key, timeoutMs: ALIVE_MS }]);
+}
+
+function isSameElement(a: SetElement | null, b: SetElement | null): boolean {
+  if (a === null || b === null) return a === b;
+  const [valueOfA, valueOfB] = [a.value ?? Buffer.alloc(0), b.value ?? Buffer.alloc(0)];
+  return Buffer.compare(a.key, b.key) === 0 && Buffer.compare(valueOfA, valueOfB) === 0;
+}
+
+/** To delete an element that is not there would be an error. */
+function takeOut(transaction: Transaction, set: string, elements: readonly SetElement[]): void {
+  transaction.addElements(set, elements).deleteElements(set, elements);
 }
 
 /** The directors of these addresses live, for ALIVE_MS. */

@@ -44,8 +44,8 @@ export interface NamespaceTables {
   readonly socketTable: SocketTable;
   readonly conntrack: Conntrack;
   readonly holder: Holder;
-  /** Writes where the connections to every address go. */
-  writeRoutes(): void;
+  /** Writes where the connections to this address go. */
+  writeRoute(route: Route): void;
 }
 
 export interface VirtualAddressOptions {
@@ -102,7 +102,7 @@ export class VirtualAddress {
   }
 
   /**
-   * Ends sockets whose connection is no longer translated, because somebody has emptied the kernel's tables: answers cannot reach
+   * Ends those of its sockets whose connection is no longer translated, because somebody has emptied the kernel's tables: answers cannot reach
    * them, and their client would wait for a minute. `all`: there were no rules for a while. An answer that came meanwhile is lost,
    * and this machine has reset the server's end, so every connection ends.
    */
@@ -111,7 +111,6 @@ export class VirtualAddress {
     const { conntrack, socketTable } = this.#tables;
     let count = 0;
     for (const socket of sockets) {
-      if (socket.destination !== this.virtual) continue;
       const flow = this.#flow(socket);
       const entry = conntrack.entry(flow);
       // Its first segment came when there were no rules: the entry keeps the connection from being translated.
@@ -141,7 +140,7 @@ export class VirtualAddress {
         const { target, hold, forgive } = effect;
         const begunMs = performance.now();
         this.#route = { ...this.#route, target, hold, forgive };
-        this.#tables.writeRoutes();
+        this.#tables.writeRoute(this.#route);
         this.#route = { ...this.#route, forgive: false };
         this.#onEvent({ kind: 'Routed', target, hold, tookMs: performance.now() - begunMs });
         break;
