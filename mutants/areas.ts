@@ -80,7 +80,9 @@ export const AREAS: readonly Area[] = [
     tests: [
       'fileserver/storage/volume/counted-keys.test.ts',
       'fileserver/storage/duplicate-requests/operation-log.test.ts',
-      'fileserver/storage/duplicate-requests/operation-log-calls.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log-groups.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log-failures.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log-waiting.test.ts',
       'fileserver/storage/duplicate-requests/duplicate-request-cache.test.ts',
       'fileserver/nfs3/containment.test.ts',
       'fileserver/nfs3/recovery.test.ts',
@@ -92,7 +94,9 @@ export const AREAS: readonly Area[] = [
       'fileserver/storage/volume/counted-keys.test.ts',
       'fileserver/storage/duplicate-requests/duplicate-request-cache.test.ts',
       'fileserver/storage/duplicate-requests/operation-log.test.ts',
-      'fileserver/storage/duplicate-requests/operation-log-calls.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log-groups.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log-failures.test.ts',
+      'fileserver/storage/duplicate-requests/operation-log-waiting.test.ts',
     ],
   },
   {

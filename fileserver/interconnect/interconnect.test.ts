@@ -1,13 +1,12 @@
 /** Real sockets on loopback; two interconnects as two servers have them. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { Writable } from 'node:stream';
 import { afterEach, expect, it } from 'vitest';
-import winston from 'winston';
 import { makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import type { DiedMessage, PairMessage } from '../../pair/messages.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
+import { keptLog } from '../logging/kept-log.fixture.ts';
 import { OncePerMinute } from '../logging/log.ts';
 import { certified } from './certificates.fixture.ts';
 import type { InterconnectConnection } from './connection.ts';
@@ -22,20 +21,7 @@ const credentials = {
 };
 type Name = keyof typeof credentials;
 const timing = { pingMs: 50, silenceMs: 300 };
-const lines: string[] = [];
-const log = winston.createLogger({
-  format: winston.format.printf((entry) => String(entry.message)),
-  transports: [
-    new winston.transports.Stream({
-      stream: new Writable({
-        write: (line, _encoding, done) => {
-          lines.push(String(line));
-          done();
-        },
-      }),
-    }),
-  ],
-});
+const { log, lines } = keptLog();
 const cleanUp: (() => unknown)[] = [];
 
 afterEach(async () => {

@@ -1,14 +1,13 @@
 /** Real sockets on loopback, real certificates, made by the operator's own code. */
 import { once } from 'node:events';
 import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
-import { Writable } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeAll, expect, it } from 'vitest';
-import winston from 'winston';
 import { issueCertificate, type KeyPair, makeAuthority } from '../../operator/apply/certificate-authority.ts';
 import { type Incarnation, incarnationOf } from '../../pair/incarnation.ts';
 import type { PairMessage } from '../../pair/messages.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
+import { keptLog } from '../logging/kept-log.fixture.ts';
 import { interconnectName } from './certificates.fixture.ts';
 import { ChangingCredentials } from './credentials.fixture.ts';
 import type { TlsCredentials } from './credentials.ts';
@@ -16,20 +15,7 @@ import { Interconnect } from './interconnect.ts';
 
 const DAY = 24 * 3600_000;
 const timing = { pingMs: 50, silenceMs: 300 };
-const lines: string[] = [];
-const log = winston.createLogger({
-  format: winston.format.printf((entry) => String(entry.message)),
-  transports: [
-    new winston.transports.Stream({
-      stream: new Writable({
-        write: (line, _encoding, done) => {
-          lines.push(String(line));
-          done();
-        },
-      }),
-    }),
-  ],
-});
+const { log, lines } = keptLog();
 const cleanUp: (() => unknown)[] = [];
 let authority: KeyPair;
 

@@ -2,7 +2,7 @@
  * Visits every world that can be reached within the bounds, breadth first, so that the first violation found is one
  * with the fewest moves. Nothing is sampled: when it ends without having hit its limit, there is no other world.
  */
-import type { LeaseRecord } from '../../pair/lease.ts';
+import { emptyLease } from '../../pair/lease.ts';
 import type { PairPolicy } from '../../pair/types.ts';
 import { FAULTS } from '../faults/registry.ts';
 import type { Variant } from '../variants/variant.ts';
@@ -104,19 +104,6 @@ export function explore(bounds: Bounds, options: ExploreOptions = {}): Finding {
   return finding(null, 0, true);
 }
 
-const UNOWNED: LeaseRecord = {
-  holder: null,
-  epoch: 0,
-  acknowledger: null,
-  renewal: 0,
-  releasedTo: null,
-  claimAfterMs: null,
-  volumesAhead: null,
-  deathProof: null,
-  request: null,
-  maintenance: null,
-};
-
 /** The pair as it is when nothing has gone wrong yet. Throws Error for a fault that the explorer does not know. */
 export function initialWorld(bounds: Bounds, rules: Rules): World {
   for (const fault of Object.keys(bounds.faults))
@@ -124,7 +111,7 @@ export function initialWorld(bounds: Bounds, rules: Rules): World {
       throw new Error(`${bounds.name}: "${fault}" is no fault of the explorer (simulation/faults/)`);
   let world: World = {
     now: 0,
-    leases: bounds.diskSets === 2 ? { [HOME]: UNOWNED, [PARTNER]: UNOWNED } : { [HOME]: UNOWNED },
+    leases: bounds.diskSets === 2 ? { [HOME]: emptyLease, [PARTNER]: emptyLease } : { [HOME]: emptyLease },
     volumes: bounds.volumes ?? 1,
     records: { [HOME]: 0, [PARTNER]: 0 },
     processes: [],
