@@ -4,14 +4,15 @@ export interface MountEntry {
   readonly source: string;
   readonly target: string;
   readonly type: string;
+  readonly options: readonly string[];
 }
 
-/** Of /proc/self/mounts: source, target, type, each with \040 for a space. Later lines lie over earlier ones. */
+/** Of /proc/self/mounts: source, target, type and options, each with \040 for a space. Later lines lie over earlier ones. */
 export function parseMounts(text: string): MountEntry[] {
   return text.split('\n').flatMap((line) => {
-    const [source, target, type] = line.split(' ');
+    const [source, target, type, options = ''] = line.split(' ');
     if (source === undefined || target === undefined || type === undefined) return [];
-    return [{ source: unescaped(source), target: unescaped(target), type }];
+    return [{ source: unescaped(source), target: unescaped(target), type, options: options.split(',') }];
   });
 }
 
@@ -22,6 +23,11 @@ const unescaped = (text: string): string =>
 export function hostIn(source: string): string {
   const match = /^\[([^\]]+)\]:|^([^:]+):/.exec(source);
   return match?.[1] ?? match?.[2] ?? '';
+}
+
+/** Of an NFS mount: the port of its server, 0 if the list does not say it. */
+export function portOf({ options }: MountEntry): number {
+  return Number(options.find((each) => each.startsWith('port='))?.slice('port='.length) ?? 0);
 }
 
 /** `10.0.0.1:/home`, `[fd00::1]:/home`. */

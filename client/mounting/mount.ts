@@ -1,15 +1,16 @@
 /** Mounts an export of a pair with the kernel's client: by the kernel's path where that is possible, else through the proxy. */
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, realpathSync } from 'node:fs';
-import { connect, isIPv6 } from 'node:net';
+import { isIPv6 } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { whyNoKernelPath } from '../node/kernel-path-missing.ts';
 import type { NodeState, VirtualAddressFile } from '../node/state.ts';
 import { systemNames } from '../system-names.ts';
 import type { NfsUrl } from '../url.ts';
 import { startInBackground } from './background.ts';
-import { hostIn, type MountEntry, mountOptions, parseMounts, sourceOf } from './mount-table.ts';
+import { hostIn, type MountEntry, mountOptions, parseMounts, portOf, sourceOf } from './mount-table.ts';
+import { accepts, claimPort, isClaimed } from './proxy-ports.ts';
+import { isMountedByKernel } from './until-unmounted.ts';
 
 export interface MountRequest {
   readonly text: string;
@@ -31,9 +32,8 @@ const READY_MS = 60_000;
 /** One that runs sees a new address within this time. Ms. */
 const NOTICE_MS = 700;
 const POLL_MS = 20;
-
-/** Proxies of mounts listen at 127.0.0.1, from this port on. */
-const PROXY_PORTS = { first: 20_500, count: 500 };
+/** A proxy whose mount has ended ends within this time. Ms. */
+const PROXY_END_MS = 10_000;
 
 /** Says which way it took. Rejects with one sentence if neither is possible. */
 export async function mountPair(request: MountRequest): Promise<void> {
@@ -106,38 +106,36 @@ function again({ program }: MountRequest): string[] {
 }
 
 async function mountByProxy(request: MountRequest): Promise<void> {
-  const { url, target } = request;
-  const port = proxyPort(request.text);
-  if (!(await accepts(port))) {
-    startInBackground({
-      name: `filerpair-proxy-${port}`,
-      command: [...again(request), 'proxy', request.text, '--listen', `127.0.0.1:${port}`],
-      directory: request.runtimeDirectory,
-    });
-    const endMs = performance.now() + READY_MS;
-    while (!(await accepts(port))) {
-      if (performance.now() > endMs) throw new Error(`the proxy does not listen on 127.0.0.1:${port}`);
-      await delay(POLL_MS);
-    }
+  const { url, target, runtimeDirectory } = request;
+  const port = await claimPort(runtimeDirectory, request.text);
+  const mountOnce = () =>
+    mountKernel(sourceOf('127.0.0.1', url.path), target, mountOptions(port, false, request.options));
+  await proxied(request, port);
+  try {
+    mountOnce();
+  } catch (error) {
+    // The proxy of a mount that has just ended may have ended in this moment.
+    if (await accepts(port)) throw error;
+    await proxied(request, port);
+    mountOnce();
   }
-  mountKernel(sourceOf('127.0.0.1', url.path), target, mountOptions(port, false, request.options));
+  // It looks, and knows from now on that it is mounted.
+  await accepts(port);
 }
 
-/** The same for each mount of a URL, also after a restart of the machine. */
-function proxyPort(text: string): number {
-  const hash = createHash('sha256').update(text).digest().readUInt32BE(0);
-  return PROXY_PORTS.first + (hash % PROXY_PORTS.count);
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port });
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
+/** Resolves when the proxy listens, and starts it if it does not run. */
+async function proxied(request: MountRequest, port: number): Promise<void> {
+  if (await accepts(port)) return;
+  startInBackground({
+    name: `filerpair-proxy-${port}`,
+    command: [...again(request), 'proxy', request.text, '--listen', `127.0.0.1:${port}`, '--while-mounted'],
+    directory: request.runtimeDirectory,
   });
+  const endMs = performance.now() + READY_MS;
+  while (!(await accepts(port))) {
+    if (performance.now() > endMs) throw new Error(`the proxy does not listen on 127.0.0.1:${port}`);
+    await delay(POLL_MS);
+  }
 }
 
 /** By mount.nfs: it knows what the kernel of this machine wants. */
@@ -150,16 +148,35 @@ function mountKernel(source: string, target: string, options: string): void {
   );
 }
 
-/** Ends a mount; when it was the last one of its address, the director forgets the address. */
-export function unmountPair(target: string, state: NodeState, lazy: boolean): void {
+export interface UnmountRequest {
+  readonly target: string;
+  readonly lazy: boolean;
+  readonly state: NodeState;
+  readonly runtimeDirectory: string;
+}
+
+/** Ends a mount; when it was the last one of its address, the director forgets the address, or its proxy ends. */
+export async function unmountPair({ target, lazy, state, runtimeDirectory }: UnmountRequest): Promise<void> {
   const entry = mounts().findLast((each) => each.target === target && each.type.startsWith('nfs'));
   if (entry === undefined) throw new Error(`${target}: nothing of NFS is mounted there`);
   const run = spawnSync('umount', [...(lazy ? ['-l'] : []), target], { encoding: 'utf8' });
   if (run.status !== 0) throw new Error(`umount ${target}: ${run.error?.message ?? run.stderr.trim()}`);
-  const host = hostIn(entry.source);
-  if (isMounted(host)) return;
   // A lazy one may still have calls under way.
-  if (!lazy && state.read().addresses.some(({ virtual }) => virtual === host)) state.remove(host);
+  if (lazy) return;
+  const host = hostIn(entry.source);
+  if (state.read().addresses.some(({ virtual }) => virtual === host) && !isMounted(host)) state.remove(host);
+  const port = portOf(entry);
+  if (isClaimed(runtimeDirectory, port)) await proxyEnded(host, port);
+}
+
+/** A proxy looks after each connection whether it is still mounted, so that asking makes it end. */
+async function proxyEnded(host: string, port: number): Promise<void> {
+  const endMs = performance.now() + PROXY_END_MS;
+  while (!isMountedByKernel(host, port) && (await accepts(port))) {
+    if (performance.now() > endMs)
+      throw new Error(`the proxy of the mount still listens on ${host}:${port}: end it`);
+    await delay(POLL_MS);
+  }
 }
 
 function mounts(): MountEntry[] {

@@ -22,8 +22,8 @@ describe('mounts', () => {
   test("are read from the kernel's list, with spaces in their names", () => {
     const text = '169.254.77.1:/home /mnt/a\\040b nfs rw,vers=3 0 0\nproc /proc proc rw 0 0\n';
     expect(parseMounts(text)).toEqual([
-      { source: '169.254.77.1:/home', target: '/mnt/a b', type: 'nfs' },
-      { source: 'proc', target: '/proc', type: 'proc' },
+      { source: '169.254.77.1:/home', target: '/mnt/a b', type: 'nfs', options: ['rw', 'vers=3'] },
+      { source: 'proc', target: '/proc', type: 'proc', options: ['rw'] },
     ]);
   });
 

@@ -94,6 +94,6 @@ export class NodeState {
 }
 
 /** What a URL says of the servers: one address is enough for all exports of a pair. */
-const pairOf = (url: string): string => url.replace(/^(nfs:\/\/[^/?]*)(\/[^?]*)?/i, '$1');
+export const pairOf = (url: string): string => url.replace(/^(nfs:\/\/[^/?]*)(\/[^?]*)?/i, '$1');
 
 const fileName = (virtual: string): string => `${virtual.replaceAll(':', '-')}.json`;

@@ -106,6 +106,15 @@ describe.each(readKernelGuests())('Debian $debian', ({ debian, image }) => {
       await mount.run('cat /mnt/proxied/by-proxy; grep -o "^127.0.0.1:/home /mnt/proxied" /proc/mounts'),
     ).toBe('text\n127.0.0.1:/home /mnt/proxied\n');
     await mount.run('filerpair umount /mnt/proxied');
+    expect(await mount.run('pgrep -f "main.js proxy" || true')).toBe('');
+  });
+
+  test('a proxy that mount has started also ends after the umount of others, with the last mount of its pair', async () => {
+    const mounts = ['/mnt/first', '/mnt/second'];
+    for (const each of mounts) await mount.run(`filerpair mount --by proxy '${mount.url}' ${each}`);
+    expect(await mount.run('pgrep -fc "main.js proxy"')).toBe('1\n');
+    await mount.run(`umount ${mounts[0]}; cat ${mounts[1]}/by-proxy; umount ${mounts[1]}`);
+    await mount.run('while pgrep -f "main.js proxy" >/dev/null; do sleep 0.1; done');
   });
 
   async function nothingRuns(): Promise<void> {

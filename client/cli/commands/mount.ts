@@ -1,6 +1,6 @@
 /** filerpair mount and umount: an export of a pair in the file system of this machine. */
 import { resolve } from 'node:path';
-import { type Command, CommandError, UsageError } from '../command.ts';
+import { type Command, CommandError, type Surroundings, UsageError } from '../command.ts';
 import { nfsUrl } from '../session.ts';
 
 const STATE = {
@@ -31,8 +31,6 @@ export const mount: Command = {
     const { NodeState } = await import('../../node/state.ts');
     const by = (flags['by'] as (typeof WAYS)[number] | undefined) ?? 'auto';
     if (!WAYS.includes(by)) throw new UsageError(`--by ${by}: not one of ${WAYS.join(', ')}`);
-    const { runtimeDirectory } = world;
-    if (runtimeDirectory === null) throw new CommandError('XDG_RUNTIME_DIR is not set');
     await mountPair({
       text: text!,
       url: nfsUrl(text!),
@@ -41,7 +39,7 @@ export const mount: Command = {
       by,
       state: new NodeState(flags['state'] as string | undefined),
       program: world.program,
-      runtimeDirectory,
+      runtimeDirectory: runtimeDirectoryOf(world),
       say: (line) => world.stdout.line(line),
     }).catch(asCommandError);
   },
@@ -57,17 +55,22 @@ export const umount: Command = {
     lazy: { help: 'now from the tree, and entirely when it is not used any more (umount -l)' },
     state: STATE,
   },
-  async run([directory], flags) {
+  async run([directory], flags, _, world) {
     const { unmountPair } = await import('../../mounting/mount.ts');
     const { NodeState } = await import('../../node/state.ts');
-    try {
-      const state = new NodeState(flags['state'] as string | undefined);
-      unmountPair(resolve(directory!), state, flags['lazy'] === true);
-    } catch (error) {
-      asCommandError(error as Error);
-    }
+    await unmountPair({
+      target: resolve(directory!),
+      lazy: flags['lazy'] === true,
+      state: new NodeState(flags['state'] as string | undefined),
+      runtimeDirectory: runtimeDirectoryOf(world),
+    }).catch(asCommandError);
   },
 };
+
+function runtimeDirectoryOf({ runtimeDirectory }: Surroundings): string {
+  if (runtimeDirectory === null) throw new CommandError('XDG_RUNTIME_DIR is not set');
+  return runtimeDirectory;
+}
 
 function asCommandError(error: Error): never {
   throw new CommandError(error.message);

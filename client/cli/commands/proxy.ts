@@ -1,4 +1,5 @@
 /** filerpair proxy: a local address for NFS clients that know nothing of pairs. */
+import { isMountedByKernel, UntilUnmounted } from '../../mounting/until-unmounted.ts';
 import { compactHeap } from '../../proxy/compact-heap.ts';
 import { keptIdentity } from '../../proxy/kept-identity.ts';
 import { serveMetrics } from '../../proxy/metrics-server.ts';
@@ -30,6 +31,9 @@ export const proxy: Command = {
       value: 'HOST:PORT',
       help: 'where Prometheus finds how long calls of its clients wait (default: nowhere)',
     },
+    'while-mounted': {
+      help: 'end when the kernel has no mount of it any more, as filerpair mount starts it',
+    },
   },
   runsOn: true,
   async run([text], flags, common, world) {
@@ -38,12 +42,15 @@ export const proxy: Command = {
     const metrics = flags['metrics'] as string | undefined;
     const scraped = metrics === undefined ? null : addressOf('metrics', metrics);
     const say = (line: string) => world.stderr.line(`${new Date().toISOString().slice(11, 23)} ${line}`);
+    const unmounted =
+      flags['while-mounted'] === true ? new UntilUnmounted(() => isMountedByKernel(host, port)) : null;
     const running = await NfsProxy.listen({
       endpoints: url.endpoints,
       host,
       port,
       clientIdentity: await identityAt(host, port, world, say),
       onEvent: (event) => {
+        if (event.kind === 'ClientGone') unmounted?.clientGone();
         const line = describe(url.server, event, common.verbose);
         if (line !== null) say(line);
       },
@@ -59,7 +66,7 @@ export const proxy: Command = {
     say(`proxy for ${formatAddress(primary)} and ${second} on ${host}:${running.port}`);
     say(`mount -t nfs -o ${mountOptions(running.port)} ${host}:${url.path} /mnt`);
     setTimeout(compactHeap, COMPACT_MS).unref();
-    await stopped(world.stop);
+    await Promise.race([stopped(world.stop), ...(unmounted === null ? [] : [unmounted.ended])]);
     metricsServer?.close();
     await running.close();
   },
