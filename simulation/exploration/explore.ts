@@ -6,9 +6,12 @@ import { emptyLease } from '../../pair/lease.ts';
 import type { PairPolicy } from '../../pair/types.ts';
 import { FAULTS } from '../faults/registry.ts';
 import type { Variant } from '../variants/variant.ts';
-import { feed, notifyAll, Rules, sightingOf, start } from './apply-event.ts';
 import { keyOf } from './key.ts';
+import { feed } from './port-calls.ts';
+import { start } from './processes.ts';
+import { Rules } from './rules.ts';
 import { regularTransition, transitionsOf, violationIn } from './transitions.ts';
+import { notifyAll, sightingOf } from './witness.ts';
 import { HOME, homesIn, nowOf, PARTNER, QUANTUM, type World, withLease } from './world.ts';
 
 export interface Bounds {

@@ -2,8 +2,18 @@
  * A machine that is paused as a whole, as the explorer knows it: clock and dead man's switch see nothing of it. Only the ownership
  * record on the volumes tells its threads that somebody else owns them (docs/safety-paused-machines.md).
  */
-import { HALTED, halted, inputFor, type Rules } from './apply-event.ts';
-import { homesIn, nowOf, type Process, queued, type World, withPath, withProcess } from './world.ts';
+import { HALTED, halted } from './apply-event.ts';
+import type { Rules } from './rules.ts';
+import {
+  homesIn,
+  inputFor,
+  nowOf,
+  type Process,
+  queued,
+  type World,
+  withPath,
+  withProcess,
+} from './world.ts';
 
 export function machinePaused(world: World, process: Process): World {
   const next = withProcess(world, { ...process, paused: true, clockStands: true });

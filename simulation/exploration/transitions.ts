@@ -4,20 +4,15 @@ import { notOlder } from '../../pair/lease.ts';
 import { nextWakeAt } from '../../pair/server.ts';
 import type { Transition } from '../faults/fault.ts';
 import { EXPLORED } from '../faults/registry.ts';
-import {
-  applyEvent,
-  closeSilentConnections,
-  giveUpCalls,
-  HALTED,
-  inputFor,
-  kill,
-  type Rules,
-  sightingOf,
-} from './apply-event.ts';
+import { applyEvent, HALTED } from './apply-event.ts';
 import { describe } from './describe.ts';
 import { checkRecords } from './paused-machine.ts';
+import { closeSilentConnections, kill } from './processes.ts';
+import type { Rules } from './rules.ts';
+import { giveUpCalls, sightingOf } from './witness.ts';
 import {
   homesIn,
+  inputFor,
   nowOf,
   type PendingEvent,
   processOf,

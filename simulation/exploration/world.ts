@@ -170,3 +170,7 @@ export function withoutInHand(world: World, me: Incarnation): World {
     if (processOf(world, me)!.paths[home]!.inHand !== null) next = withPath(next, me, home, { inHand: null });
   return next;
 }
+
+export function inputFor(world: World, to: Incarnation, input: Input): PendingEvent {
+  return { kind: 'input', to, input, sentAt: world.now };
+}

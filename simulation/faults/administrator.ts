@@ -1,7 +1,7 @@
 /** What administrators do: requests, forced transfers, maintenance. */
 import type { ServerName } from '../../pair/incarnation.ts';
 import type { TransferRequest } from '../../pair/lease.ts';
-import { notifyAll } from '../exploration/apply-event.ts';
+import { notifyAll } from '../exploration/witness.ts';
 import { homesIn, processOf, type World, withLease } from '../exploration/world.ts';
 import type { SimulatedProcess } from '../process.ts';
 import { SERVERS, type World as SimulatedWorld } from '../world.ts';

@@ -1,7 +1,6 @@
 /** Faults of disks and mounts: they fail, hang, and are mounted where they do not belong. */
 import type { ServerName } from '../../pair/incarnation.ts';
-import { inputFor } from '../exploration/apply-event.ts';
-import { homesIn, type Process, queued, type World, withPath } from '../exploration/world.ts';
+import { homesIn, inputFor, type Process, queued, type World, withPath } from '../exploration/world.ts';
 import { SERVERS, type World as SimulatedWorld } from '../world.ts';
 import { canStrike, type Fault, running, spend } from './fault.ts';
 

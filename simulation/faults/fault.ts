@@ -2,7 +2,7 @@
  * A fault: one descriptor says how it strikes a run of the simulation and what the explorer may do with it. Registered in
  * registry.ts.
  */
-import type { Rules } from '../exploration/apply-event.ts';
+import type { Rules } from '../exploration/rules.ts';
 import type { World as ExploredWorld, PendingEvent, Process } from '../exploration/world.ts';
 import type { World } from '../world.ts';
 

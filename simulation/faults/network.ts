@@ -1,6 +1,7 @@
 /** Faults of the network between the servers: cut, lossy, slow. */
-import { reconnect, setApart } from '../exploration/apply-event.ts';
+
 import { describe } from '../exploration/describe.ts';
+import { reconnect, setApart } from '../exploration/processes.ts';
 import { HOME, PARTNER, type Process, pairName, type World } from '../exploration/world.ts';
 import { SERVERS } from '../world.ts';
 import { canStrike, type Fault, running, spend, strikeLater, type Transition } from './fault.ts';

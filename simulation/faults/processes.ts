@@ -1,10 +1,13 @@
 /** Faults of processes: they crash, are stopped, are replaced, and are told to end. */
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
-import { HALTED, halted, inputFor, kill, type Rules, start } from '../exploration/apply-event.ts';
+import { HALTED, halted } from '../exploration/apply-event.ts';
 import { checkRecords, machinePaused } from '../exploration/paused-machine.ts';
+import { kill, start } from '../exploration/processes.ts';
+import type { Rules } from '../exploration/rules.ts';
 import {
   HOME,
   homesIn,
+  inputFor,
   nowOf,
   PARTNER,
   type Process,

@@ -1,6 +1,9 @@
 /** Faults of the witness: out of reach, late, without an answer, restored from a backup. */
-import { answerUnknown, applyEvent, inputFor, type Rules, sightingOf } from '../exploration/apply-event.ts';
-import { homesIn, type PendingEvent, queued, type World } from '../exploration/world.ts';
+
+import { applyEvent } from '../exploration/apply-event.ts';
+import type { Rules } from '../exploration/rules.ts';
+import { answerUnknown, sightingOf } from '../exploration/witness.ts';
+import { homesIn, inputFor, type PendingEvent, queued, type World } from '../exploration/world.ts';
 import { SERVERS } from '../world.ts';
 import { canStrike, type Fault, running, spend, strikeLater, type Transition } from './fault.ts';
 
