@@ -13,12 +13,15 @@ export interface CountedCall {
 }
 
 export class CallFigures {
+  /** When what is handled now was received. performance.now() */
+  arrivedAt: number;
   readonly #meter: CallMeter | null;
   /** Lines of the metrics and statuses, in turn, of replies that are not handed to the socket yet. */
   readonly #uncounted: number[];
 
   /** meter null: nothing is counted. */
   constructor(meter: CallMeter | null) {
+    this.arrivedAt = 0;
     this.#meter = meter;
     this.#uncounted = [];
   }
@@ -31,11 +34,11 @@ export class CallFigures {
   }
 
   /** What was answered is sent now. */
-  sent(arrivedAt: number): void {
+  sent(): void {
     const uncounted = this.#uncounted;
     const meter = this.#meter;
     if (uncounted.length === 0 || meter === null) return;
-    const ms = performance.now() - arrivedAt;
+    const ms = performance.now() - this.arrivedAt;
     for (let i = 0; i < uncounted.length; i += 2) meter.called(uncounted[i]!, uncounted[i + 1]!, ms);
     uncounted.length = 0;
   }

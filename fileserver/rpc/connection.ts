@@ -3,13 +3,7 @@
 import { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { NFS3_RECORD_SIZE_MAX } from '../../protocol/nfs3.ts';
-import { beginRecord, endRecord, RecordParser } from '../../protocol/record.ts';
-import {
-  ACCEPTED_HEADER_SIZE,
-  accept_stat,
-  encodeAcceptedError,
-  encodeSuccessHeader,
-} from '../../protocol/rpc.ts';
+import { RecordParser } from '../../protocol/record.ts';
 import { XdrError, XdrReader } from '../../protocol/xdr.ts';
 import type { ConnectionOrder, Place } from '../callers/connection-order.ts';
 import type { ClientKey } from '../callers/origin.ts';
@@ -20,13 +14,13 @@ import { nextTurn } from '../system/turns.ts';
 import type { AdaptivePoller } from './adaptive-poller.ts';
 import { CallFigures, type CountedCall } from './call-figures.ts';
 import { ConnectionCaller } from './caller.ts';
+import { ConnectionOutput, type LateReply, type OutputHooks } from './connection-output.ts';
 import { Dispatcher, type HeldCalls, type LateReplies, type Services } from './dispatcher.ts';
 import { HalfRecord } from './half-record.ts';
 import type { LongRecords } from './long-records.ts';
-import type { OutputSlabs, Slab } from './output-slabs.ts';
+import type { OutputSlabs } from './output-slabs.ts';
 import { PendingCalls } from './pending-calls.ts';
 import { SHORT_REPLY_SIZE } from './rpc-program.ts';
-import { UntakenReplies } from './untaken-replies.ts';
 
 //   data from the socket -> all complete messages in it -> replies into the current slab -> one write
 //
@@ -39,17 +33,10 @@ import { UntakenReplies } from './untaken-replies.ts';
 // reply waits and the thread's replies together take more memory than they should. For all connections, while they take twice as
 // much: until then those that take nothing have been ended (untaken-replies.ts).
 
-/** Bytes before the results of a procedure: record mark and accepted header. */
-const ANSWER_HEADER_SIZE = 4 + ACCEPTED_HEADER_SIZE;
 /** A client whose machine has vanished is noticed after some minutes. ms */
 const KEEP_ALIVE_AFTER_MS = 60_000;
 
-export interface ConnectionHooks {
-  /** R2: immediately before bytes of replies are handed to the socket. */
-  readonly mayServe: () => boolean;
-  /** The lease is gone: the port is to be fenced. */
-  readonly onLeaseExpired: () => void;
-  readonly onWritten: () => void;
+export interface ConnectionHooks extends OutputHooks {
   readonly order: ConnectionOrder;
   readonly onClosed: (connection: Connection) => void;
 }
@@ -79,13 +66,8 @@ export interface ConnectionMemory {
   readonly waitingForGroups: HeldCalls;
 }
 
-/** From when its call waits: one object for both. */
-interface Answer extends CountedCall {
-  /** Of the call. */
-  readonly xid: number;
-  /** `bytes` is the whole record; otherwise the results alone. */
-  readonly whole: boolean;
-  /** null: there is none, and the reply is SYSTEM_ERR. */
+/** What its figures need is known from when its call waits: one object for both. */
+interface Answer extends CountedCall, LateReply {
   bytes: Uint8Array | null;
   status: number;
   byteCount: number;
@@ -105,9 +87,7 @@ export class Connection implements LateReplies {
   readonly #parser: RecordParser;
   readonly #dispatcher: Dispatcher;
   readonly #registry: Services['registry'];
-  /** Slab and place where bytes begin that are not handed to the socket yet. */
-  #slab: Slab;
-  #unsent: number;
+  readonly #output: ConnectionOutput;
   readonly #pending: PendingCalls;
   /** Of the call that is handled now. */
   #replyRoom: number;
@@ -122,10 +102,7 @@ export class Connection implements LateReplies {
   /** A call was taken since the last tick. */
   #worked: boolean;
   readonly #halfRecord: HalfRecord;
-  readonly #untaken: UntakenReplies;
   readonly #figures: CallFigures;
-  /** When what is handled now was received. performance.now() */
-  #arrivedAt: number;
 
   constructor(
     source: ConnectionSource,
@@ -135,7 +112,6 @@ export class Connection implements LateReplies {
     hooks: ConnectionHooks,
   ) {
     this.#figures = new CallFigures(meter);
-    this.#arrivedAt = 0;
     this.id = source.id;
     this.host = source.host;
     this.port = source.port;
@@ -147,8 +123,6 @@ export class Connection implements LateReplies {
     this.#onBug = services.onBug;
     this.#registry = services.registry;
     this.#parser = new RecordParser(NFS3_RECORD_SIZE_MAX, memory.longRecords);
-    this.#slab = memory.slabs.withRoom(0);
-    this.#unsent = this.#slab.w.position;
     this.#pending = new PendingCalls(memory);
     this.#replyRoom = 0;
     this.#answers = [];
@@ -159,9 +133,9 @@ export class Connection implements LateReplies {
     this.#active = false;
     this.#worked = false;
     this.#halfRecord = new HalfRecord();
-    this.#untaken = new UntakenReplies();
-    this.#dispatcher = new Dispatcher(services, this.caller, this.#parser.record, this.#slab.w, this);
     this.#socket = this.#open(source.fd);
+    this.#output = new ConnectionOutput(this.#socket, memory.slabs, this.#figures, hooks);
+    this.#dispatcher = new Dispatcher(services, this.caller, this.#parser.record, this.#output.w, this);
   }
 
   #open(fd: number): Socket {
@@ -199,7 +173,7 @@ export class Connection implements LateReplies {
   /** After the last answer: the client sees an orderly end of the stream. */
   end(): void {
     this.#flushAnswers();
-    this.#closed = true;
+    this.#close();
     this.#socket.end();
     this.#socket.destroySoon();
   }
@@ -207,9 +181,7 @@ export class Connection implements LateReplies {
   /** At once, with a reset: nothing that waits is sent. */
   destroy(): void {
     if (this.#closed) return;
-    this.#closed = true;
-    this.#answers = [];
-    this.#pending.expectNothing();
+    this.#giveUpAnswers();
     // A reset fails on a socket that is being shut down, and Node then never closes it (its worker never ends).
     if (this.#socket.writableEnded) this.#socket.destroy();
     else this.#socket.resetAndDestroy();
@@ -223,24 +195,24 @@ export class Connection implements LateReplies {
     const wanted = this.#parser.holdsLongMemory && this.#memory.longRecords.isShort;
     if (!waits) this.#halfRecord.reset();
     else if (this.#halfRecord.isOverdue(this.#active, wanted)) this.destroy();
-    if (!this.#closed && this.#leavesReplies()) this.destroy();
+    if (!this.#closed && this.#output.isLeft()) this.destroy();
     this.#active = false;
     this.#worked = false;
   }
 
-  #leavesReplies(): boolean {
-    const socket = this.#socket;
-    const waiting = socket.writableLength;
-    // Node's own count shrinks only with each complete write; libuv's with every byte.
-    const { _handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } };
-    const open = _handle?.writeQueueSize ?? waiting;
-    return this.#untaken.isOverdue(waiting, socket.bytesWritten - waiting, open, this.#memory.slabs.isShort);
+  #close(): void {
+    this.#closed = true;
+    this.#output.close();
+  }
+
+  #giveUpAnswers(): void {
+    this.#close();
+    this.#answers = [];
+    this.#pending.expectNothing();
   }
 
   #abandon(): void {
-    this.#closed = true;
-    this.#answers = [];
-    this.#pending.expectNothing();
+    this.#giveUpAnswers();
     this.#socket.destroy();
     this.#memory.longRecords.stopWaiting(this.#onMemory);
     this.#memory.slabs.stopWaiting(this.#onMemory);
@@ -253,7 +225,7 @@ export class Connection implements LateReplies {
     if (this.#closed || this.#quiesced || this.#isGivenUp()) return;
     this.#active = true;
     this.#memory.poller.arrived();
-    this.#arrivedAt = performance.now();
+    this.#figures.arrivedAt = performance.now();
     if (buffer === null) this.#parser.received(size);
     else this.#parser.push(buffer, size);
     this.#work();
@@ -276,7 +248,7 @@ export class Connection implements LateReplies {
   /** Handles what has been received, as far as there is room for the replies. */
   #work(): void {
     let handled = 0;
-    this.#begin();
+    this.#output.begin();
     try {
       while (!this.#closed && !this.#quiesced) {
         if (this.#outputIsFull()) {
@@ -288,7 +260,7 @@ export class Connection implements LateReplies {
         if (!this.#handle(this.#parser.record)) return;
         handled += 1;
       }
-      this.#flush();
+      this.#output.flush();
       this.#memory.poller.handled(handled);
       // Not before: what has been received is less than a long message, and to keep it would be a copy.
       if (this.#closed) return;
@@ -297,8 +269,8 @@ export class Connection implements LateReplies {
     } catch (error) {
       // Out of step with the client, or with ourselves: what it was promised so far it gets, then the end.
       if (!(error instanceof XdrError)) this.#onBug(error);
-      this.#flush();
-      this.#closed = true;
+      this.#output.flush();
+      this.#close();
       this.#socket.destroySoon();
     }
   }
@@ -306,37 +278,20 @@ export class Connection implements LateReplies {
   /** One message. false: no right to serve any more. */
   #handle(record: XdrReader): boolean {
     this.#replyRoom = this.#registry.replySize(record);
-    this.#makeRoom(this.#replyRoom);
-    const outcome = this.#dispatcher.handle(record, this.#slab.w);
+    this.#output.makeRoom(this.#replyRoom);
+    const outcome = this.#dispatcher.handle(record, this.#output.w);
     if (outcome === 'answered') this.#figures.answered(this.#dispatcher);
     if (outcome !== 'refused') return true;
     this.#hooks.onLeaseExpired();
     return false;
   }
 
-  /** The slab is everybody's: from here to flush() it is this connection's alone, in one go. */
-  #begin(): void {
-    this.#slab = this.#memory.slabs.withRoom(0);
-    this.#unsent = this.#slab.w.position;
-  }
-
-  #makeRoom(size: number): void {
-    const { slabs } = this.#memory;
-    if (slabs.hasRoom(size)) return;
-    this.#flush();
-    this.#slab = slabs.withRoom(size);
-    this.#unsent = this.#slab.w.position;
-  }
-
   #outputIsFull(): boolean {
-    const waiting = this.#socket.writableLength + this.#slab.w.position - this.#unsent;
-    if (this.#pending.repliesAreFull(waiting)) return true;
-    const { slabs } = this.#memory;
-    return slabs.isFull || (waiting > 0 && slabs.isShort && this.#socket.writableLength > 0);
+    return this.#pending.repliesAreFull(this.#output.waitingSize) || this.#output.isFull;
   }
 
   #stall(): void {
-    this.#flush();
+    this.#output.flush();
     this.#stop();
     if (!this.#outputIsFull()) nextTurn(() => this.#resume());
     else this.#waitForRoom();
@@ -372,24 +327,6 @@ export class Connection implements LateReplies {
     if (!this.#stalled && !this.#closed) this.#socket.resume();
   }
 
-  /** Hands everything written since begin() to the socket (R2: if it may still be answered). */
-  #flush(): void {
-    const slab = this.#slab;
-    const unsent = this.#unsent;
-    const { position } = slab.w;
-    if (position === unsent) return;
-    this.#unsent = position;
-    if (this.#closed) return;
-    if (!this.#hooks.mayServe()) {
-      this.#hooks.onLeaseExpired();
-      return;
-    }
-    this.#figures.sent(this.#arrivedAt);
-    slab.inFlight += 1;
-    this.#socket.write(slab.w.bytes.subarray(unsent, position), slab.taken);
-    this.#hooks.onWritten();
-  }
-
   answerLater(xid: number): ReplyListener {
     return this.#pendingAnswer(xid, false, 0, null);
   }
@@ -405,7 +342,7 @@ export class Connection implements LateReplies {
       procedure,
       meter,
       exportNumber,
-      arrivedAt: this.#arrivedAt,
+      arrivedAt: this.#figures.arrivedAt,
       xid,
       whole,
       bytes: null,
@@ -438,9 +375,9 @@ export class Connection implements LateReplies {
       pending.end(0);
       pending.release(size, held);
       if (this.#closed) return;
-      this.#begin();
+      this.#output.begin();
       if (!this.#handle(new XdrReader(message))) return;
-      this.#flush();
+      this.#output.flush();
       this.#resume();
     });
   }
@@ -469,32 +406,15 @@ export class Connection implements LateReplies {
     if (this.#closed) return;
     const answers = this.#answers;
     this.#answers = [];
-    this.#begin();
+    this.#output.begin();
     const now = performance.now();
     for (const answer of answers) {
       const { bytes, status, byteCount } = answer;
       this.#figures.answeredLater(answer, bytes !== null, status, byteCount, now);
-      this.#write(answer);
+      this.#output.write(answer);
     }
-    this.#flush();
+    this.#output.flush();
     this.#memory.poller.handled(answers.length);
     this.#resume();
-  }
-
-  #write({ xid, whole, bytes }: Answer): void {
-    const size = bytes?.length ?? 0;
-    this.#makeRoom(size + ANSWER_HEADER_SIZE);
-    const { w } = this.#slab;
-    w.ensure(size + ANSWER_HEADER_SIZE);
-    const start = w.position;
-    const bare = !whole || bytes === null;
-    if (bare) beginRecord(w);
-    if (bytes === null) encodeAcceptedError(w, xid, accept_stat.SYSTEM_ERR);
-    else {
-      if (bare) encodeSuccessHeader(w, xid);
-      w.bytes.set(bytes, w.position);
-      w.position += size;
-    }
-    if (bare) endRecord(w, start);
   }
 }
