@@ -76,27 +76,27 @@ interface Ended {
  * descriptor, and those that began before it with another. The failure of one is that of them all.
  */
 class Together {
-  /** In the order of beginning, as sets are. */
-  readonly #running = new Set<Flush>();
+  /** In the order of beginning. Nearly always one, seldom dozens. */
+  readonly #running: Flush[] = [];
   #ended: Ended[] = [];
 
   get isEmpty(): boolean {
-    return this.#running.size === 0 && this.#ended.length === 0;
+    return this.#running.length === 0 && this.#ended.length === 0;
   }
 
   begin(flush: Flush): void {
-    this.#running.add(flush);
+    this.#running.push(flush);
   }
 
   /** Those whose result is certain now: `fault` of each. */
   end(flush: Flush, error: NodeJS.ErrnoException | null): readonly Flush[] {
     flush.fault ??= error;
-    if (this.#running.size === 1 && this.#ended.length === 0) {
-      this.#running.delete(flush);
+    if (this.#running.length === 1 && this.#ended.length === 0) {
+      this.#running.pop();
       return [flush];
     }
     const waitsFor = this.#besides(flush);
-    this.#running.delete(flush);
+    this.#running.splice(this.#running.indexOf(flush), 1);
     // Nearly none fails, and dozens may run beside it.
     if (error !== null) {
       for (const other of this.#running) other.fault ??= error;

@@ -160,7 +160,7 @@ export class FileTable {
     const [current] = volume.keys;
     if (signer === current) return this.#insert(new OpenFile(volume, tree, kept, key, hash));
     // Who asks for it by its name gets one that counts for longer.
-    const renewed = sign(current!, handle.subarray(0, handle.length - MAC_SIZE));
+    const renewed = sign(current!, handle, handle.length - MAC_SIZE);
     const file = new OpenFile(volume, tree, renewed, key, hash);
     file.otherHandle = kept;
     return this.#insert(file);
@@ -185,7 +185,7 @@ export class FileTable {
       this.#files.touch(found);
       return found;
     }
-    const handle = sign(volume.keys[0]!, scratch.subarray(0, size));
+    const handle = sign(volume.keys[0]!, scratch, size);
     return this.#insert(new OpenFile(volume, tree, handle, identity.key(), hash));
   }
 

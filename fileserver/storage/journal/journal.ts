@@ -106,9 +106,7 @@ export class Journal {
    * the lease is over.
    */
   append(replies: readonly Uint8Array[], intents: readonly Uint8Array[], contents: JournalContents): number {
-    let size = 0;
-    for (const payload of replies) size += recordSize(payload.length);
-    for (const payload of intents) size += recordSize(payload.length);
+    const size = recordsSize(replies) + recordsSize(intents);
     if (size === 0) return 0;
     // Room for what is copied along too (the last one may be a long one), and for the end mark.
     const room = 3 * size + COPIED_SIZE + recordSize(PAYLOAD_SIZE_MAX) + recordSize(0);
@@ -118,12 +116,17 @@ export class Journal {
     }
     const builder = this.#builder;
     builder.reset();
-    for (const payload of this.#carried) builder.add(this.#sequence, this.batch, RecordType.intent, payload);
-    for (const payload of replies) builder.add(this.#sequence, this.batch, RecordType.reply, payload);
-    for (const payload of intents) builder.add(this.#sequence, this.batch, RecordType.intent, payload);
+    this.#addAll(RecordType.intent, this.#carried);
+    this.#addAll(RecordType.reply, replies);
+    this.#addAll(RecordType.intent, intents);
     const written = this.#writeWithCopies(3 * size + COPIED_SIZE);
     if (written >= 0) this.#carried = [];
     return written;
+  }
+
+  #addAll(type: RecordType, payloads: readonly Uint8Array[]): void {
+    for (let i = 0; i < payloads.length; i++)
+      this.#builder.add(this.#sequence, this.batch, type, payloads[i]!);
   }
 
   /**
@@ -306,4 +309,11 @@ function writeAll(gate: WriteGate, fd: number, bytes: Uint8Array, at: number): n
     done += written;
   }
   return 0;
+}
+
+/** An index costs nothing: for each payload an iterator would make an object, in calls that are too seldom to be optimized. */
+function recordsSize(payloads: readonly Uint8Array[]): number {
+  let size = 0;
+  for (let i = 0; i < payloads.length; i++) size += recordSize(payloads[i]!.length);
+  return size;
 }
