@@ -17,6 +17,7 @@ import { CallTimeout, ClientClosed, type ErrorContext, RpcError } from './errors
 import { FailoverConnection } from './failover-connection.ts';
 import { tell } from './listeners.ts';
 import type { Operation } from './operation.ts';
+import type { ReservedPorts } from './reserved-ports.ts';
 import type { Resolver } from './resolver.ts';
 import type { Endpoints, PortRole } from './transport-address.ts';
 
@@ -57,6 +58,8 @@ export interface RpcClientOptions {
   readonly identity?: DiskSetIdentity | undefined;
   readonly clientIdentity?: Uint8Array | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
+  /** Connections are opened from local ports below 1024, if this process may. Absent: from any. */
+  readonly ports?: ReservedPorts | undefined;
   /** Longest wait for one reply, in ms; undefined, or more than 24.8 days, waits through any outage. */
   readonly callTimeoutMs?: number | undefined;
   readonly onEvent?: ((event: ConnectionEvent) => void) | undefined;
@@ -115,6 +118,7 @@ export class RpcClient {
       identity: options.identity,
       clientIdentity: options.clientIdentity,
       attempts: options.attempts,
+      ports: options.ports,
       onReply: (xid, reply) => this.#settle(xid, reply),
       onRefused: (xid) => this.#refused(xid),
       onEvent: options.onEvent,

@@ -5,6 +5,7 @@ import { DiskSetIdentity } from '../disk-set-identity.ts';
 import { credentialOf } from '../identity.ts';
 import { mount } from '../mount.ts';
 import { Operation } from '../operation.ts';
+import { ReservedPorts } from '../reserved-ports.ts';
 import type { Resolver } from '../resolver.ts';
 import { RpcClient } from '../rpc-client.ts';
 import { ServingPort } from '../serving-port/serving-port.ts';
@@ -78,6 +79,11 @@ export class Finder {
     this.#port.ask();
   }
 
+  /** A server that holds other disks is told from the right one. */
+  get isDiskSetKnown(): boolean {
+    return this.#identity.isKnown;
+  }
+
   /** One sentence on why nobody is found. */
   describeFailure(): string {
     return this.#port.describeFailure();
@@ -99,6 +105,8 @@ export class Finder {
       program: NFS_PROGRAM,
       version: NFS_V3,
       credential: credentialOf({ uid: 0, gid: 0, gids: [] }),
+      // Else an export with `ports: Reserved` gives no handle. NULL, which all else is, is answered at any port.
+      ports: new ReservedPorts(() => {}),
     };
     const rpc = new RpcClient(options);
     try {
