@@ -11,11 +11,14 @@ export function mountHelperWords(words: readonly string[]): string[] {
     else if (!word.startsWith('-')) operands.push(word);
   }
   const by = options.find((each) => each.startsWith('by='));
-  const others = options.filter((each) => each !== by && each !== '' && each !== 'defaults');
+  const isPrivate = options.includes('private');
+  const ours = [by, '', 'defaults', 'private'];
+  const others = options.filter((each) => !ours.includes(each));
   return [
     'mount',
     ...operands.map((each, index) => (index === 0 ? urlOf(each) : each)),
     ...(others.length > 0 ? ['--options', others.join(',')] : []),
+    ...(isPrivate ? ['--private'] : []),
     ...(by === undefined ? [] : ['--by', by.slice('by='.length)]),
   ];
 }

@@ -1,9 +1,10 @@
 /** Mounts an export of a pair with the kernel's client: by the kernel's path where that is possible, else through the proxy. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { whyNoKernelPath } from '../node/kernel-path-missing.ts';
+import { makePrivateNamespace, PRIVATE_NAMESPACE_FILE } from '../node/private-namespace.ts';
 import type { NodeState, VirtualAddressFile } from '../node/state.ts';
 import { systemNames } from '../system-names.ts';
 import type { NfsUrl } from '../url.ts';
@@ -38,19 +39,23 @@ const PROXY_END_MS = 10_000;
 /** Says which way it took. Rejects with one sentence if neither is possible. */
 export async function mountPair(request: MountRequest): Promise<void> {
   const isV6 = await isReachedByV6(request.url);
+  if (request.state.isPrivate && isV6)
+    throw new Error(`${request.url.server} is reached by IPv6, and --private by IPv4 only`);
   const missing = request.by === 'proxy' ? 'the proxy was asked for' : await whyNoKernelPath(isV6);
   if (missing === null) return mountByKernel(request, isV6);
-  if (request.by === 'kernel') throw new Error(`no kernel path here: ${missing}`);
+  if (request.by === 'kernel' || request.state.isPrivate) throw new Error(`no kernel path here: ${missing}`);
   request.say(`${request.target}: through the proxy, since ${missing}`);
   return mountByProxy(request);
 }
 
 async function mountByKernel(request: MountRequest, isV6: boolean): Promise<void> {
   const { url, state, target, say } = request;
+  if (state.isPrivate) await makePrivate();
   const file = state.allocate(request.text, isV6);
   try {
     await directed(request, file);
-    mountKernel(sourceOf(file.virtual, url.path), target, mountOptions(2049, isV6, request.options));
+    const options = mountOptions(2049, isV6, request.options);
+    mountKernel(sourceOf(file.virtual, url.path), target, options, state.isPrivate);
   } catch (error) {
     // A director that was started for it ends by itself when no address is left.
     if (!isMounted(file.virtual)) state.remove(file.virtual);
@@ -58,7 +63,17 @@ async function mountByKernel(request: MountRequest, isV6: boolean): Promise<void
   }
   // Another mount of this pair, at the same time, may have failed and taken the address out.
   state.keep(file);
-  say(`${target}: ${url.server}:${url.path} by the kernel's path (${file.virtual})`);
+  const where = state.isPrivate ? ' in the private network namespace' : '';
+  say(`${target}: ${url.server}:${url.path} by the kernel's path (${file.virtual}${where})`);
+}
+
+/** What a director would do, so that what is missing is said here. */
+async function makePrivate(): Promise<void> {
+  const { Masquerade } = await import('../node/masquerade.ts');
+  makePrivateNamespace();
+  const masquerade = new Masquerade();
+  masquerade.renew();
+  masquerade.close();
 }
 
 /** The version of IP by which the server is reached: the virtual address must be of the same. */
@@ -79,7 +94,11 @@ async function directed(request: MountRequest, { virtual }: VirtualAddressFile):
   const endMs = performance.now() + READY_MS;
   let isStarted = false;
   let startAtMs = performance.now() + NOTICE_MS;
-  while (!isDirected(virtual)) {
+  const { isPrivate } = request.state;
+  const isThere = () =>
+    (!isPrivate || existsSync(PRIVATE_NAMESPACE_FILE)) &&
+    isDirected(virtual, isPrivate ? PRIVATE_NAMESPACE_FILE : null);
+  while (!isThere()) {
     const now = performance.now();
     if (now > endMs) {
       throw new Error(
@@ -91,8 +110,15 @@ async function directed(request: MountRequest, { virtual }: VirtualAddressFile):
       isStarted = true;
       startAtMs = Number.POSITIVE_INFINITY;
       startInBackground({
-        name: 'filerpair-node',
-        command: [...again(request), 'node', '--while-used', '--state', request.state.directory],
+        name: isPrivate ? 'filerpair-node-private' : 'filerpair-node',
+        command: [
+          ...again(request),
+          'node',
+          ...(isPrivate ? ['--private'] : []),
+          '--while-used',
+          '--state',
+          request.state.directory,
+        ],
         directory: request.runtimeDirectory,
       });
     }
@@ -139,32 +165,41 @@ async function proxied(request: MountRequest, port: number): Promise<void> {
 }
 
 /** By mount.nfs: it knows what the kernel of this machine wants. */
-function mountKernel(source: string, target: string, options: string): void {
+function mountKernel(source: string, target: string, options: string, isPrivate = false): void {
   mkdirSync(target, { recursive: true });
-  const run = spawnSync('mount', ['-t', 'nfs', '-o', options, source, target], { encoding: 'utf8' });
+  const run = inNamespaceOf(isPrivate, ['mount', '-t', 'nfs', '-o', options, source, target]);
   if (run.status === 0) return;
   throw new Error(
     `mount -t nfs -o ${options} ${source} ${target}: ${run.error?.message ?? run.stderr.trim()}`,
   );
 }
 
+/** Only the network is another one: what is mounted is seen everywhere. */
+function inNamespaceOf(isPrivate: boolean, command: readonly string[]) {
+  const words = isPrivate ? ['nsenter', `--net=${PRIVATE_NAMESPACE_FILE}`, ...command] : command;
+  return spawnSync(words[0]!, words.slice(1), { encoding: 'utf8' });
+}
+
 export interface UnmountRequest {
   readonly target: string;
   readonly lazy: boolean;
-  readonly state: NodeState;
+  /** Where its address may be. */
+  readonly states: readonly NodeState[];
   readonly runtimeDirectory: string;
 }
 
 /** Ends a mount; when it was the last one of its address, the director forgets the address, or its proxy ends. */
-export async function unmountPair({ target, lazy, state, runtimeDirectory }: UnmountRequest): Promise<void> {
+export async function unmountPair({ target, lazy, states, runtimeDirectory }: UnmountRequest): Promise<void> {
   const entry = mounts().findLast((each) => each.target === target && each.type.startsWith('nfs'));
   if (entry === undefined) throw new Error(`${target}: nothing of NFS is mounted there`);
-  const run = spawnSync('umount', [...(lazy ? ['-l'] : []), target], { encoding: 'utf8' });
+  const host = hostIn(entry.source);
+  const state = states.find((each) => each.read().addresses.some(({ virtual }) => virtual === host));
+  // umount.nfs says goodbye to the server.
+  const run = inNamespaceOf(state?.isPrivate === true, ['umount', ...(lazy ? ['-l'] : []), target]);
   if (run.status !== 0) throw new Error(`umount ${target}: ${run.error?.message ?? run.stderr.trim()}`);
   // A lazy one may still have calls under way.
   if (lazy) return;
-  const host = hostIn(entry.source);
-  if (state.read().addresses.some(({ virtual }) => virtual === host) && !isMounted(host)) state.remove(host);
+  if (state !== undefined && !isMounted(host)) state.remove(host);
   const port = portOf(entry);
   if (isClaimed(runtimeDirectory, port)) await proxyEnded(host, port);
 }

@@ -9,6 +9,17 @@ describe('the helper of mount(8)', () => {
     ).toEqual(['mount', 'nfs://filer-a/home', '/mnt', '--options', 'rw,_netdev', '--by', 'kernel']);
   });
 
+  test('knows what a mount of its own namespace is', () => {
+    expect(mountHelperWords(['nfs://filer-a/home', '/mnt', '-o', 'private,ro'])).toEqual([
+      'mount',
+      'nfs://filer-a/home',
+      '/mnt',
+      '--options',
+      'ro',
+      '--private',
+    ]);
+  });
+
   test('takes a source as those of NFS are written, and flags that it has no use for', () => {
     expect(mountHelperWords(['filer-a:/home', '/mnt', '-sfnv', '-N', '7'])).toEqual([
       'mount',

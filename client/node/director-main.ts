@@ -4,13 +4,15 @@ import { Resolver } from '../resolver.ts';
 import { parseNfsUrl } from '../url.ts';
 import { KernelPath } from './kernel-path.ts';
 import { addressLine, logLine } from './log.ts';
+import { Masquerade } from './masquerade.ts';
 import { canonicalAddress as canonical } from './netlink/address.ts';
+import { PRIVATE_NAMESPACE_FILE } from './private-namespace.ts';
 import { NodeState, type VirtualAddressFile } from './state.ts';
 import { BEGIN, DIRECTOR_SETTINGS, directorSettings } from './supervisor-settings.ts';
 import type { VirtualAddressOptions } from './virtual-address.ts';
 
 const settings = directorSettings.parse(JSON.parse(process.env[DIRECTOR_SETTINGS] ?? '{}'));
-const state = new NodeState(settings.stateDirectory);
+const state = new NodeState(settings.stateDirectory, settings.isPrivate);
 const resolver = new Resolver();
 
 /** Changes of the directory come in groups: a new file is written under another name first. Ms. */
@@ -42,8 +44,11 @@ function follow(serving: KernelPath): void {
 }
 
 function begin(): void {
+  const masquerade = settings.isPrivate ? new Masquerade() : null;
+  masquerade?.renew();
   const serving = new KernelPath({
-    namespace: null,
+    namespace: settings.isPrivate ? PRIVATE_NAMESPACE_FILE : null,
+    masquerade,
     holders: settings.holders,
     cures: settings.cures,
     onRestored: () => logLine('another program removed the rules; they are there again'),

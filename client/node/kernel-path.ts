@@ -1,8 +1,9 @@
 /** The kernel's path in one network namespace: its table, its holder, and the virtual addresses that both serve. */
 import { isIPv6 } from 'node:net';
 import { Holder } from './holder.ts';
+import type { Masquerade } from './masquerade.ts';
 import { addressText, canonicalAddress } from './netlink/address.ts';
-import { Conntrack } from './netlink/conntrack.ts';
+import { Conntrack, type Entry } from './netlink/conntrack.ts';
 import { Nftables, type Transaction } from './netlink/nftables.ts';
 import { NetlinkError } from './netlink/socket.ts';
 import { SocketTable } from './netlink/socket-table.ts';
@@ -33,6 +34,8 @@ export interface HolderSocket {
 export interface KernelPathOptions {
   /** File of the network namespace; null: this process's own. */
   readonly namespace: string | null;
+  /** What leads from there to the servers; null: the namespace is this machine's own. */
+  readonly masquerade?: Masquerade | null;
   /** One listening socket for each version of IP that is used. */
   readonly holders: readonly HolderSocket[];
   readonly cures?: Cures | undefined;
@@ -122,6 +125,10 @@ export class KernelPath implements NamespaceTables {
     if (this.#addresses.has(route.virtual)) this.#write(() => this.#commitRoute(route.virtual, route));
   }
 
+  isForwarded(entry: Entry): boolean {
+    return this.#options.masquerade?.translates(entry) ?? true;
+  }
+
   /** Ends the process's part. The rules stay, and connections go on. */
   close(): void {
     clearInterval(this.#timer);
@@ -130,6 +137,7 @@ export class KernelPath implements NamespaceTables {
     this.#nftables.close();
     this.socketTable.close();
     this.conntrack.close();
+    this.#options.masquerade?.close();
   }
 
   /** Installs the table of a version of IP when it is needed first. False: there is none, and it was said why. */
@@ -211,6 +219,7 @@ export class KernelPath implements NamespaceTables {
 
   #renew(): void {
     try {
+      if (this.#options.masquerade?.renew() === true) this.#options.onRestored();
       const generation = this.#nftables.generation();
       if (generation !== this.#generation) {
         this.#generation = generation;

@@ -2,13 +2,18 @@
 import { createServer, type Server, type Socket } from 'node:net';
 
 /** It says its name to a connection that asks for it (`who`). */
-export async function nullServer(name: string, host: string, port: number): Promise<{ stop: () => void }> {
+export async function nullServer(
+  name: string | ((socket: Socket) => string),
+  host: string,
+  port: number,
+): Promise<{ stop: () => void }> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
-      if (chunk.toString('latin1').startsWith('who')) socket.write(name);
+      if (chunk.toString('latin1').startsWith('who'))
+        socket.write(typeof name === 'string' ? name : name(socket));
       else socket.write(repliesTo(chunk));
     });
   });

@@ -4,9 +4,12 @@ import { addressBytes } from './netlink/address.ts';
 import { Nftables } from './netlink/nftables.ts';
 import { familyNumber, TABLE } from './ruleset.ts';
 
-/** A director lives, and sends connections to the address to a server. Throws NetlinkError without the right to look. */
-export function isDirected(virtual: string): boolean {
-  const nftables = new Nftables();
+/**
+ * A director lives, and sends connections to the address to a server. `namespace`: the file of its network namespace; null: this
+ * process's own. Throws NetlinkError without the right to look.
+ */
+export function isDirected(virtual: string, namespace: string | null = null): boolean {
+  const nftables = new Nftables(namespace);
   try {
     const key = addressBytes(virtual);
     const has = (set: string) =>

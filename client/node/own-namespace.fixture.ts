@@ -6,19 +6,21 @@ const PREPARE = [
   'ip link set lo up',
   'ip route add 169.254.0.0/16 dev lo src 127.0.0.1',
   'ip -6 route add fd00::/8 dev lo src ::1 2>/dev/null',
+  // Named namespaces that a script makes are its own, too.
+  'mkdir -p /run/netns && mount -t tmpfs none /run/netns',
   'exec "$@"',
 ].join('\n');
 
 /** Null: possible here. Else why not. */
 export function whyNoNamespace(): string | null {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'it takes root on Linux';
-  const tried = spawnSync('unshare', ['-n', 'sh', '-c', 'ip link set lo up'], { encoding: 'utf8' });
+  const tried = spawnSync('unshare', ['-n', '-m', 'sh', '-c', 'ip link set lo up'], { encoding: 'utf8' });
   return tried.status === 0 ? null : `no network namespace here: ${tried.stderr.trim()}`;
 }
 
 /** What the script prints as its last line, from JSON. Rejects with all that it said if it fails. */
 export async function inOwnNamespace<T>(script: string, ...args: readonly string[]): Promise<T> {
-  const child = spawn('unshare', ['-n', 'sh', '-c', PREPARE, 'sh', process.execPath, script, ...args], {
+  const child = spawn('unshare', ['-n', '-m', 'sh', '-c', PREPARE, 'sh', process.execPath, script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

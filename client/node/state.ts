@@ -17,18 +17,21 @@ const virtualAddressFile = z.strictObject({
 export type VirtualAddressFile = z.infer<typeof virtualAddressFile>;
 
 /** Link-local addresses that no router forwards (RFC 3927), but none of the first and last 256, which are reserved. */
-const IPV4_PREFIX = '169.254.77.';
+const IPV4_PREFIX = { shared: '169.254.77.', private: '169.254.76.' };
 /** A unique local prefix (RFC 4193) of our own. */
 const IPV6_PREFIX = 'fd46:5046:5046:77::';
 const ADDRESSES_MAX = 254;
 
-export const STATE_DIRECTORY = '/var/lib/filerpair/node';
+const STATE_DIRECTORY = { shared: '/var/lib/filerpair/node', private: '/var/lib/filerpair/private' };
 
 export class NodeState {
   readonly directory: string;
+  readonly isPrivate: boolean;
 
-  constructor(directory: string = STATE_DIRECTORY) {
-    this.directory = directory;
+  /** `isPrivate`: of the addresses in the private network namespace, which are others, so that a mount shows where it is. */
+  constructor(directory: string | undefined, isPrivate = false) {
+    this.isPrivate = isPrivate;
+    this.directory = directory ?? STATE_DIRECTORY[isPrivate ? 'private' : 'shared'];
   }
 
   /** All addresses. A file that cannot be read is an error of its own, so that one does not stop the others. */
@@ -55,7 +58,9 @@ export class NodeState {
     const taken = new Set(addresses.map(({ virtual }) => canonicalAddress(virtual)));
     const indexes = new Set(addresses.map(({ index }) => index));
     for (let number = 1; number <= ADDRESSES_MAX; number++) {
-      const virtual = isV6 ? `${IPV6_PREFIX}${number.toString(16)}` : `${IPV4_PREFIX}${number}`;
+      const virtual = isV6
+        ? `${IPV6_PREFIX}${number.toString(16)}`
+        : `${IPV4_PREFIX[this.isPrivate ? 'private' : 'shared']}${number}`;
       if (taken.has(canonicalAddress(virtual))) continue;
       let index = 0;
       while (indexes.has(index)) index += 1;

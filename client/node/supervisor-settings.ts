@@ -19,6 +19,8 @@ const cures = z.strictObject({
 export const directorSettings = z.strictObject({
   stateDirectory: z.string(),
   verbose: z.boolean(),
+  /** Of the mounts in the private network namespace. */
+  isPrivate: z.boolean(),
   holders: z.array(
     z.strictObject({
       descriptor: z.int(),

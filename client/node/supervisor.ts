@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type ListeningSocket, openListeningSocket } from './listening-socket.ts';
 import { logLine } from './log.ts';
+import { makePrivateNamespace, PRIVATE_NAMESPACE_FILE } from './private-namespace.ts';
 import { BEGIN, DIRECTOR_SETTINGS, type DirectorSettings } from './supervisor-settings.ts';
 
 /** A director that ends is started again at once, but not in a loop: each time twice as late, up to a second. Ms. */
@@ -19,6 +20,8 @@ const FIRST_DESCRIPTOR = 4;
 export interface SupervisorOptions {
   readonly stateDirectory: string;
   readonly verbose: boolean;
+  /** For mounts in the private network namespace, which is made if it is not there. */
+  readonly isPrivate?: boolean;
   readonly cures?: DirectorSettings['cures'];
 }
 
@@ -31,13 +34,15 @@ export class Supervisor {
   #startedMs = 0;
   #stopped = false;
 
-  /** Throws if no socket can be opened. */
+  /** Throws if no socket can be opened, or the namespace cannot be made. */
   constructor(options: SupervisorOptions) {
     this.#options = options;
     mkdirSync(options.stateDirectory, { recursive: true });
+    const isPrivate = options.isPrivate === true;
+    if (isPrivate) makePrivateNamespace();
     this.#sockets = ['127.0.0.1', '::1'].flatMap((address) => {
       try {
-        return [openListeningSocket(address, null)];
+        return [openListeningSocket(address, isPrivate ? PRIVATE_NAMESPACE_FILE : null)];
       } catch (error) {
         // A machine without IPv6 has no use for the second.
         if (address === '127.0.0.1') throw error;
@@ -81,6 +86,7 @@ export class Supervisor {
     const settings: DirectorSettings = {
       stateDirectory: this.#options.stateDirectory,
       verbose: this.#options.verbose,
+      isPrivate: this.#options.isPrivate === true,
       holders: this.#sockets.map(({ address }, index) => ({ descriptor: FIRST_DESCRIPTOR + index, address })),
       ...(this.#options.cures ? { cures: this.#options.cures } : {}),
     };

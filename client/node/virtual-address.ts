@@ -44,6 +44,8 @@ export interface NamespaceTables {
   readonly socketTable: SocketTable;
   readonly conntrack: Conntrack;
   readonly holder: Holder;
+  /** Outside the namespace, answers to this connection find their way back. */
+  isForwarded(entry: Entry): boolean;
   /** Writes where the connections to this address go. */
   writeRoute(route: Route): void;
 }
@@ -116,9 +118,11 @@ export class VirtualAddress {
       // Its first segment came when there were no rules: the entry keeps the connection from being translated.
       const isLeftOut = entry !== null && entry.reply.source === this.virtual;
       if (isLeftOut) conntrack.delete(flow);
+      const isForwarded = entry === null || isLeftOut || this.#tables.isForwarded(entry);
       if (socket.state !== 'ESTABLISHED') continue;
       // One that waits at the holder has its entry in another zone, also while it is not accepted there yet.
-      const isWell = entry === null ? conntrack.entry(flow, HOLDER_ZONE) !== null : !isLeftOut && !all;
+      const isWell =
+        entry === null ? conntrack.entry(flow, HOLDER_ZONE) !== null : !isLeftOut && isForwarded && !all;
       if (!isWell && socketTable.destroy(socket) === 0) count += 1;
     }
     if (count > 0) this.#onEvent({ kind: 'Healed', sockets: count });

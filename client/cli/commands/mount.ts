@@ -5,7 +5,7 @@ import { nfsUrl } from '../session.ts';
 
 const STATE = {
   value: 'DIRECTORY',
-  help: 'which virtual address stands for which pair (default /var/lib/filerpair/node)',
+  help: 'which virtual address stands for which pair (default /var/lib/filerpair/node, with --private /var/lib/filerpair/private)',
   completes: 'file',
 } as const;
 const WAYS = ['auto', 'kernel', 'proxy'] as const;
@@ -23,6 +23,7 @@ export const mount: Command = {
   ],
   options: {
     options: { value: 'OPTIONS', short: 'o', help: "more options of the kernel's client, as of mount -o" },
+    private: { help: 'in a network namespace of its own: no other program reaches the virtual address' },
     by: { value: 'WAY', choices: WAYS, help: 'the way to the servers (default auto)' },
     state: STATE,
   },
@@ -31,13 +32,16 @@ export const mount: Command = {
     const { NodeState } = await import('../../node/state.ts');
     const by = (flags['by'] as (typeof WAYS)[number] | undefined) ?? 'auto';
     if (!WAYS.includes(by)) throw new UsageError(`--by ${by}: not one of ${WAYS.join(', ')}`);
+    const isPrivate = flags['private'] === true;
+    if (isPrivate && by === 'proxy')
+      throw new UsageError("--private goes by the kernel's path, and --by proxy does not");
     await mountPair({
       text: text!,
       url: nfsUrl(text!),
       target: resolve(directory!),
       options: flags['options'] as string | undefined,
       by,
-      state: new NodeState(flags['state'] as string | undefined),
+      state: new NodeState(flags['state'] as string | undefined, isPrivate),
       program: world.program,
       runtimeDirectory: runtimeDirectoryOf(world),
       say: (line) => world.stdout.line(line),
@@ -61,7 +65,9 @@ export const umount: Command = {
     await unmountPair({
       target: resolve(directory!),
       lazy: flags['lazy'] === true,
-      state: new NodeState(flags['state'] as string | undefined),
+      states: [false, true].map(
+        (isPrivate) => new NodeState(flags['state'] as string | undefined, isPrivate),
+      ),
       runtimeDirectory: runtimeDirectoryOf(world),
     }).catch(asCommandError);
   },

@@ -1,5 +1,6 @@
 /** filerpair node: lets the kernel's NFS client follow pairs, without a process in the data path. */
 import { whyNoKernelPath } from '../../node/kernel-path-missing.ts';
+import type { SupervisorOptions } from '../../node/supervisor.ts';
 import { type Command, CommandError, type Surroundings } from '../command.ts';
 
 export const node: Command = {
@@ -19,6 +20,7 @@ export const node: Command = {
       help: 'which virtual address stands for which pair (default /var/lib/filerpair/node)',
       completes: 'file',
     },
+    private: { help: 'for mounts in a network namespace of their own (filerpair mount --private)' },
     'while-used': { help: 'end when no virtual address is left, as filerpair mount starts it' },
   },
   runsOn: true,
@@ -28,15 +30,37 @@ export const node: Command = {
       throw new CommandError(`no kernel path here: ${missing}. Use filerpair proxy instead`);
     // Not at the top: it loads native code, which no other command needs.
     const { Supervisor } = await import('../../node/supervisor.ts');
+    const supervise = (options: SupervisorOptions) => {
+      try {
+        return new Supervisor(options);
+      } catch (error) {
+        throw new CommandError((error as Error).message);
+      }
+    };
     const { NodeState } = await import('../../node/state.ts');
     const { untilUnused } = await import('../../node/until-unused.ts');
-    const state = new NodeState(flags['state'] as string | undefined);
-    const supervisor = new Supervisor({ stateDirectory: state.directory, verbose: common.verbose });
-    const ends = [stopped(world), ...(flags['while-used'] === true ? [untilUnused(state)] : [])];
-    await Promise.race(ends);
+    const isPrivate = flags['private'] === true;
+    const state = new NodeState(flags['state'] as string | undefined, isPrivate);
+    const supervisor = supervise({
+      stateDirectory: state.directory,
+      verbose: common.verbose,
+      isPrivate,
+    });
+    const unused = flags['while-used'] === true ? untilUnused(state).then(() => 'unused' as const) : null;
+    const why = await Promise.race([stopped(world), ...(unused === null ? [] : [unused])]);
     await supervisor.stop();
+    if (isPrivate && why === 'unused') await leaveNothingPrivate();
   },
 };
+
+async function leaveNothingPrivate(): Promise<void> {
+  const { Masquerade } = await import('../../node/masquerade.ts');
+  const { removePrivateNamespace } = await import('../../node/private-namespace.ts');
+  const masquerade = new Masquerade();
+  masquerade.remove();
+  masquerade.close();
+  removePrivateNamespace();
+}
 
 function stopped({ stop }: Surroundings): Promise<void> {
   return new Promise((resolve) => {

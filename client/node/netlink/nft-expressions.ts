@@ -168,6 +168,9 @@ export function destinationNat(isV6: boolean, address: Register, port: Register)
   ]);
 }
 
+/** The connection's source becomes an address of this machine. */
+export const masquerade: Expression = expression('masq', []);
+
 export const rejectWithReset: Expression = expression('reject', [[1, u32be(1)]]);
 
 const OBJECT_CT_TIMEOUT = 7;
