@@ -36,18 +36,28 @@ import {
   textOf,
   UNCONFIRMED_SIZE_MAX,
 } from './place.ts';
+import type { SmallFileFlushes } from './small-file-flushes.ts';
+import { flushesIn } from './sync-file-system.ts';
 
 /** Bytes of one read or write. */
 const IO_SIZE = 1024 * 1024;
+/** Such files are flushed together. Bytes. */
+const SMALL_SIZE_MAX = 1024 * 1024;
+
+type Flushes = () => Promise<SmallFileFlushes | null>;
 
 export class LocalPlace implements Place {
   readonly label: string;
   readonly name: Name;
   readonly #path: Name;
+  /** Of the directory that holds it, of which all in it share one. */
+  readonly #flushes: Flushes;
+  #flushesInside: ReturnType<Flushes> | undefined;
 
-  constructor(path: Name, label = textOf(path)) {
+  constructor(path: Name, label = textOf(path), flushes: Flushes = () => flushesIn(this.parent)) {
     this.#path = path;
     this.label = label;
+    this.#flushes = flushes;
     this.name = typeof path === 'string' ? basename(resolve(path)) : afterSlash(path);
   }
 
@@ -71,7 +81,8 @@ export class LocalPlace implements Place {
   }
 
   child(name: Name): Place {
-    return new LocalPlace(joined(this.#path, name), join(this.label, textOf(name)));
+    const flushes: Flushes = () => (this.#flushesInside ??= flushesIn(this.#path));
+    return new LocalPlace(joined(this.#path, name), join(this.label, textOf(name)), flushes);
   }
 
   async entries(): Promise<{ place: Place; info: PlaceInfo | null }[]> {
@@ -106,18 +117,20 @@ export class LocalPlace implements Place {
     return nameOf(await readlink(this.#path, { encoding: 'buffer' }));
   }
 
-  async createFile({ mode, existing, key, part }: NewFile): Promise<FileSink> {
+  async createFile({ mode, existing, key, size, part }: NewFile): Promise<FileSink> {
     // A terminal, a pipe, /dev/null: there is nothing to replace.
     if (existing?.kind === 'Other') return new OpenSink(await open(this.#path, 'w'));
     if (existing?.kind === 'File') await access(this.#path, constants.W_OK);
     const temporary = this.#beside(partName(key));
     if (part !== null) await rename(this.#beside(part.name), temporary);
+    const flushes = part === null && size <= SMALL_SIZE_MAX ? await this.#flushes() : null;
     const file = await open(temporary, part === null ? 'wx' : 'r+', mode);
     if (existing?.kind === 'File') {
       await file.chown(existing.uid, existing.gid).catch(ignoreRefusal);
       await chmod(temporary, existing.mode);
     }
-    return new PartSink(file, temporary, this.#path, part === null ? 0 : safeStart(part.file.size));
+    const start = part === null ? 0 : safeStart(part.file.size);
+    return new PartSink(file, temporary, this.#path, start, flushes);
   }
 
   async makeLink(target: Name): Promise<void> {
@@ -236,14 +249,22 @@ class PartSink implements FileSink {
   readonly #file: FileHandle;
   readonly #temporary: Name;
   readonly #path: Name;
+  readonly #flushes: SmallFileFlushes | null;
   #unconfirmed = 0;
   #end = 0;
 
-  constructor(file: FileHandle, temporary: Name, path: Name, start: number) {
+  constructor(
+    file: FileHandle,
+    temporary: Name,
+    path: Name,
+    start: number,
+    flushes: SmallFileFlushes | null,
+  ) {
     this.#file = file;
     this.#temporary = temporary;
     this.#path = path;
     this.start = start;
+    this.#flushes = flushes;
   }
 
   async write(offset: number, data: Uint8Array): Promise<void> {
@@ -258,7 +279,8 @@ class PartSink implements FileSink {
   async complete(): Promise<void> {
     // A part that is gone on with may have been longer than the file is now.
     if (this.start > 0) await this.#file.truncate(Math.max(this.#end, this.start));
-    await this.#file.sync();
+    if (this.#flushes === null) await this.#file.sync();
+    else await this.#flushes.flush(this.#file);
   }
 
   readBack(): AsyncIterable<Uint8Array> {
