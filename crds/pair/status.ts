@@ -21,6 +21,10 @@ const server = z.object({
   name: z.string(),
   pod: z.string().optional(),
   node: z.string().optional(),
+  image: z.string().optional().meta({
+    description:
+      'Image of the server in its pod, and so its version. It differs from effective.image until a rollout has come here.',
+  }),
   incarnation: z
     .string()
     .optional()

@@ -211,6 +211,12 @@ export const imagesOfPod = ({ spec }: Pod): string[] =>
     ({ image }) => image ?? [],
   );
 
+/** Of the server alone: what others put beside it does not count. */
+export const serverImageOf = ({ spec }: Pod): string | undefined =>
+  ((spec?.['containers'] ?? []) as readonly { readonly name?: string; readonly image?: string }[]).find(
+    ({ name }) => name === 'server',
+  )?.image;
+
 export const imageOf = (view: View): Record<string, unknown> => ({
   image: wantedImage(view),
   imagePullPolicy: view.effective.imagePullPolicy ?? view.settings.imagePullPolicy,

@@ -10,7 +10,7 @@ import type { Assessment } from '../assess/assessment.ts';
 import { conditions } from '../assess/conditions.ts';
 import { upToDate } from '../assess/reconciling.ts';
 import { rollout } from '../assess/rollout.ts';
-import { wantedImage } from '../desired/pod.ts';
+import { serverImageOf, wantedImage } from '../desired/pod.ts';
 import type { PairEvent, Transition } from '../model/action.ts';
 import { type ConditionResult, isFalse, isTrue, isUnknown } from '../model/condition-result.ts';
 import { openedAfterMs } from '../model/lease-view.ts';
@@ -157,10 +157,12 @@ function serverStatus(
     .flatMap(({ lease }) => [lease?.holder ?? null, lease?.acknowledger ?? null])
     .find((one) => one !== null && uid !== undefined && one.startsWith(`${server.name}/${uid}/`));
   const before = view.pair.status?.servers?.find(({ name }) => name === server.name)?.conditions;
+  const image = pod === null ? undefined : serverImageOf(pod.pod);
   return {
     name: server.name,
     ...(pod?.pod.metadata.name === undefined ? {} : { pod: pod.pod.metadata.name }),
     ...(pod?.pod.spec?.nodeName === undefined ? {} : { node: pod.pod.spec.nodeName }),
+    ...(image === undefined ? {} : { image }),
     ...(incarnation == null ? {} : { incarnation }),
     conditions: [
       condition(before, 'Running', running(server), at),

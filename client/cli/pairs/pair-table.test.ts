@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Condition } from '../../../crds/condition.ts';
 import { filerPairSpec } from '../../../crds/pair/spec.ts';
 import type { DiskSetObject, OperationObject, PairObject, ShareObject } from './cluster.ts';
-import { age, pairList, pairTable, shareTable } from './pair-table.ts';
+import { age, pairList, pairTable, shareTable, versionOf } from './pair-table.ts';
 
 const now = Date.parse('2026-11-23T12:05:00Z');
 const at = (seconds: number) => new Date(now - seconds * 1000).toISOString();
@@ -44,12 +44,14 @@ const pair: PairObject = {
         name: 'a',
         pod: 'nas-a-x7k2p',
         node: 'node-1',
+        image: 'registry.example.org/filerpair/fileserver:0.2.0@sha256:0c1d',
         conditions: [condition('Running', 'False', 'Restarting', '', 61)],
       },
       {
         name: 'b',
         pod: 'nas-b-0c1d2',
         node: 'node-2',
+        image: 'registry.example.org/filerpair/fileserver:0.1.0@sha256:7e2f',
         conditions: [condition('Running', 'True', 'Running', '', 9000)],
       },
     ],
@@ -111,6 +113,7 @@ test('all pairs, a line each, also one that the operator has not seen', async ()
     status: { conditions: [condition('Ready', 'Unknown', 'Pending', 'Waiting for the operator.')] },
   };
   await expect(pairList([pair, fresh], now)).toMatchFileSnapshot('golden/list.txt');
+  await expect(pairList([pair, fresh], now, true)).toMatchFileSnapshot('golden/list-wide.txt');
   expect(pairTable(fresh, { diskSets: [], operations: [] }, now)).toContain('has not seen it yet');
 });
 
@@ -151,3 +154,10 @@ test.each([
   [47 * 3600 + 1800, '47h30m'],
   [5 * 86_400, '5d'],
 ])('%i s ago is %s', (seconds, text) => expect(age(at(seconds), now)).toBe(text));
+
+test.each([
+  ['registry.example.org:5000/filerpair/fileserver:0.1.0@sha256:7e2f', '0.1.0'],
+  ['registry.example.org:5000/fileserver', 'latest'],
+  ['fileserver@sha256:7e2f8a9b0c1d2e3f4a5b', 'sha256:7e2f8a9b0c1d'],
+  [undefined, '-'],
+])('the version of %s is %s', (image, version) => expect(versionOf(image)).toBe(version));

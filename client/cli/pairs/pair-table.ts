@@ -46,13 +46,14 @@ export function pairTable(
   return parts.join('');
 }
 
-/** All pairs, a line each. `wide`: with pods and nodes. */
+/** All pairs, a line each. `wide`: with nodes and versions. */
 export function pairList(pairs: readonly PairObject[], now: number, wide = false): string {
   const rows = pairs.map(({ metadata, status }) => {
     const last = status?.lastTransition;
     const servers = status?.servers ?? [];
     const more = [
       servers.map(({ name, node }) => `${name}@${node ?? '?'}`).join(' '),
+      [...new Set(servers.map(({ image }) => versionOf(image)))].join(' '),
       conditionOf(status?.conditions, 'Degraded')?.message ?? '',
     ];
     return [
@@ -67,7 +68,7 @@ export function pairList(pairs: readonly PairObject[], now: number, wide = false
     ];
   });
   const head = ['NAMESPACE', 'NAME', 'OWNERS', 'SERVES', 'COVERED', 'STATE', 'LAST'];
-  return table([[...head, ...(wide ? ['NODES', 'MESSAGE'] : [])], ...rows]);
+  return table([[...head, ...(wide ? ['NODES', 'VERSIONS', 'MESSAGE'] : [])], ...rows]);
 }
 
 /** The shares of a pair, a line each. */
@@ -129,13 +130,22 @@ function diskSetTable({ diskSets = [] }: Status, now: number): string {
 }
 
 function serverTable({ servers = [] }: Status, now: number): string {
-  const rows = servers.map(({ name, pod, node, conditions }) => [
+  const rows = servers.map(({ name, pod, node, image, conditions }) => [
     name,
     ...stateOf(conditions, 'Running', now),
     pod ?? '-',
     node ?? '-',
+    versionOf(image),
   ]);
-  return table([['SERVER', 'STATE', 'SINCE', 'POD', 'NODE'], ...rows]);
+  return table([['SERVER', 'STATE', 'SINCE', 'POD', 'NODE', 'VERSION'], ...rows]);
+}
+
+/** Tag of an image; of one that has none the beginning of its digest. */
+export function versionOf(image: string | undefined): string {
+  if (image === undefined) return '-';
+  const [name = '', digest] = image.split('@');
+  const tag = /:([^:/]+)$/.exec(name)?.[1];
+  return tag ?? digest?.slice(0, 'sha256:'.length + 12) ?? 'latest';
 }
 
 /** Of both disk sets, the latest first. */
