@@ -6,10 +6,29 @@
 import { z } from 'zod';
 import { conditions } from './condition.ts';
 import { keyed, reference, text, time } from './fields.ts';
+import { operationTypes } from './filer-pair-operation.ts';
 import { apiVersion } from './group.ts';
 import { serverName } from './pair/servers.ts';
 import { storageType } from './pair/storage.ts';
 import { withRules } from './rule.ts';
+
+/** A manifest in Git is created again when its object's time is over; nobody keeps so many of them for one disk set. */
+export const OPERATIONS_REMEMBERED_MAX = 256;
+
+const rememberedOperation = z.object({
+  digest: text('Of its name and spec.', 64),
+  name: text('Name of the FilerPairOperation.', 253),
+  uid: text('UID of the object that was carried out.', 64),
+  type: z.enum(operationTypes),
+  epoch: z.int().min(0).optional().meta({
+    description: 'Of a move: epoch of the disk set when it was accepted. It acts on no other.',
+    format: 'int64',
+  }),
+  startTime: time('When it was accepted.'),
+  completionTime: time('When it ended; absent: not known.').optional(),
+  reason: text('How it ended, as its conditions said; absent: not known.', 64).optional(),
+  lastSeenTime: time('When an object of this name and spec was created last, or this one ended.'),
+});
 
 const transition = z.object({
   epoch: z.int().meta({ description: 'The epoch that began.', format: 'int64' }),
@@ -60,6 +79,13 @@ export const filerDiskSetSpec = withRules(
       16,
       'Claims that were bound once: they are not made anew, empty, when they vanish.',
     ).optional(),
+    operations: keyed(
+      rememberedOperation,
+      'digest',
+      0,
+      OPERATIONS_REMEMBERED_MAX,
+      'FilerPairOperations without ifEpoch that were carried out: one that is created again, by Git or from a backup, does nothing. The one that was seen last the longest ago is forgotten first. Snapshots are in the record of the server whose name comes first.',
+    ).optional(),
   }),
   [],
   [
@@ -106,4 +132,5 @@ export const diskSetName = (pair: string, server: string): string => `${pair}.${
 
 export type FilerDiskSetSpec = z.output<typeof filerDiskSetSpec>;
 export type FilerDiskSetStatus = z.output<typeof filerDiskSetStatus>;
+export type RememberedOperation = z.output<typeof rememberedOperation>;
 export type DiskSetTransition = z.output<typeof transition>;

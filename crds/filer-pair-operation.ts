@@ -14,7 +14,7 @@ const member = (type: string): string => `${type.charAt(0).toLowerCase()}${type.
 
 const epoch = z.int().min(0).optional().meta({
   description:
-    'Epoch of the disk set for which the operation is meant: it fails when the epoch is another one. So an object that is created again, by Git or from a backup, does nothing.',
+    'Epoch of the disk set for which the operation is meant: it fails when the epoch is another one. Absent: the FilerDiskSet remembers that it was carried out. Either way an object that is created again, by Git or from a backup, does nothing.',
   format: 'int64',
 });
 
@@ -112,6 +112,8 @@ export const operationReasons = {
     Requested: 'The servers have been asked.',
     Quiescing: 'The servers let running calls end, for a snapshot.',
     Recreating: 'An empty claim is being made.',
+    NoRecord:
+      'There is no FilerDiskSet of the disk set yet, in which the operation is written down before it acts.',
   },
   complete: {
     TakenOver: 'The partner owns the disk set.',
@@ -125,6 +127,10 @@ export const operationReasons = {
     VolumeNotFound: 'The server has no such volume.',
     NotStarted: 'The disk set has no Lease yet.',
     EpochMismatch: 'The disk set has changed its owner since: it has another epoch than ifEpoch.',
+    AlreadyCarriedOut:
+      'An operation of this name and spec was carried out before, and does nothing a second time. Another name, or ifEpoch, makes it another one.',
+    TooManyOperations:
+      'The FilerDiskSet remembers as many operations as it can, and all of them are there: delete some, or give ifEpoch.',
     ServerDrained: 'The server is drained, and would not get its disk set back.',
     DisksHeld: 'The disks of the disk set stay where they are; the sentence says why.',
     NotTheOwner: 'The incarnation that force declares dead does not own the disk set.',

@@ -164,11 +164,24 @@ test('a name is taken once', () => {
   world.settle();
   for (const home of homes) answer(home, 'Whole');
   world.settle();
-  ask();
+  operations.ask(world, NAME, { type: 'Snapshot', reason: 'once more' });
   world.settle();
   expect(state()).toBe('Failed/SnapshotRefused');
   expect(message()).toContain('there is a snapshot');
   expect(world.observed.volumeSnapshots).toHaveLength(2);
+});
+
+test('created again by Git it is not taken again, although its VolumeSnapshots have been deleted since', () => {
+  cut();
+  world.settle();
+  for (const home of homes) answer(home, 'Whole');
+  world.settle();
+  world.observed.volumeSnapshots = [];
+  ask();
+  world.settle();
+  expect(state()).toBe('Failed/AlreadyCarriedOut');
+  expect(message()).toMatch(/was carried out \(SnapshotTaken, 2026-.*Z\)\. .* give it another name\.$/);
+  expect([asked('a'), asked('b')]).toEqual([null, null]);
 });
 
 test('the same name can be asked for again after a failure: what was answered then counts for nothing', () => {
@@ -192,7 +205,7 @@ test('an older snapshot of the name that the cache lacked is neither taken for t
   const old = world.observed.volumeSnapshots;
   world.observed.volumeSnapshots = [];
   world.now += 60_000;
-  ask();
+  operations.ask(world, NAME, { type: 'Snapshot', reason: 'once more' });
   world.settle();
   for (const home of homes) answer(home, 'Standing');
   world.observed.volumeSnapshots = old;

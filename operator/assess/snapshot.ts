@@ -9,7 +9,14 @@ import type { FilerPairOperationObject, VolumeSnapshot } from '../model/objects.
 import type { ServerView } from '../model/view.ts';
 import { type Assessment, question } from './assessment.ts';
 import { diskSetPhase } from './disk-set-phase.ts';
-import { unfinished } from './operations/unfinished.ts';
+import {
+  alreadyCarriedOut,
+  isOfAnother,
+  rememberedOf,
+  remembererOf,
+  writableRecord,
+} from './operations/carried-out.ts';
+import { type OperationVerdict, unfinished } from './operations/unfinished.ts';
 
 //   asked for ──> both are asked to stand still ──> both stand ──> VolumeSnapshots made ──> all cut ──> both are told that
 //                 (on their Leases)                                                                    it is over
@@ -29,6 +36,8 @@ const NAME_MAX = 63;
 export type SnapshotStep =
   /** Cannot begin, with the reason. */
   | { readonly kind: 'refuse'; readonly message: string }
+  /** It was taken before; its VolumeSnapshots may have been deleted since. */
+  | { readonly kind: 'again'; readonly verdict: OperationVerdict }
   /** Ask those to stand still that have not been asked. */
   | { readonly kind: 'stand'; readonly homes: readonly ServerView[] }
   /** Wait, until this time at most, ms since the epoch. */
@@ -62,7 +71,7 @@ export const snapshotStep = question((view: Assessment): SnapshotStep | null => 
   const named = view.observed.volumeSnapshots.filter(
     ({ metadata }) => metadata.labels?.[labels.snapshot] === name,
   );
-  if (asked.every((one) => one === null)) return beginning(view, name, named);
+  if (asked.every((one) => one === null)) return takenBefore(view, operation) ?? beginning(view, name, named);
   const made = named.filter((one) => isOfFreeze(view, one));
   // The cache did not have it when this began.
   const older = named.find((one) => !made.includes(one));
@@ -106,6 +115,14 @@ export const snapshotsOf = (view: Assessment, name: string): SnapshotOf[] =>
       volume: volume.name,
     })),
   );
+
+function takenBefore(view: Assessment, operation: FilerPairOperationObject): SnapshotStep | null {
+  const record = writableRecord(view, remembererOf(view, operation)!);
+  const known = rememberedOf(record?.spec.operations ?? [], operation);
+  return known !== null && isOfAnother(known, operation)
+    ? { kind: 'again', verdict: alreadyCarriedOut(known) }
+    : null;
+}
 
 function beginning(view: Assessment, name: string, made: readonly VolumeSnapshot[]): SnapshotStep {
   const refuse = (message: string): SnapshotStep => ({ kind: 'refuse', message });

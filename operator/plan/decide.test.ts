@@ -392,7 +392,8 @@ describe('an operation', () => {
   test('goes to the Lease, waits, and ends with the answer of the server', () => {
     const world = World.running();
     ask(world, 'move', { type: 'Takeover', reason: 'new disks', takeover: { server: 'a' } });
-    expect(lines(world.settle()).slice(0, 2)).toEqual([
+    expect(lines(world.settle()).slice(0, 3)).toEqual([
+      'patch filerDiskSets home.a: what is known has changed',
       'confirmUnended filerPairOperations move: it must not have ended meanwhile',
       'patch leases home.a: a takeover was asked for (new disks)',
     ]);

@@ -26,7 +26,7 @@ import { viewPair } from '../model/view.ts';
 import { cleanUp, pairHeld } from './clean-up.ts';
 import { reconcileCredentials } from './credentials.ts';
 import { attachmentsMoved } from './disk-moves.ts';
-import { recordsKept } from './disk-set-records.ts';
+import { recordsChanged, recordsKept } from './disk-set-records.ts';
 import { deathProofs, drainsMirrored, letLeaseGo, maintenanceMirrored } from './lease-upkeep.ts';
 import { nodesMarked } from './node-marks.ts';
 import { operationActions, operationsDueAt, operationsWithoutPair } from './operation-actions.ts';
@@ -38,8 +38,8 @@ import { computeStatus, newTransitions, sameStatus, statusEvents, unassessedStat
 // Nothing here is on the path of a failover, which the servers do by themselves, but one: with storage type Reattach their
 // disks follow.
 //
-// Order of a plan: proofs of death (a partner may be waiting for one), disks that have to move, and what people asked for. Then
-// comes everything that has to exist, in the order in which one thing needs another. Status and events tell about the state
+// Order of a plan: proofs of death (a partner may be waiting for one), disks that have to move, what must not be forgotten, and what
+// people asked for. Then comes everything that has to exist, in the order in which one thing needs another. Status and events tell about the state
 // before it.
 
 export const nothing: Plan = {
@@ -108,6 +108,7 @@ function decideFor(view: Assessment): Plan {
     actions: [
       ...urgentActions(view),
       ...ifAccepted(() => nodesMarked(view)),
+      ...recordsChanged(view),
       ...operationActions(view),
       ...maintenanceMirrored(view),
       ...drainsMirrored(view),

@@ -141,7 +141,7 @@ describe('what somebody takes from a record', () => {
   test('comes back: its finalizer, beside those of others', () => {
     unheld();
     const { resourceVersion } = record()!.metadata;
-    expect(patches()).toMatchObject([{ why: 'what is known has grown' }]);
+    expect(patches()).toMatchObject([{ why: 'what is known has changed' }]);
     // Nothing of the spec is in it.
     expect(patches()[0]!.patch).toEqual({
       metadata: { resourceVersion, finalizers: ['example.org/other', 'filerpair.dev/in-use'] },

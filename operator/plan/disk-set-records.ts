@@ -20,6 +20,7 @@ import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
 import { accepted } from '../assess/accepted.ts';
 import type { Assessment } from '../assess/assessment.ts';
 import { isClaimOffered } from '../assess/offered.ts';
+import { writableRecord } from '../assess/operations/carried-out.ts';
 import type { RecreateFinding } from '../assess/operations/recreate-claim.ts';
 import { knownEpoch } from '../desired/lease.ts';
 import { pairLabels } from '../desired/owned.ts';
@@ -30,6 +31,7 @@ import {
   finalizersSet,
   inSequence,
   patchOf,
+  sideBySide,
   statusApplied,
 } from '../model/action.ts';
 import { DISK_SET_FINALIZER, recordOf } from '../model/disk-set-record.ts';
@@ -38,6 +40,7 @@ import { matches } from '../model/matches.ts';
 import type { FilerDiskSetObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import type { ServerView } from '../model/view.ts';
+import { operationsRemembered, recordPart } from './operations-remembered.ts';
 import { diskSetConditions } from './told-conditions.ts';
 
 const HISTORY_SIZE_MAX = 10;
@@ -48,18 +51,26 @@ export function recordsKept(view: Assessment): Action[] {
   return view.servers.flatMap((home) => {
     const record = recordOf(view.observed, home.name);
     // What nothing was made for has nothing to remember yet.
-    if (record === null) return accepted(view).status === 'True' ? [recordMade(view, home)] : [];
-    // One that is being deleted takes no finalizers. It goes with its pair.
-    if (record.metadata.deletionTimestamp !== undefined && !held(record)) return [];
-    return [...recordChanged(view, home, record), ...statusTold(view, home, record)];
+    if (record === null)
+      return accepted(view).status === 'True' || home.lease !== null ? [recordMade(view, home)] : [];
+    return writableRecord(view, home.name) === null ? [] : statusTold(view, home, record);
   });
 }
+
+/** What is known has grown. Before anything that depends on it. */
+export const recordsChanged = (view: Assessment): Action[] =>
+  view.servers.flatMap((home) => {
+    // One that is being deleted takes no finalizers. It goes with its pair.
+    const record = writableRecord(view, home.name);
+    return record === null ? [] : sideBySide(recordPart(home.name), recordChanged(view, home, record));
+  });
 
 const held = ({ metadata }: FilerDiskSetObject): boolean =>
   metadata.finalizers?.includes(DISK_SET_FINALIZER) === true;
 
 /** Never an apply: that would take out of a record what this process has not seen in it. */
 function recordMade(view: Assessment, home: ServerView): Action {
+  const operations = operationsRemembered(view, home.name, []);
   const object = {
     apiVersion: apiVersionOf(resources.filerDiskSets),
     kind: resources.filerDiskSets.kind,
@@ -76,6 +87,7 @@ function recordMade(view: Assessment, home: ServerView): Action {
       storageType: view.effective.storageType,
       epochFloor: knownEpoch(view, home),
       claims: boundClaims(view, home, []),
+      ...(operations.length === 0 ? {} : { operations }),
     } satisfies FilerDiskSetSpec,
   } as KubernetesObject;
   return { kind: 'create', resource: 'filerDiskSets', object, why: 'it is missing' };
@@ -86,15 +98,17 @@ const recordLabels = (view: Assessment, home: ServerView) => ({
   [labels.diskSet]: home.name,
 });
 
-/** Compare-and-swap: the list of claims is written whole. */
+/** Compare-and-swap: the lists are written whole. */
 function recordChanged(view: Assessment, home: ServerView, record: FilerDiskSetObject): Action[] {
   const { metadata, spec } = record;
   const epochFloor = Math.max(spec.epochFloor, knownEpoch(view, home), home.lease?.epoch ?? 0);
   const claims = boundClaims(view, home, spec.claims ?? []);
+  const operations = operationsRemembered(view, home.name, spec.operations ?? []);
   const wantedLabels = recordLabels(view, home);
   const specChange = {
     ...(epochFloor === spec.epochFloor ? {} : { epochFloor }),
     ...(matches(claims, spec.claims ?? []) ? {} : { claims }),
+    ...(matches(operations, spec.operations ?? []) ? {} : { operations }),
     ...(spec.storageType === undefined ? { storageType: view.effective.storageType } : {}),
   };
   const metadataChange = {
@@ -109,7 +123,7 @@ function recordChanged(view: Assessment, home: ServerView, record: FilerDiskSetO
     ...(Object.keys(specChange).length === 0 ? {} : { spec: specChange }),
   };
   const why =
-    epochFloor > spec.epochFloor ? `its disk set is at epoch ${epochFloor}` : 'what is known has grown';
+    epochFloor > spec.epochFloor ? `its disk set is at epoch ${epochFloor}` : 'what is known has changed';
   return [patchOf('filerDiskSets', record, patch, why)];
 }
 

@@ -3,6 +3,7 @@
 import type { Condition } from '../../crds/condition.ts';
 import { leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { Assessment } from '../assess/assessment.ts';
+import { remembererOf } from '../assess/operations/carried-out.ts';
 import { answeredMoves, moveFindings } from '../assess/operations/moves.ts';
 import { recreateFindings } from '../assess/operations/recreate-claim.ts';
 import {
@@ -27,6 +28,7 @@ import type { Observed } from '../model/observed.ts';
 import { hasEnded } from '../model/operation-ended.ts';
 import { claimForgotten } from './disk-set-records.ts';
 import { requested } from './lease-upkeep.ts';
+import { recordPart } from './operations-remembered.ts';
 import { snapshotActions, snapshotVerdict } from './snapshot-actions.ts';
 import { condition, timeText } from './told-conditions.ts';
 
@@ -40,18 +42,24 @@ export function operationActions(view: Assessment): Action[] {
     // Clients wait while it is under way.
     ...inSequence('snapshot', [
       ...snapshotActions(view),
-      ...snapshotFindings(view).flatMap((one) => statusTold(one, view.now)),
+      ...snapshotFindings(view).flatMap((one) => remembered(view, one.operation, statusTold(one, view.now))),
     ]),
     ...moves.flatMap(({ operation, passOn }) => {
       if (passOn === null || passOn.home.lease === null) return [];
       const { kind, reason } = passOn.request;
-      return inSequence(`operation ${operation.metadata.name}`, [
-        unended(operation),
-        requested(passOn.home.lease, passOn.request, `a ${kind} was asked for (${reason})`),
-      ]);
+      return remembered(
+        view,
+        operation,
+        inSequence(`operation ${operation.metadata.name}`, [
+          unended(operation),
+          requested(passOn.home.lease, passOn.request, `a ${kind} was asked for (${reason})`),
+        ]),
+      );
     }),
     ...recreations.flatMap(({ forget }) => (forget === null ? [] : claimForgotten(view, forget))),
-    ...[...moves, ...recreations].flatMap((one) => statusTold(one, view.now)),
+    ...[...moves, ...recreations].flatMap((one) =>
+      remembered(view, one.operation, statusTold(one, view.now)),
+    ),
     ...answeredMoves(view).flatMap(({ lease }) =>
       lease === null
         ? []
@@ -64,8 +72,21 @@ export function operationActions(view: Assessment): Action[] {
             ),
           ],
     ),
-    ...pastTheirTime(view.observed, view.now),
+    ...pastTheirTime(view.observed, view.now).flatMap(({ operation, deleted }) =>
+      remembered(view, operation, [deleted]),
+    ),
   ];
+}
+
+/** These need that the record knows the operation: what an operator asks for, says or deletes, its successor must find there. */
+function remembered(
+  view: Assessment,
+  operation: FilerPairOperationObject,
+  actions: readonly Action[],
+): readonly Action[] {
+  const server = remembererOf(view, operation);
+  if (server === null) return actions;
+  return actions.map((one) => ({ ...one, needs: [...(one.needs ?? []), recordPart(server)] }));
 }
 
 /** The Lease may be seen as it is now, and the operation as it was before its end: it would act twice. */
@@ -100,7 +121,7 @@ export function operationsWithoutPair(observed: Observed, now: number): Action[]
     ...unfinished(observed, 'Takeover', 'Giveback', 'Snapshot', 'RecreateClaim').flatMap((operation) =>
       statusTold({ operation, verdict }, now),
     ),
-    ...pastTheirTime(observed, now),
+    ...pastTheirTime(observed, now).map(({ deleted }) => deleted),
   ];
 }
 
@@ -108,10 +129,13 @@ export function operationsWithoutPair(observed: Observed, now: number): Action[]
 export const operationsDueAt = ({ filerPairOperations }: Observed): (number | null)[] =>
   filerPairOperations.map(goneAt);
 
-const pastTheirTime = ({ filerPairOperations }: Observed, now: number): Action[] =>
+const pastTheirTime = ({ filerPairOperations }: Observed, now: number) =>
   filerPairOperations
     .filter((one) => (goneAt(one) ?? Number.POSITIVE_INFINITY) <= now)
-    .map((one) => deletion('filerPairOperations', one, 'its time after its end is over'));
+    .map((operation) => ({
+      operation,
+      deleted: deletion('filerPairOperations', operation, 'its time after its end is over'),
+    }));
 
 function goneAt(operation: FilerPairOperationObject): number | null {
   const { metadata, spec, status } = operation;

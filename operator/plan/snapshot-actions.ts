@@ -30,6 +30,7 @@ export function snapshotActions(view: Assessment): Action[] {
   switch (step.kind) {
     case 'wait':
     case 'refuse':
+    case 'again':
     case 'done':
       return [];
     case 'stand':
@@ -56,6 +57,8 @@ export function snapshotVerdict(step: SnapshotStep): OperationVerdict {
   switch (step.kind) {
     case 'refuse':
       return failed('SnapshotRefused', `There is no snapshot: ${step.message}.`);
+    case 'again':
+      return step.verdict;
     case 'fail':
       return failed('SnapshotFailed', `There is no snapshot: ${step.message}.`);
     case 'done': {

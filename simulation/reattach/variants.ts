@@ -307,6 +307,21 @@ export const operatorVariants: readonly OperatorVariant[] = [
     wants: (actions) => actions.filter(({ kind }) => kind !== 'confirmUnended'),
   },
   {
+    name: 'OperationsForgotten',
+    clause: 'the record of a disk set does not remember operations that were carried out',
+    caughtAs: /was carried out, and acts again/,
+    seedsMax: 50,
+    whole: true,
+    wishes: true,
+    hears: (observed) => ({
+      ...observed,
+      filerDiskSets: observed.filerDiskSets.map(({ spec: { operations: _, ...spec }, ...one }) => ({
+        ...one,
+        spec,
+      })),
+    }),
+  },
+  {
     name: 'ForceDropped',
     clause: 'an administrator’s force is lost on the way to the servers',
     caughtAs: /force is dropped/,

@@ -1,6 +1,6 @@
 /**
  * What administrators ask for by FilerPairOperations, how the servers answer, and what the operator may not make of it. An operation
- * never acts again after its end, and a confirmation that a server is dead is not dropped on the way.
+ * never acts again after its end, also when Git creates it again, and a confirmation that a server is dead is not dropped on the way.
  */
 
 import {
@@ -22,6 +22,8 @@ export class Wishes {
   readonly #random: SeededRandom;
   readonly #cluster: SimulatedCluster;
   #made = 0;
+  /** Names of those without an epoch that the servers have carried out. */
+  readonly #done = new Set<string>();
   /** What somebody has asked for last. */
   #asked: { readonly kind: (typeof kinds)[number]; readonly home: Home } = {
     kind: 'takeover',
@@ -60,6 +62,8 @@ export class Wishes {
     if (request === null || operation === undefined) return;
     const { name: asked = '' } = operation.metadata;
     if (hasEnded(operation)) this.#cluster.violations.push(`operation ${asked} has ended, and acts again`);
+    if (this.#done.has(asked))
+      this.#cluster.violations.push(`operation ${asked} was carried out, and acts again`);
     const { force } = operation.spec.takeover ?? operation.spec.giveback ?? {};
     if (force !== undefined && request.force !== true)
       this.#cluster.violations.push(`an administrator's force is dropped: ${asked} was passed on without it`);
@@ -67,6 +71,21 @@ export class Wishes {
 
   #people(): Move[] {
     const open = this.#operations().filter((one) => !hasEnded(one));
+    const ended = this.#operations().filter(hasEnded);
+    if (ended.length > 0 && this.#random.chance(0.2)) {
+      const { metadata, spec } = this.#random.pick(ended);
+      const { name = '', namespace, generation } = metadata;
+      return [
+        [
+          `Git creates ${name} again`,
+          () => {
+            this.#api.remove('filerpairoperations', name);
+            const again = { metadata: { name, namespace, generation }, spec };
+            this.#api.add('filerpairoperations', again as KubernetesObject);
+          },
+        ],
+      ];
+    }
     if (!this.#random.chance(open.length > 0 ? 0.1 : 0.7)) return [];
     // Often the same again: who was refused asks once more.
     if (this.#random.chance(0.4))
@@ -123,12 +142,19 @@ export class Wishes {
         () => {
           if (this.#cluster.holder(home)?.server !== target) claim(home);
           answer('done');
+          this.#isDone(request.id);
         },
       ],
       ...(this.#random.chance(0.3)
         ? [[`${target} refuses to claim ${home}`, () => answer('refused')] as Move]
         : []),
     ]);
+  }
+
+  #isDone(request: string): void {
+    const operation = this.#operations().find(({ metadata }) => request === `operation-${metadata.uid}`);
+    const { ifEpoch } = operation?.spec.takeover ?? operation?.spec.giveback ?? {};
+    if (operation !== undefined && ifEpoch === undefined) this.#done.add(operation.metadata.name ?? '');
   }
 
   #operations(): readonly FilerPairOperationObject[] {

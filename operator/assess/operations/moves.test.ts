@@ -151,6 +151,7 @@ test('the status says how it ended before the request leaves the Lease', () => {
 test('is read again right before it is passed on: its end may be news that has not come yet', () => {
   ask(world, 'update', takeover());
   const seen = structuredClone(world.observed.filerPairOperations);
+  const records = structuredClone(world.observed.filerDiskSets);
   world.settle();
   world.claims('b', 'a', 2);
   answerRequest(world, 'a', 'done', 'b owns it');
@@ -160,13 +161,16 @@ test('is read again right before it is passed on: its end may be news that has n
   world.claims('a', 'a', 3);
   world.changeLease('a', {}, { [leaseAnnotations.requestResult]: other });
   const ended = world.observed.filerPairOperations;
+  const known = world.observed.filerDiskSets;
   world.observed.filerPairOperations = seen;
+  world.observed.filerDiskSets = records;
   const passedOn = world.plan().actions.filter(({ part }) => part === 'operation update');
   expect(passedOn.map(({ kind, resource, needs }) => [kind, resource, needs])).toEqual([
-    ['confirmUnended', 'filerPairOperations', ['operation update']],
-    ['patch', 'leases', ['operation update']],
+    ['confirmUnended', 'filerPairOperations', ['operation update', 'record of a']],
+    ['patch', 'leases', ['operation update', 'record of a']],
   ]);
   world.observed.filerPairOperations = ended;
+  world.observed.filerDiskSets = known;
   expect(world.carryOut(passedOn[0]!), 'it has ended').toBe(false);
 });
 

@@ -3,6 +3,7 @@
  * server acts on it and answers on the Lease, and the answer ends the operation.
  */
 
+import { diskSetName, OPERATIONS_REMEMBERED_MAX } from '../../../crds/filer-disk-set.ts';
 import type { FilerPairOperationSpec } from '../../../crds/filer-pair-operation.ts';
 import type {
   RequestAnnotation,
@@ -14,6 +15,14 @@ import { type Assessment, question } from '../assessment.ts';
 import { disksHeld } from '../disks-held.ts';
 import { isDrained } from '../drain.ts';
 import {
+  alreadyCarriedOut,
+  endInRecord,
+  hasRoom,
+  isOfAnother,
+  rememberedOf,
+  writableRecord,
+} from './carried-out.ts';
+import {
   complete,
   failed,
   type OperationFinding,
@@ -23,7 +32,12 @@ import {
   waits,
 } from './unfinished.ts';
 
-//   FilerPairOperation ──> request on the Lease ──> result on the Lease ──> status of the operation, then the request goes
+//   FilerPairOperation ──> record (FilerDiskSet) ──> request on the Lease ──> result on the Lease ──> status of the operation,
+//                                                                                                    then the request goes
+//
+// The record decides, by compare-and-swap, whether an operation without ifEpoch is accepted or fails: two operators never say both.
+// It names the epoch at which the operation was accepted. An operator that dies in between leaves an operation that can act at that
+// epoch alone: the request is a compare-and-swap on the Lease, which has that epoch, and a move ends it.
 
 export interface MoveFinding extends OperationFinding {
   /** To be put on the Lease of this disk set now; null: nothing is. */
@@ -100,6 +114,20 @@ function findingFor(view: Assessment, operation: FilerPairOperationObject): Foun
       `It is meant for epoch ${ifEpoch}, and the disk set of ${server} is at epoch ${epoch}: it has changed its owner since.`,
     );
   const target = kind === 'takeover' ? home.partner : home.name;
+  const record = writableRecord(view, server);
+  const known = rememberedOf(record?.spec.operations ?? [], operation);
+  if (ifEpoch === undefined) {
+    if (record === null)
+      return {
+        verdict: waits(
+          'NoRecord',
+          `FilerDiskSet ${diskSetName(view.observed.name, server)} is not there yet.`,
+        ),
+      };
+    if (known !== null && isOfAnother(known, operation)) return { verdict: alreadyCarriedOut(known) };
+    const ended = known === null ? null : endInRecord(known, lease.holderServer === target);
+    if (ended !== null) return { verdict: ended };
+  }
   if (lease.holderServer === target)
     return {
       verdict: complete(
@@ -108,21 +136,31 @@ function findingFor(view: Assessment, operation: FilerPairOperationObject): Foun
         { epoch },
       ),
     };
-  if (kind === 'giveback' && isDrained(view, server))
+  if (known !== null && known.epoch !== epoch)
+    return fails(
+      'EpochMismatch',
+      `It was accepted at epoch ${known.epoch}, and the disk set of ${server} is at epoch ${epoch}: it has changed its owner since.`,
+    );
+  if (known === null && kind === 'giveback' && isDrained(view, server))
     return fails(
       'ServerDrained',
       `spec.maintenance.drain lists ${server}, so its disk set stays with ${home.partner}. Take it off the list: then it is given back by itself, or by another operation.`,
     );
   const held = disksHeld(view, home);
-  if (held !== null)
-    return fails(
-      'DisksHeld',
-      `The disk set of ${server} cannot be moved: ${held.why}${held.reason === 'ClaimBeingDeleted' ? ', and would go with the pod that has to end for it. See Degraded' : ', so its disks stay where they are. See Ready'}.`,
-    );
+  if (held !== null) {
+    const why = `The disk set of ${server} cannot be moved: ${held.why}${held.reason === 'ClaimBeingDeleted' ? ', and would go with the pod that has to end for it. See Degraded' : ', so its disks stay where they are. See Ready'}.`;
+    // An operator that wrote it down, and leads no more, may pass it on in this moment.
+    return known === null ? fails('DisksHeld', why) : { verdict: waits('Requested', why) };
+  }
   if (force !== undefined && (force.deadIncarnation ?? null) !== holder)
     return fails(
       'NotTheOwner',
       `It declares ${force.deadIncarnation ?? 'nobody'} dead, and ${holder ?? 'nobody'} owns the disk set of ${server}.`,
+    );
+  if (ifEpoch === undefined && known === null && !hasRoom(view, record!))
+    return fails(
+      'TooManyOperations',
+      `FilerDiskSet ${record!.metadata.name} remembers ${OPERATIONS_REMEMBERED_MAX} operations that are all there. Delete some of them, or give this one ifEpoch.`,
     );
   const reason = operation.spec.reason ?? `FilerPairOperation ${operation.metadata.name}`;
   const word = force === undefined ? {} : { force: true, about: { holder, epoch, acknowledger } };
