@@ -6,6 +6,7 @@ import { closeSync, ftruncateSync, mkdirSync, openSync, statSync, unlinkSync, wr
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EVERYBODY } from '../../fileserver/data-path/data-thread.fixture.ts';
+import { ExportSpecs } from '../../fileserver/exports/export-specs.ts';
 import { Request } from '../../fileserver/nfs3/journaled-procedure.ts';
 import { NfsContext } from '../../fileserver/nfs3/nfs-context.ts';
 import { journaledProcedures } from '../../fileserver/nfs3/program.ts';
@@ -54,7 +55,7 @@ beforeEach(async () => {
   const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
   volume = await openVolume({ name: 'data', path }, owner, OPEN, () => {});
   await volume.recorded;
-  diskSet = new DiskSet([volume], [exported], { filesMax: 10, descriptorsMax: 10 });
+  diskSet = new DiskSet([volume], ExportSpecs.of([exported]), { filesMax: 10, descriptorsMax: 10 });
 }, TIMEOUT_MS);
 
 afterEach(async () => {

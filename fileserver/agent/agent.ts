@@ -138,8 +138,7 @@ export class Agent {
   async start(): Promise<void> {
     const { witness, sentinel, gate, shares } = this.#options;
     sentinel.start();
-    await this.#dataThread.started();
-    await shares?.start(this.#shareTarget(), SHARES_LISTED_MS);
+    await Promise.all([this.#dataThread.started(), shares?.start(this.#shareTarget(), SHARES_LISTED_MS)]);
     this.#interconnectPort = await this.#partner.start();
     gate.closeIfMine();
     for (const home of this.#diskSets.keys()) {

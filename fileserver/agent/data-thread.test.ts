@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { incarnationOf } from '../../pair/incarnation.ts';
 import { assertEventually } from '../../testing/assert-eventually.ts';
 import { type Config, parseConfig } from '../config/config.ts';
+import { unpacked } from '../exports/export-specs.ts';
 import { allocateLeaseTable, LeaseTable } from '../serving-lease/lease-table.ts';
 import { bootMs } from '../system/boottime.ts';
 import type { FromDataThread } from '../threads/messages.ts';
@@ -67,7 +68,7 @@ function start() {
 it('opens, answers and closes a disk set, and says what each step took', async () => {
   const { thread, leases, message } = start();
   leases.set('local', bootMs() + 60_000);
-  thread.open('local', 1, []);
+  thread.open('local', 1, unpacked([]));
   const { port, phases } = await message('opened');
   expect(phases.map(({ name }) => name)).toEqual(['verify', 'listen', 'replay']);
   const askedAt = bootMs();
@@ -81,7 +82,7 @@ it('opens, answers and closes a disk set, and says what each step took', async (
 it('answers nobody once the right has run out, although nobody told it to stop', async () => {
   const { thread, leases, message } = start();
   leases.set('local', bootMs() + 60_000);
-  thread.open('local', 1, []);
+  thread.open('local', 1, unpacked([]));
   const { port } = await message('opened');
   await firstAnswer(port);
   leases.set('local', 0);
@@ -91,9 +92,9 @@ it('answers nobody once the right has run out, although nobody told it to stop',
 it('reports its own end with the reason, so that the process can end with it', async () => {
   const { thread, leases, ended } = start();
   leases.set('local', bootMs() + 60_000);
-  thread.open('local', 1, []);
+  thread.open('local', 1, unpacked([]));
   // A mistake of the agent is a bug, and a bug of the data thread ends it.
-  thread.open('local', 1, []);
+  thread.open('local', 1, unpacked([]));
   await assertEventually(() => expect(ended[0]).toMatch(/is open already/));
   await assertEventually(() => expect(ended.at(-1)).toBe('it exited with code 1'));
 });

@@ -10,7 +10,7 @@ import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { DiskSetSide } from '../../pair/types.ts';
 import type { Config } from '../config/config.ts';
 import { DataFigures, metricsSize } from '../metrics/data-metrics.ts';
-import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, ExportSpec, GivenExports } from '../settings/export-spec.ts';
 import { type ThreadCounts, threadCount } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { DataThreadOptions, FromDataThread, ToDataThread } from '../threads/messages.ts';
@@ -65,12 +65,7 @@ export class DataThread {
   }
 
   /** exports: null: those that were copied to the volumes. written: what the Lease knows of the volumes. */
-  open(
-    diskSet: DiskSetSide,
-    epoch: number,
-    exports: readonly ExportSpec[] | null,
-    written?: WrittenVolumes,
-  ): void {
+  open(diskSet: DiskSetSide, epoch: number, exports: GivenExports | null, written?: WrittenVolumes): void {
     const { config, me } = this.#setup;
     const home = diskSet === 'local' ? config.server : config.partner;
     this.#post({

@@ -5,6 +5,7 @@
 import type { ServerName } from '../../pair/incarnation.ts';
 import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { DiskSetSide, Input } from '../../pair/types.ts';
+import { unpacked } from '../exports/export-specs.ts';
 import type { Log } from '../logging/log.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
@@ -95,8 +96,8 @@ export class DiskSetPort {
   open(epoch: number, written: WrittenVolumes | undefined): void {
     const { shares, dataThread } = this.#parts;
     this.#epoch = epoch;
-    const exports = shares === null ? this.#parts.exports.of(this.home) : shares.opening(this.home);
-    if (shares === null) this.#exports = exports ?? [];
+    if (shares === null) this.#exports = this.#parts.exports.of(this.home);
+    const exports = shares === null ? unpacked(this.#exports) : shares.opening(this.home);
     dataThread.open(this.side, epoch, exports, written);
   }
 
@@ -186,6 +187,9 @@ export class DiskSetPort {
         this.#note({ absentExports: text === '' ? null : this.#noteOf(text) });
         return;
       }
+      case 'directoriesKnown':
+        shares?.directoriesKnown(home);
+        return;
       case 'firstReply':
         transitions.firstReply(home, message.atBootMs);
         return;

@@ -8,9 +8,10 @@ import { Worker } from 'node:worker_threads';
 import type { DiskSetSide } from '../../pair/types.ts';
 import { dirpath, MOUNT_PROGRAM, MOUNT_V3, mountproc3, mountres3 } from '../../protocol/mount.ts';
 import { program } from '../../testing/program.ts';
+import { unpacked } from '../exports/export-specs.ts';
 import { DataFigures, metricsSize } from '../metrics/data-metrics.ts';
 import { allocateLeaseTable, LeaseTable } from '../serving-lease/lease-table.ts';
-import type { ExportSpec } from '../settings/export-spec.ts';
+import type { ExportSpec, GivenExports } from '../settings/export-spec.ts';
 import { type ThreadCounts, threadCount } from '../settings/thread-counts.ts';
 import { bootMs } from '../system/boottime.ts';
 import { FAILPOINT_ARGUMENTS, withFailpoints } from '../system/failpoints.fixture.ts';
@@ -37,7 +38,13 @@ export const EVERYBODY: Omit<ExportSpec, 'path' | 'volume'> = {
   anonymousGid: 65534,
 };
 
-export function openMessage(path: string, overrides: Partial<OpenMessage> = {}): OpenMessage {
+/** Exports as a list: most tests have one or two. */
+type Overrides = Partial<Omit<OpenMessage, 'exports'>> & {
+  readonly exports?: readonly ExportSpec[] | GivenExports | null;
+};
+
+export function openMessage(path: string, overrides: Overrides = {}): OpenMessage {
+  const { exports = [{ path: '/data', volume: 'data', ...EVERYBODY }], ...others } = overrides;
   return {
     kind: 'open',
     diskSet: 'local',
@@ -46,10 +53,10 @@ export function openMessage(path: string, overrides: Partial<OpenMessage> = {}):
     incarnation: 'filer-a/test/1',
     epoch: 1,
     volumes: [{ name: 'data', path }],
-    exports: [{ path: '/data', volume: 'data', ...EVERYBODY }],
+    exports: exports === null || 'packed' in exports ? exports : unpacked(exports),
     host: '127.0.0.1',
     port: 0,
-    ...overrides,
+    ...others,
   };
 }
 

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { CallHeader } from '../../protocol/rpc.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { ExportSpecs } from '../exports/export-specs.ts';
 import { create } from '../nfs3/create.ts';
 import { Request } from '../nfs3/journaled-procedure.ts';
 import { NfsContext } from '../nfs3/nfs-context.ts';
@@ -45,7 +46,7 @@ beforeEach(async () => {
   const owner = { home: 'filer-a', server: 'filer-a', incarnation: 'filer-a/here/1', epoch: 1 };
   volume = await openVolume({ name: 'data', path }, owner, OPEN, () => {});
   await volume.recorded;
-  diskSet = new DiskSet([volume], [DATA], { filesMax: 100, descriptorsMax: 100 });
+  diskSet = new DiskSet([volume], ExportSpecs.of([DATA]), { filesMax: 100, descriptorsMax: 100 });
   const queue = { whenUnchanging: (_key: string, now: () => void) => (ready = now) };
   context = new NfsContext(diskSet, {
     logOf: () => queue as never,
@@ -99,7 +100,7 @@ test.each(changes)('a WRITE behind a SETATTR, when the export is %s', async (_ti
     };
     expect(write(call, context)).toBe(LATER);
   });
-  diskSet.replaceExports(exports);
+  diskSet.replaceExports(ExportSpecs.of(exports));
   volume.changing.remove(file.key);
   ready();
   // Squashed, it has another user, who may not write.
@@ -123,7 +124,7 @@ test.each(changes)(
       rootOfClient().userOf(),
     );
     expect(request.check().plan).not.toBeNull();
-    diskSet.replaceExports(exports);
+    diskSet.replaceExports(ExportSpecs.of(exports));
     // Squashed, it has another user, who may not search the directory.
     const { plan, results } = request.check();
     expect(plan).toBeNull();

@@ -38,6 +38,8 @@ export class ExportsCopy {
   readonly #file: string;
   /** By path. */
   readonly #lines: Map<string, string>;
+  #isComplete: boolean;
+  /** Since it was written last. */
   #changed: boolean;
   /** The last write has failed: the next one is tried again, and nothing waits for it. */
   #retry: boolean;
@@ -49,14 +51,21 @@ export class ExportsCopy {
     this.#gate = gate;
     this.#file = copyFile(root);
     this.#lines = new Map();
+    this.#isComplete = true;
     this.#changed = false;
     this.#retry = false;
     this.#writing = null;
   }
 
-  replace(exports: readonly ExportSpec[]): void {
+  /** All exports are to come anew, by change(): until complete() nothing is written. */
+  begin(): void {
     this.#lines.clear();
-    this.change({ set: exports, removed: [] });
+    this.#isComplete = false;
+  }
+
+  complete(): void {
+    if (this.#isComplete) return;
+    this.#isComplete = true;
     this.#changed = true;
   }
 
@@ -71,12 +80,16 @@ export class ExportsCopy {
 
   /** Nothing is to be written, and nothing is being written. */
   get isSettled(): boolean {
-    return !this.#changed && this.#writing === null;
+    return !this.#isDue && this.#writing === null;
+  }
+
+  get #isDue(): boolean {
+    return this.#changed && this.#isComplete;
   }
 
   /** What has changed is written, unless a write is under way already. Resolves when the write under way has ended. */
   write(): Promise<void> {
-    if (this.#writing === null && (this.#changed || this.#retry)) {
+    if (this.#writing === null && (this.#isDue || this.#retry)) {
       this.#changed = false;
       this.#retry = false;
       const first = JSON.stringify({ format: FORMAT, count: this.#lines.size });

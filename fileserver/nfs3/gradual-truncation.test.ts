@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
+import { ExportSpecs } from '../exports/export-specs.ts';
 import type { OpenFile } from '../storage/files/open-file.ts';
 import { startIoPool } from '../system/thread-identity.ts';
 import { type Answer, ServedVolume, statusOf } from './served-volume.fixture.ts';
@@ -192,7 +193,7 @@ test('its export is gone in the middle: it is completed with the rights that it 
   const { exports } = served.diskSet;
   served.onStep = (operation, step) => {
     countParts(operation, step);
-    if (parts === 1 && exports === served.diskSet.exports) served.diskSet.replaceExports([]);
+    if (parts === 1 && exports === served.diskSet.exports) served.diskSet.replaceExports(ExportSpecs.of([]));
   };
   expect(statusOf(await setSize(0))).toBe(nfs.NFS3_OK);
   expect(statSync(path).size).toBe(0);

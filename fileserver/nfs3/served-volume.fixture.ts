@@ -2,9 +2,11 @@
  * A volume with its journal and its operation log in this thread. Tests submit operations of their own making, stop the owner at
  * any step, and look at what the next one finds.
  */
+
 import * as nfs from '../../protocol/nfs3.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import { openMessage } from '../data-path/data-thread.fixture.ts';
+import { ExportSpecs } from '../exports/export-specs.ts';
 import { DuplicateRequestCache } from '../storage/duplicate-requests/duplicate-request-cache.ts';
 import type { Pacing } from '../storage/duplicate-requests/group-pacing.ts';
 import type { Check, Plan } from '../storage/duplicate-requests/journaled-operation.ts';
@@ -73,7 +75,7 @@ export class ServedVolume {
     this.#killed = false;
     this.onStep = () => {};
     const { exports } = openMessage(volume.spec.path);
-    this.diskSet = new DiskSet([volume], exports ?? [], { filesMax: 1000, descriptorsMax: 1000 });
+    this.diskSet = new DiskSet([volume], new ExportSpecs(exports!), { filesMax: 1000, descriptorsMax: 1000 });
     this.cache = new DuplicateRequestCache();
     this.context = new NfsContext(this.diskSet, {
       logOf: () => this.queue,

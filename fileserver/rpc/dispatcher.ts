@@ -35,8 +35,8 @@ export interface Services {
   readonly registry: RpcRegistry;
   /** null: everything is executed where it arrives. */
   readonly forwarding: Forwarding | null;
-  /** Numbers of exports, as in handles: for the figures of each. */
-  readonly exportNumbers: ReadonlySet<number>;
+  /** Is it the number of an export, as in handles? For the figures of each. */
+  readonly isExport: (number: number) => boolean;
   /** Where users' groups are looked up; null: clients' credentials say them. */
   readonly groups: GroupDirectory | null;
   /** An exception that is no XdrError: a bug. The client gets SYSTEM_ERR. */
@@ -248,7 +248,7 @@ export class Dispatcher {
     if (at + 4 > r.end) return;
     const number = r.wordAt(at);
     // Others are made up, or of exports that are no more.
-    if (this.#services.exportNumbers.has(number)) this.exportNumber = number;
+    if (this.#services.isExport(number)) this.exportNumber = number;
   }
 }
 

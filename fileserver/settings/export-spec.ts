@@ -35,3 +35,11 @@ export interface ExportChanges {
   /** Paths that are exported no longer. */
   readonly removed: readonly string[];
 }
+
+/** All exports of a disk set. Plain data. */
+export interface GivenExports {
+  /** Memory of exports/packed-exports.ts: exports that were checked before; null: none. */
+  readonly packed: SharedArrayBuffer | null;
+  /** By how much they differ from those. */
+  readonly changes: ExportChanges;
+}

@@ -9,6 +9,7 @@ import { assertEventually } from '../../testing/assert-eventually.ts';
 import { pause } from '../../testing/pause.ts';
 import { mount, TestDataThread, temporaryDirectory } from '../data-path/data-thread.fixture.ts';
 import { RpcClient } from '../data-path/rpc-client.fixture.ts';
+import { unpacked } from '../exports/export-specs.ts';
 import { ShareApi } from './share-api.fixture.ts';
 import { SharingServer } from './sharing-server.fixture.ts';
 
@@ -52,7 +53,7 @@ test(`${SHARES} shares`, async () => {
   };
   // The thread has started.
   const warm = new SharingServer(api, thread, volume.path, 1);
-  await warm.open({ exports: [] });
+  await warm.open({ exports: unpacked([]) });
   await warm.close();
   const before = megabytes();
   const server = new SharingServer(api, thread, volume.path, 2);

@@ -112,6 +112,20 @@ test('a directory that is absent: told, and served when it is there', async () =
   expect(await server.tryMount('/team')).toBe(MNT_OK);
 });
 
+test('of many shares nothing is said before it is known of each whether its directory is there', async () => {
+  const names = Array.from({ length: 300 }, (_, i) => `s${i}`);
+  for (const [i, name] of names.entries()) {
+    if (i % 2 === 0) mkdirSync(inVolume('people', name), { recursive: true });
+    api.put(name, { directory: `people/${name}` });
+  }
+  await serving();
+  await assertEventually(() => expect(api.statusWrites.length).toBeGreaterThanOrEqual(names.length));
+  for (const [i, name] of names.entries())
+    expect(api.condition(name, 'Ready')).toBe(i % 2 === 0 ? 'True Served' : 'False DirectoryAbsent');
+  // Each once: none was said to be served, and then that it is not.
+  expect(api.statusWrites.toSorted()).toEqual(names.toSorted());
+});
+
 test('a path that is taken, a volume that is not there: refused, and said by the owner', async () => {
   api.put('old', { path: '/home' });
   api.put('young', { path: '/home' }, { creationTimestamp: '2026-11-30T12:00:09Z' });

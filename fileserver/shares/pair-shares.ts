@@ -9,13 +9,14 @@ import { apiVersionOf, resources } from '../../kubernetes/resource.ts';
 import { SHARE_FINALIZER, shareFieldManagers } from '../../kubernetes/share-conditions.ts';
 import type { ServerName } from '../../pair/incarnation.ts';
 import type { Log } from '../logging/log.ts';
-import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, ExportSpec, GivenExports } from '../settings/export-spec.ts';
 import type { RemovalResult } from '../storage/directories/directory-remover.ts';
 import { repeat } from '../system/turns.ts';
 import type { AbsentExport } from '../threads/messages.ts';
 import { directoryOf, SHARE_FIELDS, type ShareObject } from './share-object.ts';
 import { type DirectoryNews, type ShareFacts, statusToApply } from './share-status.ts';
 import { type PlacedShare, ShareTable } from './share-table.ts';
+import { StandingExports } from './standing-exports.ts';
 import { StatusWriter } from './status-writer.ts';
 
 /** Changes that come together are given together. ms */
@@ -47,6 +48,8 @@ export interface PairSharesOptions {
 /** A disk set that this server opens or serves. */
 interface OpenDiskSet {
   isServed: boolean;
+  /** Of each export it is known whether its directory is there: before, nothing is said of shares. */
+  directoriesKnown: boolean;
   /** Last change that was given, and last that is in force. */
   given: number;
   inForce: number;
@@ -65,6 +68,7 @@ export class PairShares {
   readonly #options: PairSharesOptions;
   readonly #reflector: Reflector<ShareObject>;
   readonly #table: ShareTable;
+  readonly #standing: ReadonlyMap<ServerName, StandingExports>;
   readonly #writer: StatusWriter;
   readonly #open: Map<ServerName, OpenDiskSet>;
   /** Change with which an export was given last, by path and disk set. */
@@ -81,6 +85,10 @@ export class PairShares {
     const { client, namespace, pair, volumes, log } = options;
     this.#options = options;
     this.#table = new ShareTable(volumes);
+    const homes = [...volumes.keys()];
+    this.#standing = new Map(
+      homes.map((home) => [home, new StandingExports(() => this.#table.exportsOf(home))]),
+    );
     this.#open = new Map();
     this.#givenWith = new Map();
     this.#written = new Map();
@@ -139,19 +147,39 @@ export class PairShares {
   // ------------------------------------------------------------------------------------ what the data path says
 
   /** The disk set is being opened, with these; null: they are not known. Later changes are given to it. */
-  opening(home: ServerName): ExportSpec[] | null {
+  opening(home: ServerName): GivenExports | null {
     this.#give();
-    const diskSet = { isServed: false, given: 0, inForce: 0, absent: new Map(), directories: new Map() };
-    this.#open.set(home, diskSet);
-    return this.#known ? this.#table.exportsOf(home) : null;
+    this.#open.set(home, {
+      isServed: false,
+      directoriesKnown: false,
+      given: 0,
+      inForce: 0,
+      absent: new Map(),
+      directories: new Map(),
+    });
+    return this.#known ? (this.#standing.get(home)?.now ?? null) : null;
   }
 
   served(home: ServerName): void {
     const diskSet = this.#open.get(home);
     if (diskSet === undefined) return;
     diskSet.isServed = true;
-    for (const share of this.#table.values()) if (share.home === home) this.#writer.look(share.name);
+    this.#lookAtSharesOf(home);
     this.#deleteDirectories();
+  }
+
+  /** Those of directories that are not there are `absent`. */
+  directoriesKnown(home: ServerName): void {
+    const diskSet = this.#open.get(home);
+    if (diskSet === undefined) return;
+    diskSet.directoriesKnown = true;
+    this.#lookAtSharesOf(home);
+  }
+
+  #lookAtSharesOf(home: ServerName): void {
+    const { isServed, directoriesKnown } = this.#open.get(home)!;
+    if (!isServed || !directoriesKnown) return;
+    for (const share of this.#table.values()) if (share.home === home) this.#writer.look(share.name);
   }
 
   closed(home: ServerName): void {
@@ -172,8 +200,10 @@ export class PairShares {
 
   /** All of them, as `exports` were given whole. */
   replaced(home: ServerName): void {
-    this.exportsInForce(home, this.#open.get(home)?.given ?? 0);
-    for (const share of this.#table.values()) if (share.home === home) this.#writer.look(share.name);
+    const diskSet = this.#open.get(home);
+    if (diskSet === undefined) return;
+    this.exportsInForce(home, diskSet.given);
+    this.#lookAtSharesOf(home);
   }
 
   absent(home: ServerName, exports: readonly AbsentExport[]): void {
@@ -209,6 +239,7 @@ export class PairShares {
     for (const home of this.#open.keys()) {
       const diskSet = this.#open.get(home)!;
       diskSet.given += 1;
+      diskSet.directoriesKnown = false;
       for (const { path } of this.#table.exportsOf(home))
         this.#givenWith.set(`${home} ${path}`, diskSet.given);
       this.#target?.replace(home, this.#table.exportsOf(home));
@@ -232,7 +263,9 @@ export class PairShares {
   #take() {
     if (this.#giving !== null) clearTimeout(this.#giving);
     this.#giving = null;
-    return this.#table.take();
+    const changes = this.#table.take();
+    for (const [home, one] of changes.exports) this.#standing.get(home)!.note(one);
+    return changes;
   }
 
   #give(): void {
@@ -319,7 +352,7 @@ export class PairShares {
   /** null: this server does not serve it, or does not know yet. */
   #factsOf(share: PlacedShare): ShareFacts | null {
     const diskSet = this.#open.get(share.home);
-    if (diskSet?.isServed !== true) return null;
+    if (diskSet?.isServed !== true || !diskSet.directoriesKnown) return null;
     const { path } = share.export;
     const given = this.#givenWith.get(`${share.home} ${path}`);
     if (share.verdict.accepted && !share.deleting && given !== undefined) return null;

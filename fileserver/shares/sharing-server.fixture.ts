@@ -55,6 +55,7 @@ export class SharingServer {
     thread.onMessage = (message) => {
       if (message.kind === 'exportsReplaced') shares.replaced(home);
       if (message.kind === 'exportsChanged') shares.exportsInForce(home, message.number);
+      if (message.kind === 'directoriesKnown') shares.directoriesKnown(home);
       if (message.kind === 'absentExports') shares.absent(home, message.exports);
       if (message.kind === 'directoryRemoved') shares.directoryRemoved(home, message.id, message.result);
       if (message.kind === 'closed') shares.closed(home);

@@ -4,6 +4,7 @@
  */
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import type { Admission } from '../connection-limits/connections-by-address.ts';
+import { ExportSpecs } from '../exports/export-specs.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { CallMeter } from '../metrics/data-metrics.ts';
 import { type MountEntry, MountReplica } from '../mount/mount-list.ts';
@@ -14,12 +15,12 @@ import { Connection, type ConnectionMemory } from '../rpc/connection.ts';
 import type { Services } from '../rpc/dispatcher.ts';
 import { RpcRegistry } from '../rpc/rpc-program.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
-import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, GivenExports } from '../settings/export-spec.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
 import type { ExportRoot } from '../storage/files/export-root.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
-import { exportIdOf, isUuidAt } from '../storage/handles/file-handle.ts';
+import { isUuidAt } from '../storage/handles/file-handle.ts';
 import { forgottenIdentity } from '../storage/handles/forgotten-object.ts';
 import { VolumeOpenError } from '../storage/volume/open-failure.ts';
 import { attachVolume } from '../storage/volume/open-volume.ts';
@@ -69,8 +70,6 @@ export class ConnectionService {
   readonly #forwarders: Map<number, CallForwarder>;
   readonly #mounts: MountReplica;
   readonly #order: ConnectionOrder;
-  /** Numbers of exports, as in handles: for the figures of each. */
-  readonly #exportNumbers: Set<number>;
   #volumes: Volume[];
   #diskSet: DiskSet | null;
   #services: Services | null;
@@ -87,7 +86,6 @@ export class ConnectionService {
     this.#forwarders = new Map();
     this.#mounts = new MountReplica(message.mounts, (change) => this.#tell({ kind: 'mountChange', change }));
     this.#order = new ConnectionOrder(message.order);
-    this.#exportNumbers = new Set(message.exports.map(({ path }) => exportIdOf(path)));
     this.#volumes = [];
     this.#diskSet = null;
     this.#services = null;
@@ -114,7 +112,7 @@ export class ConnectionService {
       const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
         this.#fault(volume, reason, text);
       for (const { attachment } of volumes) this.#volumes.push(attachVolume(attachment, onFault));
-      this.#diskSet = new DiskSet(this.#volumes, exports, this.#setup.limits, false);
+      this.#diskSet = new DiskSet(this.#volumes, new ExportSpecs(exports), this.#setup.limits, false);
       this.#diskSet.learnRoots(roots);
       this.#services = this.#makeServices(this.#diskSet);
       this.#tell({ kind: 'attached' });
@@ -136,7 +134,7 @@ export class ConnectionService {
     return {
       registry: new RpcRegistry(versions),
       forwarding: this.#makeRouting(diskSet),
-      exportNumbers: this.#exportNumbers,
+      isExport: (number) => diskSet.exports.has(number),
       groups: this.#setup.groups,
       onBug: this.onBug,
     };
@@ -270,12 +268,10 @@ export class ConnectionService {
   }
 
   /** Takes effect at once, but for exports of directories that are not known yet. */
-  replaceExports(exports: readonly ExportSpec[]): void {
+  replaceExports(exports: GivenExports): void {
     if (this.#diskSet === null || this.#closed) return;
-    this.#diskSet.replaceExports(exports);
+    this.#diskSet.replaceExports(new ExportSpecs(exports));
     for (const { caller } of this.#connections) caller.forget();
-    this.#exportNumbers.clear();
-    for (const { path } of exports) this.#exportNumbers.add(exportIdOf(path));
   }
 
   /** The same of some of them. */
@@ -283,8 +279,6 @@ export class ConnectionService {
     if (this.#diskSet === null || this.#closed) return;
     this.#diskSet.changeExports(changes);
     for (const { caller } of this.#connections) caller.forget();
-    for (const path of changes.removed) this.#exportNumbers.delete(exportIdOf(path));
-    for (const { path } of changes.set) this.#exportNumbers.add(exportIdOf(path));
   }
 
   /** With a number it ends with `rooted`. */

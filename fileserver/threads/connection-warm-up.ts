@@ -10,6 +10,7 @@ import { AUTH_NONE_CREDENTIAL, encodeCallHeader } from '../../protocol/rpc.ts';
 import { XdrWriter } from '../../protocol/xdr.ts';
 import { ConnectionOrder } from '../callers/connection-order.ts';
 import { ConnectionsByAddress } from '../connection-limits/connections-by-address.ts';
+import { unpacked } from '../exports/export-specs.ts';
 import { Acceptor } from '../rpc/acceptor.ts';
 import type { ConnectionMemory } from '../rpc/connection.ts';
 import { allocateLeaseTable, LeaseTable } from '../serving-lease/lease-table.ts';
@@ -30,7 +31,7 @@ export async function warmUpConnection(memory: ConnectionMemory, limits: FileTab
       session: 0,
       diskSet: 'local',
       volumes: [],
-      exports: [],
+      exports: unpacked([]),
       roots: [],
       mounts: [],
       order: ConnectionOrder.allocate(),

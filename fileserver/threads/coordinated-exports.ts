@@ -1,6 +1,9 @@
-/** The exports of a disk set and where their directories are, as the coordinator knows it from the threads of the volumes. */
+/**
+ * The exports of a disk set, and those whose directories are not there, as the coordinator knows it from the threads of the volumes.
+ */
 import { ClientNetworks } from '../exports/client-networks.ts';
-import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
+import { ExportSpecs } from '../exports/export-specs.ts';
+import type { ExportChanges, ExportSpec, GivenExports } from '../settings/export-spec.ts';
 import { type ExportRoot, placeOf } from '../storage/files/export-root.ts';
 import type { AbsentExport } from './messages.ts';
 
@@ -11,12 +14,11 @@ export interface ExportListeners {
 }
 
 export class CoordinatedExports {
-  readonly #byPath: Map<string, ExportSpec>;
-  /** Paths of the exports of a place. */
-  readonly #paths: Map<string, Set<string>>;
-  readonly #roots: Map<string, ExportRoot>;
+  #specs: ExportSpecs;
+  /** By path. */
+  readonly #absent: Map<string, ExportRoot>;
   /** How many exports name a client. */
-  readonly #clientCounts: Map<string, number>;
+  #clientCounts: Map<string, number>;
   /** Of all of them; null: not asked for since they changed. */
   #clients: ClientNetworks | null;
   /** By path, as told last. */
@@ -25,49 +27,45 @@ export class CoordinatedExports {
   readonly #changed: Set<string>;
   readonly #listeners: ExportListeners;
 
-  constructor(exports: readonly ExportSpec[], listeners: ExportListeners) {
-    this.#byPath = new Map();
-    this.#paths = new Map();
-    this.#roots = new Map();
-    this.#clientCounts = new Map();
+  constructor(exports: GivenExports, listeners: ExportListeners) {
+    this.#specs = new ExportSpecs(exports);
+    this.#absent = new Map();
+    this.#clientCounts = this.#specs.countClients();
     this.#clients = null;
     this.#told = new Map();
     this.#changed = new Set();
     this.#listeners = listeners;
-    this.replace(exports);
   }
 
-  replace(exports: readonly ExportSpec[]): void {
-    const kept = new Set(exports.map(({ path }) => path));
-    this.change({ set: exports, removed: [...this.#byPath.keys()].filter((path) => !kept.has(path)) });
+  /** Where their directories are is to be told anew. */
+  replace(exports: GivenExports): void {
+    this.#specs = new ExportSpecs(exports);
+    this.#clientCounts = this.#specs.countClients();
+    this.#clients = null;
+    for (const path of this.#told.keys()) this.#changed.add(path);
+    for (const [path, { place }] of this.#absent)
+      if (this.#placeAt(path) !== place) this.#absent.delete(path);
   }
 
-  change({ set, removed }: ExportChanges): void {
-    for (const path of removed) this.#remove(path);
-    for (const one of set) {
-      const before = this.#byPath.get(one.path);
-      if (before !== undefined && placeOf(before) === placeOf(one)) this.#countClients(before, -1);
-      else this.#remove(one.path);
-      this.#byPath.set(one.path, one);
-      const paths = this.#paths.get(placeOf(one)) ?? new Set();
-      this.#paths.set(placeOf(one), paths.add(one.path));
-      this.#countClients(one, 1);
-      this.#changed.add(one.path);
+  change(changes: ExportChanges): void {
+    const { set, removed } = changes;
+    const paths = new Set([...removed, ...set.map(({ path }) => path)]);
+    for (const path of paths) {
+      const before = this.#specs.atPath(path);
+      if (before !== null) this.#countClients(before, -1);
+      this.#changed.add(path);
+    }
+    this.#specs.change(changes);
+    for (const path of paths) {
+      const now = this.#specs.atPath(path);
+      if (now !== null) this.#countClients(now, 1);
+      if (this.#absent.get(path)?.place !== this.#placeAt(path)) this.#absent.delete(path);
     }
   }
 
-  #remove(path: string): void {
-    const one = this.#byPath.get(path);
-    if (one === undefined) return;
-    this.#byPath.delete(path);
-    this.#countClients(one, -1);
-    this.#changed.add(path);
-    const place = placeOf(one);
-    const paths = this.#paths.get(place)!;
-    paths.delete(path);
-    if (paths.size > 0) return;
-    this.#paths.delete(place);
-    this.#roots.delete(place);
+  #placeAt(path: string): string | null {
+    const one = this.#specs.atPath(path);
+    return one === null ? null : placeOf(one);
   }
 
   #countClients({ clients }: ExportSpec, change: 1 | -1): void {
@@ -81,11 +79,19 @@ export class CoordinatedExports {
 
   found(roots: readonly ExportRoot[]): void {
     for (const root of roots) {
-      const paths = this.#paths.get(root.place);
-      if (paths === undefined) continue;
-      this.#roots.set(root.place, root);
-      for (const path of paths) this.#changed.add(path);
+      const { path, place, problem } = root;
+      const isOfNow =
+        problem === '' ? this.#absent.get(path)?.place === place : this.#placeAt(path) === place;
+      if (!isOfNow) continue;
+      if (problem === '') this.#absent.delete(path);
+      else this.#absent.set(path, root);
+      this.#changed.add(path);
     }
+  }
+
+  /** All of them, for a thread that has none yet. */
+  get given(): GivenExports {
+    return this.#specs.given;
   }
 
   /** Is one of them for the client at this address? */
@@ -94,22 +100,13 @@ export class CoordinatedExports {
     return this.#clients.includes(host);
   }
 
-  get all(): ExportSpec[] {
-    return [...this.#byPath.values()];
-  }
-
-  /** Of the present exports. */
-  get roots(): ExportRoot[] {
-    return [...this.#roots.values()];
-  }
-
   /** Once when a directory is found missing, and once when it is back. */
   tellAbsent(): void {
     const { log, onAbsent } = this.#listeners;
     let news = false;
     for (const path of this.#changed) {
       const told = this.#told.get(path);
-      const absent = this.#absent(path);
+      const absent = this.#absenceOf(path);
       if (absent?.reason === told?.reason) continue;
       news = true;
       if (absent !== null) {
@@ -122,17 +119,16 @@ export class CoordinatedExports {
         continue;
       }
       this.#told.delete(path);
-      if (this.#byPath.has(path) && told?.cause !== 'DirectoryNotMadeYet')
+      if (this.#specs.atPath(path) !== null && told?.cause !== 'DirectoryNotMadeYet')
         log('info', `export "${path}" is served again: its directory is there.`);
     }
     this.#changed.clear();
     if (news) onAbsent([...this.#told.values()]);
   }
 
-  #absent(path: string): AbsentExport | null {
-    const one = this.#byPath.get(path);
-    const root = one === undefined ? undefined : this.#roots.get(placeOf(one));
-    if (root === undefined || root.problem === '') return null;
+  #absenceOf(path: string): AbsentExport | null {
+    const root = this.#absent.get(path);
+    if (root === undefined) return null;
     const reason = `export "${path}" is not served: ${root.problem}`;
     return { path, reason, ...(root.cause === undefined ? {} : { cause: root.cause }) };
   }

@@ -17,7 +17,7 @@ import { ArrivingClients } from './arriving-clients.ts';
 import { CoordinatedFreeze } from './coordinated-freeze.ts';
 import type { DataThreads } from './data-threads.ts';
 import { DiskSetThreads } from './disk-set-threads.ts';
-import { ExportUpdates, exportsOf } from './export-updates.ts';
+import { ExportUpdates } from './export-updates.ts';
 import type {
   CloseMode,
   DisksMessage,
@@ -101,7 +101,7 @@ export class DiskSetCoordinator {
         this.#threads.toVolumeThreads({ kind: 'thaw' });
       },
     });
-    this.#exports = new ExportUpdates(diskSet, volumes, message.exports ?? [], this.#threads, post);
+    this.#exports = new ExportUpdates(diskSet, volumes, message.exports, this.#threads, post);
     this.#clients = new ArrivingClients(session, threads, this.#exports.known, (text) => log('warn', text));
     this.#stalls = new StallWatch(message.volumeStalledMs ?? 0, {
       log,
@@ -128,7 +128,7 @@ export class DiskSetCoordinator {
     try {
       const phases: Phase[] = [];
       this.#leases.resume(this.#side);
-      const fault = this.#exports.faultOf(this.#message.exports ?? []);
+      const fault = this.#exports.faultOf(this.#message.exports?.changes.set ?? []);
       if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
       if (this.#message.volumes.some(({ reattached }) => reattached === true))
         await this.#phase(phases, 'attach', () => this.#attach());
@@ -177,16 +177,14 @@ export class DiskSetCoordinator {
   }
 
   async #verify(): Promise<VolumeAttachment[]> {
-    const { volumes, exports } = this.#message;
+    const { volumes } = this.#message;
     const count = this.#threads.volumeThreadCount;
     const replies = await this.#threads.askEachVolumeThread('verified', (index) => {
       const mine = volumesOf(volumes, count, index);
-      const names = mine.map(({ name }) => name);
-      const theirs = exports === null ? null : exportsOf(names, exports);
-      return { kind: 'verify', part: { ...this.#message, volumes: mine, exports: theirs } };
+      return { kind: 'verify', part: { ...this.#message, volumes: mine } };
     });
     const attachments = replies.flatMap((reply) => (reply.kind === 'verified' ? reply.attachments : []));
-    for (const reply of replies) if (reply.kind === 'verified') this.#exports.known.found(reply.roots);
+    for (const reply of replies) if (reply.kind === 'verified') this.#exports.rootsFound(reply.roots);
     mustBeDifferent(
       this.#message.home,
       attachments.map(({ ownership }) => ownership.uuid),
@@ -213,8 +211,8 @@ export class DiskSetCoordinator {
       kind: 'attach',
       diskSet,
       volumes: attached,
-      exports: this.#exports.known.all,
-      roots: this.#exports.known.roots,
+      exports: this.#exports.known.given,
+      roots: this.#exports.takeUntold(),
       mounts: this.#mounts.all,
       order: this.#order,
     });

@@ -30,6 +30,10 @@ export class DiskSetThreads {
     return this.#volumeThreads[placeOf(index, this.#volumeThreads.length)]!;
   }
 
+  get areAttached(): boolean {
+    return this.#connectionThreads.length > 0;
+  }
+
   /** From now on connection threads take part. */
   attach(): void {
     this.#connectionThreads = this.#threads.connectionThreads;
@@ -65,8 +69,12 @@ export class DiskSetThreads {
     return replies;
   }
 
-  askVolumeThreads(reply: Reply['kind'], message: WithoutSession<ToVolumeThread>): Promise<Reply[]> {
-    return this.askEachVolumeThread(reply, () => message);
+  askVolumeThreads(
+    reply: Reply['kind'],
+    message: WithoutSession<ToVolumeThread>,
+    change: number | null = null,
+  ): Promise<Reply[]> {
+    return this.askEachVolumeThread(reply, () => message, change);
   }
 
   askConnectionThreads(

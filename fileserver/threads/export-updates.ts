@@ -1,12 +1,13 @@
 /** Exports of a disk set while it is open: checks new ones, keeps those that come while it opens, and gives them to its threads. */
 import type { DiskSetSide } from '../../pair/types.ts';
 import { faultOfExport, faultOfExports } from '../exports/export-check.ts';
+import { packed, unpacked } from '../exports/export-specs.ts';
 import { readExportsCopy } from '../exports/exports-copy.ts';
-import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
-import { volumesOf } from '../settings/thread-counts.ts';
+import type { ExportChanges, ExportSpec, GivenExports } from '../settings/export-spec.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { ExportRoot } from '../storage/files/export-root.ts';
 import { exportIdOf } from '../storage/handles/file-handle.ts';
+import { inBackground } from '../system/turns.ts';
 import { CoordinatedExports } from './coordinated-exports.ts';
 import type { DiskSetThreads } from './disk-set-threads.ts';
 import type { ExportChangesMessage, FromDataThread } from './messages.ts';
@@ -18,17 +19,23 @@ export class ExportUpdates {
   readonly #threads: DiskSetThreads;
   readonly #post: (message: FromDataThread) => void;
   #state: 'opening' | 'serving' | 'ended';
+  /** The directories of all exports have been looked for: before, absent ones are not told of. */
+  #directoriesKnown: boolean;
+  /** What the connection threads are to know of directories, until they are attached. */
+  #untold: ExportRoot[];
   /** That have come while it was being opened; null: none have. */
   #keptExports: readonly ExportSpec[] | null;
   /** Likewise, and later than those. */
   #keptChanges: ExportChangesMessage[];
   /** Number of the last change that the threads were given. */
   #change: number;
+  /** Of the last by which all exports were replaced. */
+  #lookedSince: number;
 
   constructor(
     diskSet: DiskSetSide,
     volumes: readonly VolumeSpec[],
-    exports: readonly ExportSpec[],
+    exports: GivenExports | null,
     threads: DiskSetThreads,
     post: (message: FromDataThread) => void,
   ) {
@@ -37,10 +44,13 @@ export class ExportUpdates {
     this.#threads = threads;
     this.#post = post;
     this.#state = 'opening';
+    this.#directoriesKnown = false;
+    this.#untold = [];
     this.#keptExports = null;
     this.#keptChanges = [];
     this.#change = 0;
-    this.known = new CoordinatedExports(exports, {
+    this.#lookedSince = 0;
+    this.known = new CoordinatedExports(exports ?? unpacked([]), {
       log: (level, message) => post({ kind: 'log', diskSet, level, message }),
       onAbsent: (absent) => post({ kind: 'absentExports', diskSet, exports: absent }),
     });
@@ -48,6 +58,11 @@ export class ExportUpdates {
 
   faultOf(exports: readonly ExportSpec[]): string | null {
     return faultOfExports(exports, this.#volumeNames);
+  }
+
+  /** For the threads that are attached now; from now on they are told of what is found. */
+  takeUntold(): ExportRoot[] {
+    return this.#untold.splice(0);
   }
 
   /** What the last owner has exported, of a disk set whose FilerShares are not known yet. */
@@ -74,10 +89,30 @@ export class ExportUpdates {
     }
   }
 
-  /** The disk set is open: nothing is kept any more. */
+  /** The disk set is open: nothing is kept any more. Directories are looked for only now: clients do not wait for ten thousand of them. */
   serve(): void {
     this.#state = 'serving';
+    this.#lookForDirectories();
+  }
+
+  #lookForDirectories(): void {
+    const change = this.#change;
+    const looked = this.#threads.askVolumeThreads(
+      'directoriesKnown',
+      { kind: 'lookForDirectories', change },
+      change,
+    );
+    // Closed meanwhile.
+    const known = looked.catch(() => null);
+    inBackground(known.then((replies) => replies !== null && this.#haveLooked(change)));
+  }
+
+  #haveLooked(change: number): void {
+    // Others are looked for since.
+    if (this.#state !== 'serving' || change < this.#lookedSince) return;
+    this.#directoriesKnown = true;
     this.known.tellAbsent();
+    this.#post({ kind: 'directoriesKnown', diskSet: this.#diskSet });
   }
 
   /** Threads are given nothing more; what was kept is answered. */
@@ -117,8 +152,13 @@ export class ExportUpdates {
   /** A volume thread has found directories of exports gone, back, or replaced. */
   rootsFound(roots: readonly ExportRoot[]): void {
     this.known.found(roots);
-    this.#threads.toConnectionThreads({ kind: 'roots', change: null, roots });
-    if (this.#state === 'serving') this.known.tellAbsent();
+    if (this.#threads.areAttached) this.#threads.toConnectionThreads({ kind: 'roots', change: null, roots });
+    else this.#untold.push(...roots);
+    this.#tellAbsent();
+  }
+
+  #tellAbsent(): void {
+    if (this.#state === 'serving' && this.#directoriesKnown) this.known.tellAbsent();
   }
 
   async #apply(exports: readonly ExportSpec[]): Promise<void> {
@@ -143,42 +183,37 @@ export class ExportUpdates {
   }
 
   async #give(
-    given: { readonly exports: readonly ExportSpec[] } | { readonly changes: ExportChanges },
+    news: { readonly exports: readonly ExportSpec[] } | { readonly changes: ExportChanges },
   ): Promise<void> {
     this.#change += 1;
     const change = this.#change;
-    if ('exports' in given) this.known.replace(given.exports);
-    else this.known.change(given.changes);
-    this.#threads.toConnectionThreads(
-      'exports' in given ? { kind: 'exports', ...given } : { kind: 'exportChanges', ...given },
-    );
-    const exported = await this.#threads.askEachVolumeThread(
-      'exported',
-      (index) => {
-        const names = volumesOf(this.#volumeNames, this.#threads.volumeThreadCount, index);
-        return 'exports' in given
-          ? { kind: 'exports', change, exports: exportsOf(names, given.exports) }
-          : { kind: 'exportChanges', change, changes: changesOf(names, given.changes) };
-      },
-      change,
-    );
+    if ('exports' in news) {
+      const exports = packed(news.exports);
+      this.#directoriesKnown = false;
+      this.#lookedSince = change;
+      this.known.replace(exports);
+      await this.#tell({ kind: 'exports', exports }, change);
+      if (this.#state === 'serving') this.#lookForDirectories();
+    } else {
+      this.known.change(news.changes);
+      await this.#tell({ kind: 'exportChanges', changes: news.changes }, change);
+    }
+    this.#tellAbsent();
+  }
+
+  /** Resolves when all threads go by them, and know where the directories are as far as those of volumes do. */
+  async #tell(
+    message: { kind: 'exports'; exports: GivenExports } | { kind: 'exportChanges'; changes: ExportChanges },
+    change: number,
+  ): Promise<void> {
+    this.#threads.toConnectionThreads(message);
+    const exported = await this.#threads.askVolumeThreads('exported', { ...message, change }, change);
     const roots = exported.flatMap((reply) => (reply.kind === 'exported' ? reply.roots : []));
     this.known.found(roots);
-    await this.#threads.askConnectionThreads('rooted', { kind: 'roots', change, roots }, change);
-    if (this.#state === 'serving') this.known.tellAbsent();
+    if (this.#threads.areAttached)
+      await this.#threads.askConnectionThreads('rooted', { kind: 'roots', change, roots }, change);
+    else this.#untold.push(...roots);
   }
-}
-
-/** Those of the volumes of these names. */
-export function exportsOf(volumes: readonly string[], exports: readonly ExportSpec[]): ExportSpec[] {
-  return exports.filter(({ volume }) => volumes.includes(volume));
-}
-
-/** An export that moves to the volume of another thread is gone from this one. */
-function changesOf(volumes: readonly string[], { set, removed }: ExportChanges): ExportChanges {
-  const mine = exportsOf(volumes, set);
-  const others = set.filter((one) => !mine.includes(one)).map(({ path }) => path);
-  return { set: mine, removed: [...removed, ...others] };
 }
 
 /** Copies of two volumes can be of different moments: of two exports that exclude each other the first one counts. */

@@ -2,6 +2,7 @@
  * What a thread that changes volumes does to them for the sake of their exports. It keeps the copies of the exports, makes
  * directories that are to be exported, and removes those of deleted exports.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseExportDirectory } from '../exports/export-directory.ts';
 import { ExportsCopy } from '../exports/exports-copy.ts';
 import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
@@ -10,12 +11,16 @@ import { makeDirectories } from '../storage/directories/new-directories.ts';
 import { errnoName } from '../storage/failures/errno-outcomes.ts';
 import type { DiskSet } from '../storage/files/disk-set.ts';
 import type { Export } from '../storage/files/export.ts';
-import { type ExportRoot, placeOf } from '../storage/files/export-root.ts';
 import type { Volume } from '../storage/volume/volume.ts';
 import { REFUSED, type WriteGate } from '../system/write-gate.ts';
 
 /** Directories that are tried again with one tick. */
 const MADE_PER_TICK = 100;
+/** Exports that survey() goes through at once, 20 us each. */
+const SLICE = 64;
+/** How long calls have after each slice, and after the first one: then clients come back from a takeover. ms */
+const BETWEEN_SLICES_MS = 2;
+const CLIENTS_FIRST_MS = 250;
 /** Directories that are flushed together. */
 const MADE_AT_ONCE = 32;
 
@@ -24,6 +29,8 @@ export interface ExportUpkeepSetup {
   /** May the volumes be changed at this moment, on the server's own account? */
   readonly mayWrite: () => boolean;
   readonly removed: (id: string, result: RemovalResult) => void;
+  /** Of some exports it is known now where their directories are. */
+  readonly found: () => void;
 }
 
 export class ExportUpkeep {
@@ -32,8 +39,11 @@ export class ExportUpkeep {
   /** By name of the volume. */
   readonly #copies: ReadonlyMap<string, ExportsCopy>;
   readonly #removers: ReadonlyMap<string, DirectoryRemover>;
+  /** Exports that are not in the copies yet. */
+  #uncopied: Iterator<ExportSpec>;
   /** One after the other, so that a directory is made once. */
   #making: Promise<unknown>;
+  #stopped: boolean;
 
   constructor(diskSet: DiskSet, gate: WriteGate, setup: ExportUpkeepSetup) {
     this.#diskSet = diskSet;
@@ -42,7 +52,9 @@ export class ExportUpkeep {
     const copied = setup.copies ? volumes : [];
     this.#copies = new Map(copied.map(({ spec }) => [spec.name, new ExportsCopy(gate, spec.path)]));
     this.#removers = new Map(volumes.map((volume) => [volume.spec.name, this.#removerOf(volume)]));
+    this.#uncopied = [].values();
     this.#making = Promise.resolve();
+    this.#stopped = false;
   }
 
   #removerOf(volume: Volume): DirectoryRemover {
@@ -58,8 +70,38 @@ export class ExportUpkeep {
 
   // --------------------------------------------------------------------------------------------------- copies
 
-  replaced(exports: readonly ExportSpec[]): void {
-    for (const [name, copy] of this.#copies) copy.replace(exports.filter(({ volume }) => volume === name));
+  /** By others, which survey() goes through: until it has, the copies on the volumes stay as they are. */
+  replaced(): void {
+    for (const copy of this.#copies.values()) copy.begin();
+    this.#uncopied = this.#copies.size === 0 ? [].values() : this.#diskSet.specs[Symbol.iterator]();
+  }
+
+  /** Goes through all exports once: looks for their directories, and copies them. Between slices of that, calls are executed. */
+  async survey(): Promise<void> {
+    for (let waitMs = CLIENTS_FIRST_MS; this.#surveySome() && !this.#stopped; waitMs = BETWEEN_SLICES_MS)
+      await delay(waitMs);
+  }
+
+  /** false: all were seen. */
+  #surveySome(): boolean {
+    const looked = this.#diskSet.lookForUnseen(SLICE);
+    const copied = this.#copySome();
+    this.#setup.found();
+    return looked || copied;
+  }
+
+  /** false: all are copied. */
+  #copySome(): boolean {
+    for (let copied = 0; copied < SLICE; copied++) {
+      const next = this.#uncopied.next();
+      if (next.done !== true) {
+        this.#copies.get(next.value.volume)?.change({ set: [next.value], removed: [] });
+        continue;
+      }
+      for (const copy of this.#copies.values()) copy.complete();
+      return false;
+    }
+    return true;
   }
 
   changed({ set, removed }: ExportChanges): void {
@@ -68,6 +110,11 @@ export class ExportUpkeep {
       const gone = set.filter(({ volume }) => volume !== name).map(({ path }) => path);
       copy.change({ set: set.filter(({ volume }) => volume === name), removed: [...removed, ...gone] });
     }
+  }
+
+  /** So that the copies can be written: the disk set is handed over, or frozen. */
+  copyAll(): void {
+    while (this.#copySome());
   }
 
   get isSettled(): boolean {
@@ -82,7 +129,7 @@ export class ExportUpkeep {
   // ---------------------------------------------------------------------------------------------- directories
 
   /** Makes those that are not there and are to be made, if the volume may be changed at the moment. */
-  make(specs: readonly ExportSpec[]): Promise<ExportRoot[]> {
+  make(specs: readonly ExportSpec[]): Promise<void> {
     return this.#make(() =>
       specs.flatMap((spec) => {
         if (spec.create === undefined) return [];
@@ -92,39 +139,32 @@ export class ExportUpkeep {
     );
   }
 
-  /** Of all exports. Returns which directories are found now, or can't be made. */
-  makeMissing(): Promise<ExportRoot[]> {
+  /** Of all exports. */
+  makeMissing(): Promise<void> {
     return this.#make(() => this.#diskSet.directories.missing(MADE_PER_TICK));
   }
 
-  async #make(which: () => readonly Export[]): Promise<ExportRoot[]> {
+  async #make(which: () => readonly Export[]): Promise<void> {
     const making = this.#making.then(() => this.#makeNow(which()));
     this.#making = making.catch(() => {});
     return making;
   }
 
-  async #makeNow(exports: readonly Export[]): Promise<ExportRoot[]> {
-    const news: ExportRoot[] = [];
+  async #makeNow(exports: readonly Export[]): Promise<void> {
     for (const [volume, ones] of Map.groupBy(exports, ({ volume }) => volume)) {
       for (let at = 0; at < ones.length && this.#setup.mayWrite(); at += MADE_AT_ONCE)
-        news.push(...(await this.#makeSome(volume, ones.slice(at, at + MADE_AT_ONCE))));
+        await this.#makeSome(volume, ones.slice(at, at + MADE_AT_ONCE));
     }
-    return news;
   }
 
-  async #makeSome(volume: Volume, exports: readonly Export[]): Promise<ExportRoot[]> {
+  async #makeSome(volume: Volume, exports: readonly Export[]): Promise<void> {
     const wanted = exports.map(({ directory, spec }) => ({ names: directory, attributes: spec.create! }));
     const results = await makeDirectories(volume, wanted);
-    const failed = exports.flatMap((one, index) => {
+    for (const [index, one] of exports.entries()) {
       const result = results[index]!;
-      return result < 0 && result !== REFUSED ? [notMade(one, result)] : [];
-    });
-    const news = failed.filter(
-      ({ place, problem }) => this.#diskSet.directories.of(place)?.problem !== problem,
-    );
-    this.#diskSet.learnRoots(news);
-    const there = exports.filter((_, index) => results[index]! >= 0).map(({ path }) => path);
-    return [...this.#diskSet.lookForRootsAt(there), ...news];
+      if (result < 0 && result !== REFUSED) this.#diskSet.directories.notMade(one, problemOf(one, result));
+    }
+    this.#diskSet.lookForRootsAt(exports.filter((_, index) => results[index]! >= 0).map(({ path }) => path));
   }
 
   // ------------------------------------------------------------------------------------------------- removals
@@ -146,13 +186,13 @@ export class ExportUpkeep {
 
   /** Begins nothing more. Resolves when nothing is under way. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     await Promise.all([...this.#removers.values()].map((remover) => remover.stop()));
     await Promise.all([...this.#copies.values()].map((copy) => copy.whenWritten()));
     await this.#making;
   }
 }
 
-function notMade({ spec }: Export, result: number): ExportRoot {
-  const problem = `directory "${spec.directory}" cannot be made on volume "${spec.volume}" (${errnoName(-result)})`;
-  return { place: placeOf(spec), key: '', problem, cause: 'DirectoryNotMade' };
+function problemOf({ spec }: Export, result: number): string {
+  return `directory "${spec.directory}" cannot be made on volume "${spec.volume}" (${errnoName(-result)})`;
 }

@@ -5,7 +5,7 @@
 
 import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { DiskSetSide } from '../../pair/types.ts';
-import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, ExportSpec, GivenExports } from '../settings/export-spec.ts';
 import type { ThreadCounts } from '../settings/thread-counts.ts';
 import type { VolumeSpec } from '../settings/volume-spec.ts';
 import type { RemovalResult } from '../storage/directories/directory-remover.ts';
@@ -20,7 +20,8 @@ import type { OpenFailure } from '../storage/volume/open-failure.ts';
 //     |   <-- firstReply            |
 //     | exports               -->   |
 //     |   <-- exportsReplaced       |  or exportsRefused: the old ones go on
-//     |   <-- absentExports         |  at any time while open
+//     |   <-- directoriesKnown      |  after `opened`, and after `exports`
+//     |   <-- absentExports         |  at any time while open, and before `directoriesKnown`
 //     | exportChanges         -->   |
 //     |   <-- exportsChanged        |
 //     | removeDirectory       -->   |
@@ -46,7 +47,7 @@ export interface OpenMessage {
   readonly epoch: number;
   readonly volumes: readonly VolumeSpec[];
   /** null: those of the copies on the volumes, until there are others (exports/exports-copy.ts). */
-  readonly exports: readonly ExportSpec[] | null;
+  readonly exports: GivenExports | null;
   /** Copies of the exports are kept on the volumes. */
   readonly copiesExports?: boolean;
   /** What the Lease knows of the volumes; absent: nothing. */
@@ -290,6 +291,12 @@ export interface AbsentExportsMessage {
   readonly exports: readonly AbsentExport[];
 }
 
+/** The directories of all exports have been looked for: of those that are not there `absentExports` has told. */
+export interface DirectoriesKnownMessage {
+  readonly kind: 'directoriesKnown';
+  readonly diskSet: DiskSetSide;
+}
+
 /** From now on, until `resumed`, nothing changes on the volumes. */
 export interface FrozenMessage {
   readonly kind: 'held';
@@ -328,6 +335,7 @@ export type FromDataThread =
   | ExportsChangedMessage
   | DirectoryRemovedMessage
   | AbsentExportsMessage
+  | DirectoriesKnownMessage
   | FaultMessage
   | HaltedMessage
   | StalledMessage

@@ -10,6 +10,7 @@ export type Reply = Extract<
       | 'attached'
       | 'exported'
       | 'rooted'
+      | 'directoriesKnown'
       | 'flushed'
       | 'frozen'
       | 'drained'

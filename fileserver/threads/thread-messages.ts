@@ -8,7 +8,7 @@ import type { DiskSetSide } from '../../pair/types.ts';
 import type { Admission } from '../connection-limits/connections-by-address.ts';
 import type { MountChange, MountEntry } from '../mount/mount-list.ts';
 import type { ForwardingConnection } from '../rpc/forwarding-connection.ts';
-import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, GivenExports } from '../settings/export-spec.ts';
 import type { RemovalResult } from '../storage/directories/directory-remover.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import type { VolumeErrorCount } from '../storage/failures/volume-errors.ts';
@@ -62,10 +62,12 @@ export type ToVolumeThread = OfSession &
     | { readonly kind: 'close'; readonly mode: CloseMode }
     /** Nothing more is changed or answered; `close` follows. */
     | { readonly kind: 'halt' }
-    /** From now on these count: `exported`. */
-    | { readonly kind: 'exports'; readonly change: number; readonly exports: readonly ExportSpec[] }
+    /** From now on these count, of all volumes: `exported`. */
+    | { readonly kind: 'exports'; readonly change: number; readonly exports: GivenExports }
     /** The same of some of them. */
     | { readonly kind: 'exportChanges'; readonly change: number; readonly changes: ExportChanges }
+    /** Looks for the directories of all exports, between calls: `directoriesKnown`. */
+    | { readonly kind: 'lookForDirectories'; readonly change: number }
     | {
         readonly kind: 'removeDirectory';
         readonly id: string;
@@ -87,7 +89,7 @@ export type ToConnectionThread = OfSession &
         readonly kind: 'attach';
         readonly diskSet: DiskSetSide;
         readonly volumes: readonly AttachedVolume[];
-        readonly exports: readonly ExportSpec[];
+        readonly exports: GivenExports;
         readonly roots: readonly ExportRoot[];
         readonly mounts: readonly MountEntry[];
         /** Memory of ConnectionOrder. */
@@ -103,7 +105,7 @@ export type ToConnectionThread = OfSession &
         readonly admission: Admission;
       }
     | { readonly kind: 'mounts'; readonly mounts: readonly MountEntry[] }
-    | { readonly kind: 'exports'; readonly exports: readonly ExportSpec[] }
+    | { readonly kind: 'exports'; readonly exports: GivenExports }
     | { readonly kind: 'exportChanges'; readonly changes: ExportChanges }
     /** Where exported directories are. With a number: the end of that change of exports, `rooted`. */
     | { readonly kind: 'roots'; readonly change: number | null; readonly roots: readonly ExportRoot[] }
@@ -132,8 +134,10 @@ export type FromDataThreads = OfSession &
     | { readonly kind: 'exported'; readonly change: number; readonly roots: readonly ExportRoot[] }
     /** So has a connection thread. */
     | { readonly kind: 'rooted'; readonly change: number }
+    /** A volume thread has looked for all directories, and has told where they are. */
+    | { readonly kind: 'directoriesKnown'; readonly change: number }
     | { readonly kind: 'directoryRemoved'; readonly id: string; readonly result: RemovalResult }
-    /** Exported directories of this thread's volumes have gone, come back, or are others. */
+    /** Where exported directories of this thread's volumes are, as far as that is news. */
     | { readonly kind: 'roots'; readonly roots: readonly ExportRoot[] }
     | { readonly kind: 'flushed' }
     | { readonly kind: 'frozen' }

@@ -2,6 +2,7 @@
 
 import type { DiskSetSide } from '../../pair/types.ts';
 import type { ConnectionOrder } from '../callers/connection-order.ts';
+import { ExportSpecs, unpacked } from '../exports/export-specs.ts';
 import type { GroupDirectory } from '../groups/group-directory.ts';
 import type { VolumeMeter } from '../metrics/data-metrics.ts';
 import { MountFile } from '../mount/mount-file.ts';
@@ -11,7 +12,7 @@ import { nfs3Program } from '../nfs3/program.ts';
 import { RpcRegistry } from '../rpc/rpc-program.ts';
 import type { LeaseTable } from '../serving-lease/lease-table.ts';
 import { VolumeGate } from '../serving-lease/volume-gate.ts';
-import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
+import type { ExportChanges, GivenExports } from '../settings/export-spec.ts';
 import type { OperationLog } from '../storage/duplicate-requests/operation-log.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
@@ -54,6 +55,9 @@ export interface VolumeServiceSetup {
   /** To and from the threads that hold connections. */
   readonly connectionThreads: readonly Channel[];
 }
+
+/** Exports whose directories are looked for before the port opens: few are there before any client asks. */
+const SEEN_WHILE_OPENING = 100;
 
 type State = 'opening' | 'serving' | 'closing' | 'closed';
 
@@ -131,7 +135,7 @@ export class VolumeService {
       await this.#openVolumes();
       this.#mustHoldLease();
       const attachments = this.volumes.map(({ attachment }) => attachment);
-      this.#tell({ kind: 'verified', attachments, roots: this.#diskSet!.roots });
+      this.#tell({ kind: 'verified', attachments, roots: this.#diskSet!.takeNews() });
     });
   }
 
@@ -183,7 +187,7 @@ export class VolumeService {
     const services = {
       registry: new RpcRegistry([nfs3Program(this.#contextOf(diskSet))]),
       forwarding: null,
-      exportNumbers: new Set<number>(),
+      isExport: () => false,
       groups: this.#setup.groups,
       onBug: this.onBug,
     };
@@ -232,13 +236,16 @@ export class VolumeService {
       home,
       this.volumes.map(({ attachment }) => attachment.ownership.uuid),
     );
-    this.#diskSet = new DiskSet(this.volumes, this.#message.exports ?? [], this.#setup.limits);
+    const exports = new ExportSpecs(this.#message.exports ?? unpacked([]));
+    this.#diskSet = new DiskSet(this.volumes, exports, this.#setup.limits);
+    this.#diskSet.lookForUnseen(SEEN_WHILE_OPENING);
     this.#exports = new ExportUpkeep(this.#diskSet, this.#gate, {
       copies: this.#message.copiesExports === true,
       mayWrite: () => this.#mayWrite(),
       removed: (id, result) => this.#tell({ kind: 'directoryRemoved', id, result }),
+      found: () => this.#upkeep?.tellRoots(),
     });
-    if (this.#message.exports !== null) this.#exports.replaced(this.#message.exports);
+    if (this.#message.exports !== null) this.#exports.replaced();
     for (const volume of this.volumes) logNotices(volume, this.#logLine);
   }
 
@@ -314,13 +321,14 @@ export class VolumeService {
   }
 
   /** Ends with `exported`. The coordinator has looked for faults in them. */
-  replaceExports(change: number, exports: readonly ExportSpec[]): void {
+  replaceExports(change: number, exports: GivenExports): void {
     if (this.#diskSet !== null && !this.isClosed) {
-      this.#diskSet.replaceExports(exports);
-      this.#exports?.replaced(exports);
+      this.#diskSet.replaceExports(new ExportSpecs(exports));
+      this.#diskSet.lookForUnseen(SEEN_WHILE_OPENING);
+      this.#exports?.replaced();
       this.#executor?.forgetCallers();
     }
-    inBackground(this.#tellExported(change, exports));
+    this.#tellExported(change);
   }
 
   /** The same of some of them. */
@@ -330,13 +338,21 @@ export class VolumeService {
       this.#exports?.changed(changes);
       this.#executor?.forgetCallers();
     }
-    inBackground(this.#tellExported(change, changes.set));
+    // Once directories that are to be made are there.
+    const made = this.#exports?.make(changes.set) ?? Promise.resolve();
+    inBackground(made.then(() => this.#tellExported(change)));
   }
 
-  /** Once directories that are to be made are there. */
-  async #tellExported(change: number, exports: readonly ExportSpec[]): Promise<void> {
-    await this.#exports?.make(exports);
-    this.#tell({ kind: 'exported', change, roots: this.#diskSet?.rootsOf(exports) ?? [] });
+  #tellExported(change: number): void {
+    this.#tell({ kind: 'exported', change, roots: this.#diskSet?.takeNews() ?? [] });
+  }
+
+  /** Ends with `directoriesKnown`, if the disk set is served for so long. */
+  async lookForDirectories(change: number): Promise<void> {
+    await this.#exports?.survey();
+    if (this.isClosed) return;
+    this.#upkeep?.tellRoots();
+    this.#tell({ kind: 'directoriesKnown', change });
   }
 
   /** Ends with `directoryRemoved`, if the disk set is served for so long. */

@@ -24,6 +24,7 @@ export interface Writers {
  */
 export async function settle(writers: Writers, goesOn: () => boolean): Promise<boolean> {
   const { volumes, logs, flusher, mounts, exports } = writers;
+  exports?.copyAll();
   for (;;) {
     for (const log of logs.values()) await new Promise<void>((resolve) => log.whenIdle(resolve));
     if (!goesOn()) return false;

@@ -104,6 +104,9 @@ function handle(
     case 'exportChanges':
       service.changeExports(message.change, message.changes);
       return;
+    case 'lookForDirectories':
+      inBackground(service.lookForDirectories(message.change));
+      return;
     case 'removeDirectory':
       service.removeDirectory(message.id, message.volume, message.directory);
       return;

@@ -76,8 +76,8 @@ export class VolumeUpkeep {
   #tick(): void {
     const { volumes, logs, context, gate, exports, mounts, meter, mayWrite, tell } = this.#parts;
     context.diskSet.table.tick();
-    const roots = context.diskSet.lookForRoots();
-    if (roots.length > 0) tell({ kind: 'roots', roots });
+    context.diskSet.lookForRoots();
+    this.tellRoots();
     for (const { errors, spec } of volumes) {
       const told = errors.take();
       if (told.length > 0) tell({ kind: 'volumeErrors', volume: spec.name, errors: told });
@@ -99,7 +99,13 @@ export class VolumeUpkeep {
 
   /** Of exports that had to wait for the disk set to be served, or could not be made the last time. */
   async #makeMissing(): Promise<void> {
-    const roots = await this.#parts.exports.makeMissing();
+    await this.#parts.exports.makeMissing();
+    this.tellRoots();
+  }
+
+  /** Where exported directories are, as far as the other threads do not know. */
+  tellRoots(): void {
+    const roots = this.#parts.context.diskSet.takeNews();
     if (roots.length > 0) this.#parts.tell({ kind: 'roots', roots });
   }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SeededRandom } from '../../../testing/seeded-random.ts';
 import { EVERYBODY } from '../../data-path/data-thread.fixture.ts';
+import { ExportSpecs } from '../../exports/export-specs.ts';
 import type { ExportSpec } from '../../settings/export-spec.ts';
 import { OPEN } from '../../system/open-gate.fixture.ts';
 import { StatBuffer } from '../../system/statx.ts';
@@ -35,7 +36,10 @@ beforeEach(async () => {
   volume = await openVolume({ name: 'data', path }, owner, OPEN, () => {});
   // Else the ownership record's file may still be open when descriptors are counted.
   await volume.recorded;
-  diskSet = new DiskSet([volume], [exported], { filesMax: 2000, descriptorsMax: DESCRIPTORS_MAX });
+  diskSet = new DiskSet([volume], ExportSpecs.of([exported]), {
+    filesMax: 2000,
+    descriptorsMax: DESCRIPTORS_MAX,
+  });
 });
 afterEach(async () => {
   await diskSet.close();
@@ -142,7 +146,7 @@ test('a pinned file keeps its descriptors through everything, and gives them up 
   const file = lookup('file');
   const fd = diskSet.table.readFd(file);
   diskSet.table.pin(file);
-  diskSet.replaceExports([]);
+  diskSet.replaceExports(ExportSpecs.of([]));
   expect(file.readFd).toBe(fd);
   diskSet.table.unpin(file);
   expect([file.readFd, diskSet.table.descriptorCount]).toEqual([-1, 0]);
@@ -152,10 +156,10 @@ test('a change of exports counts for files in use, and leaves them open', () => 
   writeFileSync(join(path, 'file'), '');
   const file = lookup('file');
   const fd = diskSet.table.readFd(file);
-  diskSet.replaceExports([{ ...exported, access: 'ReadOnly' }]);
+  diskSet.replaceExports(ExportSpecs.of([{ ...exported, access: 'ReadOnly' }]));
   expect([byHandle(file.handle) === file, file.readFd, file.tree.readOnly]).toEqual([true, fd, true]);
   diskSet.table.drop(file);
-  diskSet.replaceExports([exported]);
+  diskSet.replaceExports(ExportSpecs.of([exported]));
   expect(diskSet.attributes(file, stat)).toBe('ok');
   expect(file.tree.readOnly).toBe(false);
 });
@@ -163,13 +167,13 @@ test('a change of exports counts for files in use, and leaves them open', () => 
 test('a file of an export that is gone is stale, but the server can still flush it', () => {
   writeFileSync(join(path, 'file'), '');
   const file = lookup('file');
-  diskSet.replaceExports([{ ...exported, path: '/other' }]);
+  diskSet.replaceExports(ExportSpecs.of([{ ...exported, path: '/other' }]));
   expect(diskSet.resolveHandle(file.handle)).toBe('stale');
   expect(diskSet.attributes(file, stat)).toBe('stale');
   expect(diskSet.table.readFd(file)).toBeGreaterThan(0);
   expect(diskSet.attributes(file, stat)).toBe('stale');
   expect(diskSet.resolveHandle(file.handle)).toBe('stale');
-  diskSet.replaceExports([exported]);
+  diskSet.replaceExports(ExportSpecs.of([exported]));
   expect(diskSet.attributes(byHandle(file.handle), stat)).toBe('ok');
   // afterEach closes what it opened, and counts.
 });
@@ -182,7 +186,10 @@ test('whatever calls in progress do, no file can be found whose export is not th
   const held: OpenFile[] = [];
   const pinned: OpenFile[] = [];
   const steps: (() => void)[] = [
-    () => diskSet.replaceExports(['/data', '/b', '/c'].filter(() => random.below(3) > 0).map(randomTerms)),
+    () =>
+      diskSet.replaceExports(
+        ExportSpecs.of(['/data', '/b', '/c'].filter(() => random.below(3) > 0).map(randomTerms)),
+      ),
     () => diskSet.exports.all.length > 0 && held.push(found(one(diskSet.exports.all), one(names))),
     () => held.length > 0 && diskSet.attributes(one(held), stat),
     () => held.length > 0 && diskSet.table.readFd(one(held)),

@@ -3,12 +3,13 @@
  * files. One per port.
  */
 import { constants } from 'node:os';
-import { faultOfExport, faultOfExports } from '../../exports/export-check.ts';
+import type { ExportSpecs } from '../../exports/export-specs.ts';
 import type { ExportChanges, ExportSpec } from '../../settings/export-spec.ts';
 import { close, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../../system/file-calls.ts';
 import { foldsNames } from '../../system/name-folding.ts';
 import type { StatBuffer } from '../../system/statx.ts';
 import { asServer, asUser, type Identity } from '../../system/thread-identity.ts';
+import { isUnfinished } from '../directories/new-directories.ts';
 import { outcomeOf } from '../failures/errno-outcomes.ts';
 import {
   failureOfResult,
@@ -19,49 +20,61 @@ import {
 import { isSigned, isUuidAt, isWellFormed, UUID_AT, UUID_SIZE } from '../handles/file-handle.ts';
 import type { FileIdentity } from '../handles/file-identity.ts';
 import { checkName, isDot, isDotDot, isPrivateName } from '../names/names.ts';
-import { VolumeOpenError } from '../volume/open-failure.ts';
 import type { Volume } from '../volume/volume.ts';
 import { Containment } from './containment.ts';
 import { DirectoryWalk } from './directory-walk.ts';
-import { Export, ExportTable, RecordedExports } from './export.ts';
-import { type ExportRoot, placeOf } from './export-root.ts';
+import { Export } from './export.ts';
+import type { ExportRoot } from './export-root.ts';
+import { type ExportMaker, ExportTable } from './export-table.ts';
 import { ExportedDirectories } from './exported-directories.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
 import { INSIDE, OUTSIDE } from './inside-files.ts';
 import type { OpenFile } from './open-file.ts';
+import { RecordedExports } from './recorded-exports.ts';
+import { ToldRoots } from './told-roots.ts';
 
 /** Exported directories that are looked for in one tick, so that it stays below some milliseconds. */
 const ROOTS_PER_TICK = 500;
 const DOT = new TextEncoder().encode('.');
 const { ESTALE } = constants.errno;
 
-export class DiskSet {
+export class DiskSet implements ExportMaker {
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly table: FileTable;
   /** May a call here wait for a disk? If not, what would have to is `wouldBlock`. */
   readonly #mayWait: boolean;
   readonly #walk: DirectoryWalk;
+  readonly #byName: ReadonlyMap<string, Volume>;
+  #specs: ExportSpecs;
+  /** Where a call may wait for a disk. */
   readonly #directories: ExportedDirectories;
+  /** Where it may not. */
+  readonly #told: ToldRoots;
+  /** Numbers of exports whose directories nobody has looked for since the exports were replaced. */
+  #unseen: Iterator<number>;
   readonly #containment: Containment;
 
-  /** Throws VolumeOpenError (InvalidExport). */
-  constructor(
-    volumes: readonly Volume[],
-    exports: readonly ExportSpec[],
-    limits: FileTableLimits,
-    mayWait = true,
-  ) {
+  /** `specs` belongs to the disk set from now on. */
+  constructor(volumes: readonly Volume[], specs: ExportSpecs, limits: FileTableLimits, mayWait = true) {
     this.#mayWait = mayWait;
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
     this.table = new FileTable(limits, mayWait);
     this.#walk = new DirectoryWalk(this.table);
-    this.#directories = new ExportedDirectories(this.#walk, mayWait);
+    this.#byName = new Map(volumes.map((volume) => [volume.spec.name, volume]));
+    this.#specs = specs;
+    this.#directories = new ExportedDirectories(this.#walk);
+    this.#told = new ToldRoots();
+    this.#unseen = [].values();
     this.#containment = new Containment(volumes, this.#walk, mayWait);
-    this.replaceExports(exports);
+    this.replaceExports(specs);
   }
 
   get exports(): ExportTable {
     return this.table.exports;
+  }
+
+  get specs(): ExportSpecs {
+    return this.#specs;
   }
 
   /** The exported directories of this disk set. */
@@ -69,71 +82,91 @@ export class DiskSet {
     return this.#directories;
   }
 
-  /**
-   * Takes effect at once, for calls in progress too: rights are looked up where they are used. Throws VolumeOpenError
-   * (InvalidExport) and leaves the old ones. An export whose directory is not there is not served; see roots.
-   */
-  replaceExports(specs: readonly ExportSpec[]): void {
-    const fault = faultOfExports(specs, this.#volumeNames);
-    if (fault !== null) throw new VolumeOpenError('InvalidExport', fault);
-    const exports = this.#made(specs);
-    this.#directories.replace(this.exports.all, exports);
-    this.table.replaceExports(new ExportTable(exports));
+  make(spec: ExportSpec): Export | null {
+    const volume = this.#byName.get(spec.volume);
+    if (volume === undefined) return null;
+    const one = new Export(spec, volume);
+    if (this.#mayWait) this.#directories.add(one);
+    else this.#told.locate(one);
+    return one;
   }
 
-  /** The same for some of them. */
-  changeExports({ set, removed }: ExportChanges): void {
-    const names = this.#volumeNames;
-    const fault = set.map((one) => faultOfExport(one, names)).find((one) => one !== null);
-    if (fault !== undefined) throw new VolumeOpenError('InvalidExport', fault);
+  locate(one: Export): void {
+    if (this.#mayWait) this.#directories.look([one]);
+    else this.#told.locate(one);
+  }
+
+  /**
+   * Takes effect at once, for calls in progress too: rights are looked up where they are used. faultOfExports() has found no fault with
+   * them. An export whose directory is not there is not served. The directories are looked for by and by (lookForUnseen()), and when
+   * a call needs one.
+   */
+  replaceExports(specs: ExportSpecs): void {
+    const gone = [...this.exports.made];
+    this.#specs = specs;
+    const exports = new ExportTable(specs, this);
+    if (this.#mayWait) {
+      // The new ones first: of a directory that is exported before and after, what is known stays.
+      const kept = gone.flatMap(({ path }) => exports.atPath(path) ?? []);
+      for (const one of gone) this.#directories.remove(one);
+      this.#directories.look(kept.filter(({ rootKey }) => rootKey === null || rootKey === ''));
+    } else this.#told.keepThoseOf(exports);
+    this.#unseen = this.#mayWait ? specs.ids() : [].values();
+    this.table.replaceExports(exports);
+  }
+
+  /** The same for some of them, whose directories are looked for at once. */
+  changeExports(changes: ExportChanges): void {
     const { exports } = this;
-    const paths = [...removed, ...set.map(({ path }) => path)];
-    const gone = [...new Set(paths)].flatMap((path) => exports.atPath(path) ?? []);
-    const made = this.#made(set);
-    this.#directories.replace(gone, made);
-    const changed = exports.changed(made, gone);
+    const paths = [...changes.removed, ...changes.set.map(({ path }) => path)];
+    const gone = [...new Set(paths)].flatMap((path) => exports.madeAtPath(path) ?? []);
+    this.#specs.change(changes);
+    const changed = exports.changed(gone);
+    if (this.#mayWait) {
+      const made = changes.set.flatMap(({ path }) => changed.atPath(path) ?? []);
+      for (const one of gone) this.#directories.remove(one);
+      this.#directories.look(made);
+    } else for (const path of changes.removed) this.#told.forget(path);
+    // A file is bound to an export that was made.
     if (gone.length === 0) this.table.addExports(changed);
     else this.table.replaceExports(changed);
   }
 
-  get #volumeNames(): string[] {
-    return [...this.volumes.values()].map(({ spec: { name } }) => name);
+  /**
+   * Looks for the directories of the next `max` exports since they were replaced. false: there are no more, and all are known. May wait
+   * for the disk.
+   */
+  lookForUnseen(max: number): boolean {
+    for (let looked = 0; looked < max; looked++) {
+      const next = this.#unseen.next();
+      if (next.done === true) return false;
+      this.exports.locate(next.value);
+    }
+    return true;
   }
 
-  #made(specs: readonly ExportSpec[]): Export[] {
-    const byName = new Map([...this.volumes.values()].map((volume) => [volume.spec.name, volume]));
-    return specs.map((spec) => new Export(spec, byName.get(spec.volume)!));
+  /** What the other threads have not been told yet of directories. */
+  takeNews(): ExportRoot[] {
+    return this.#directories.takeNews();
   }
 
-  /** Where the exported directories are, as far as this thread knows. */
-  get roots(): ExportRoot[] {
-    return this.#directories.roots;
-  }
-
-  /** Of these exports. */
-  rootsOf(exports: readonly ExportSpec[]): ExportRoot[] {
-    return exports.flatMap((one) => this.#directories.of(placeOf(one)) ?? []);
-  }
-
-  /** Looks for some of the exported directories again: those that have gone, have come back, or are others. May wait for the disk. */
-  lookForRoots(): readonly ExportRoot[] {
-    return this.#look(this.#directories.some(ROOTS_PER_TICK));
+  /** Looks for some of the exported directories again. May wait for the disk. */
+  lookForRoots(): void {
+    this.#look(this.#directories.some(ROOTS_PER_TICK));
   }
 
   /** Looks for the directories of these exports, such as have just been made. May wait for the disk. */
-  lookForRootsAt(paths: readonly string[]): readonly ExportRoot[] {
-    return this.#look(paths.flatMap((path) => this.exports.atPath(path) ?? []));
+  lookForRootsAt(paths: readonly string[]): void {
+    this.#look(paths.flatMap((path) => this.exports.atPath(path) ?? []));
   }
 
-  #look(exports: readonly Export[]): readonly ExportRoot[] {
-    const { changed, isAnother } = this.#directories.look(exports);
-    if (isAnother) this.table.replaceExports(this.exports);
-    return changed;
+  #look(exports: readonly Export[]): void {
+    if (this.#directories.look(exports)) this.table.replaceExports(this.exports);
   }
 
   /** What another thread has found. */
   learnRoots(roots: readonly ExportRoot[]): void {
-    if (this.#directories.learn(roots)) this.table.replaceExports(this.exports);
+    if (this.#told.learn(roots, this.exports)) this.table.replaceExports(this.exports);
   }
 
   /** Path of an export that is this directory or lies in it, on this volume. key: of the directory. */
@@ -142,12 +175,19 @@ export class DiskSet {
       one.volume === volume &&
       one.directory.length >= names.length &&
       names.every((name, index) => Buffer.compare(name, one.directory[index]!) === 0);
+    this.#lookForAll();
     return this.exports.all.find(isIn)?.path ?? this.#directories.exportBehind(volume, key);
   }
 
-  /** An exported directory, or one above it: like a mount point it is neither renamed nor removed by clients. */
+  /** The directory is exported, or is above one that is: like a mount point it is neither renamed nor removed by clients. */
   isOnWayToExport(volume: Volume, key: string): boolean {
+    this.#lookForAll();
     return this.#directories.isOnWay(volume, key);
+  }
+
+  /** Once after a takeover, if it is asked for before lookForUnseen() was called often enough: 20 us an export. */
+  #lookForAll(): void {
+    while (this.lookForUnseen(ROOTS_PER_TICK));
   }
 
   /**
@@ -237,6 +277,10 @@ export class DiskSet {
       if (status !== null) return status;
       if (isDot(name) || isDotDot(name)) return 'accessDenied';
     }
+    if (one.rootKey === null && names.length > 0) {
+      const root = this.rootOf(one);
+      if (typeof root === 'string') return root;
+    }
     const path = [...one.directory, ...names];
     if (path[0] !== undefined && isPrivateName(path[0])) return 'noEntry';
     const fd = this.#walk.openBelow(one.volume, path);
@@ -246,6 +290,10 @@ export class DiskSet {
     if (result < 0) {
       close(fd);
       return one.volume.failure(identity.call, result);
+    }
+    if (one.rootKey === null && one.spec.create !== undefined && isUnfinished(fd)) {
+      close(fd);
+      return 'noEntry';
     }
     // The export's directory may have been made anew: what is there now is what clients get.
     if (names.length === 0) one.rootKey = identity.key();

@@ -6,6 +6,7 @@ import type { ExportSpec } from '../../settings/export-spec.ts';
 import type { Identity } from '../../system/thread-identity.ts';
 import { exportIdOf } from '../handles/file-handle.ts';
 import type { Volume } from '../volume/volume.ts';
+import { placeOf } from './export-root.ts';
 
 /** present: clients may use it. recorded: see RecordedExports. withdrawn: see Export.withdrawn. */
 type Validity = 'present' | 'recorded' | 'withdrawn';
@@ -33,8 +34,13 @@ export class Export {
   readonly #clients: ClientNetworks;
   readonly #reservedPorts: boolean;
   readonly spec: ExportSpec;
-  /** Identity key of the exported directory; `..` stops there. Empty: it is not there, and the export is not served. */
-  rootKey: string;
+  /** The same for all exports of one directory. */
+  readonly place: string;
+  /**
+   * Identity key of the exported directory; `..` stops there. Empty: it is not there, and the export is not served. null: this thread
+   * does not know yet, and has bound no file to the export.
+   */
+  rootKey: string | null;
   /** It is exported no longer: a stand-in for the files that calls in progress still have. It allows nothing. */
   readonly withdrawn: boolean;
   #successor: Export | null;
@@ -60,7 +66,8 @@ export class Export {
     this.#clients = clientNetworksOf(spec.clients);
     this.#reservedPorts = spec.ports === 'Reserved';
     this.spec = spec;
-    this.rootKey = '';
+    this.place = placeOf(spec);
+    this.rootKey = null;
     this.#successor = null;
   }
 
@@ -74,89 +81,5 @@ export class Export {
     const spec: ExportSpec = { ...this.spec, access: 'ReadOnly', squash: 'All', clients: [] };
     this.#successor ??= new Export(spec, this.volume, 'withdrawn', this.id);
     return this.#successor;
-  }
-}
-
-/** Exports of a disk set by the number in handles and by path. No look-up depends on how many there are. */
-export class ExportTable {
-  readonly #byId: Map<number, Export>;
-  /** By wirePath. */
-  readonly #byPath: Map<string, Export>;
-
-  constructor(exports: readonly Export[] | ExportTable) {
-    const shared = exports instanceof ExportTable;
-    this.#byId = shared ? exports.#byId : new Map(exports.map((one) => [one.id, one]));
-    this.#byPath = shared ? exports.#byPath : new Map(exports.map((one) => [one.wirePath, one]));
-  }
-
-  /** The table after some exports were replaced: another object, so that a call that remembers the table looks again. This one is used no more. */
-  changed(set: readonly Export[], removed: readonly Export[]): ExportTable {
-    for (const { id, wirePath } of removed) {
-      this.#byId.delete(id);
-      this.#byPath.delete(wirePath);
-    }
-    for (const one of set) {
-      this.#byId.set(one.id, one);
-      this.#byPath.set(one.wirePath, one);
-    }
-    return new ExportTable(this);
-  }
-
-  get all(): readonly Export[] {
-    return [...this];
-  }
-
-  /** Without a list of them: for each removed object. */
-  [Symbol.iterator](): IterableIterator<Export> {
-    return this.#byPath.values();
-  }
-
-  atPath(path: string): Export | undefined {
-    return this.#byPath.get(Buffer.from(path).toString('latin1'));
-  }
-
-  /** The one with this number in handles of this volume, if it is served. */
-  of(volume: Volume, id: number): Export | undefined {
-    const one = this.#byId.get(id);
-    return one?.volume === volume && one.rootKey !== '' ? one : undefined;
-  }
-
-  /** The export that a mount path (one character a byte) lies in, and what follows; null if it lies in none. */
-  find(path: string): { readonly found: Export; readonly below: string } | null {
-    for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) {
-      const found = this.#byPath.get(path.slice(0, end));
-      if (found !== undefined) return { found, below: path.slice(end) };
-    }
-    const root = path.startsWith('/') ? this.#byPath.get('/') : undefined;
-    return root === undefined ? null : { found: root, below: path.slice(1) };
-  }
-}
-
-const ANYTHING: Omit<ExportSpec, 'volume'> = {
-  path: '/',
-  clients: [],
-  access: 'ReadWrite',
-  squash: 'None',
-  anonymousUid: 65534,
-  anonymousGid: 65534,
-};
-
-/**
- * Any export that there ever was, for what was allowed and recorded then: whether it is exported now, to whom, and where its
- * directory is, says nothing about that.
- */
-export class RecordedExports extends ExportTable {
-  #recorded: readonly Export[] = [];
-
-  constructor() {
-    super([]);
-  }
-
-  override of(volume: Volume, id: number): Export {
-    const known = this.#recorded.find((one) => one.id === id && one.volume === volume);
-    if (known !== undefined) return known;
-    const one = new Export({ ...ANYTHING, volume: volume.spec.name }, volume, 'recorded', id);
-    this.#recorded = [...this.#recorded, one];
-    return one;
   }
 }

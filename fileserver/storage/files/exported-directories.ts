@@ -1,7 +1,7 @@
 /**
- * Where the exported directories of a disk set are. A thread that may wait for the disk looks for them, the others are told. A
- * directory can be exported several times. What is on the way from the root of the volume to one is like a mount point: clients
- * neither rename nor remove it.
+ * Where the exported directories of a disk set are, in a thread that may wait for the disk: it looks for them, and the others are told
+ * (told-roots.ts). A directory can be exported several times. What is on the way from the root of the volume to one is like a mount
+ * point: clients neither rename nor remove it.
  */
 import { constants } from 'node:os';
 import { close } from '../../system/file-calls.ts';
@@ -10,22 +10,24 @@ import { errnoName } from '../failures/errno-outcomes.ts';
 import type { Volume } from '../volume/volume.ts';
 import type { DirectoryWalk } from './directory-walk.ts';
 import type { Export } from './export.ts';
-import { type ExportRoot, placeOf } from './export-root.ts';
+import type { ExportRoot } from './export-root.ts';
 
 const { ELOOP, ENOENT, ENOTDIR } = constants.errno;
 /** Of a directory that is not under that name. */
 const NOT_THERE: readonly number[] = [ENOENT, ENOTDIR, ELOOP];
 
+/** What was found at a place, for each of its exports. */
+type Found = Omit<ExportRoot, 'path'>;
+
 interface Place {
   readonly exports: Set<Export>;
-  root: ExportRoot | null;
+  root: Found | null;
   /** Identity keys of the directory and of those above it, down from the root of the volume. */
   way: readonly string[];
 }
 
 export class ExportedDirectories {
   readonly #walk: DirectoryWalk;
-  readonly #mayWait: boolean;
   readonly #places: Map<string, Place>;
   /** How many ways a directory is on. */
   readonly #onWays: Map<Volume, Map<string, number>>;
@@ -33,71 +35,71 @@ export class ExportedDirectories {
   readonly #missing: Set<string>;
   /** Where the next look begins. */
   #next: IterableIterator<string>;
+  /** What the other threads have not been told yet, by path. */
+  readonly #news: Map<string, ExportRoot>;
 
-  constructor(walk: DirectoryWalk, mayWait: boolean) {
+  constructor(walk: DirectoryWalk) {
     this.#walk = walk;
-    this.#mayWait = mayWait;
     this.#places = new Map();
     this.#onWays = new Map();
     this.#missing = new Set();
     this.#next = this.#places.keys();
+    this.#news = new Map();
   }
 
-  /** Some exports become others. Where that may wait for the disk, the directories of the new ones are looked for. */
-  replace(gone: readonly Export[], made: readonly Export[]): void {
-    for (const one of made) this.#add(one);
-    for (const one of gone) this.#remove(one);
-    if (this.#mayWait) this.look(made);
-  }
-
-  #add(one: Export): void {
-    const place = placeOf(one.spec);
-    const there = this.#places.get(place) ?? { exports: new Set(), root: null, way: [] };
-    this.#places.set(place, there);
+  /** Its directory is where that of another export is, or is not known. */
+  add(one: Export): void {
+    const there = this.#places.get(one.place) ?? { exports: new Set(), root: null, way: [] };
+    this.#places.set(one.place, there);
     there.exports.add(one);
-    one.rootKey = there.root?.key ?? '';
+    if (there.root !== null) this.#tell(one, there.root);
   }
 
-  #remove(one: Export): void {
-    const place = placeOf(one.spec);
-    const there = this.#places.get(place);
+  remove(one: Export): void {
+    this.#news.delete(one.path);
+    const there = this.#places.get(one.place);
     if (there === undefined || !there.exports.delete(one) || there.exports.size > 0) return;
     this.#replaceWay(one.volume, there, []);
-    this.#missing.delete(place);
-    this.#places.delete(place);
+    this.#missing.delete(one.place);
+    this.#places.delete(one.place);
   }
 
-  of(place: string): ExportRoot | null {
-    return this.#places.get(place)?.root ?? null;
+  #tell(one: Export, root: Found): void {
+    one.rootKey = root.key;
+    this.#news.set(one.path, { ...root, path: one.path });
   }
 
-  get roots(): ExportRoot[] {
-    return [...this.#places.values()].flatMap(({ root }) => root ?? []);
+  /** Where directories have been found, or not, since it was asked last. */
+  takeNews(): ExportRoot[] {
+    const news = [...this.#news.values()];
+    this.#news.clear();
+    return news;
   }
 
-  /** What another thread has found. true: a directory that was known is another one, or gone. */
-  learn(roots: readonly ExportRoot[]): boolean {
-    return roots.filter((root) => this.#keep(root, [])).length > 0;
+  /** Why its directory is not there, as far as is known; empty: it is, or nobody has looked. */
+  problemOf(one: Export): string {
+    return this.#places.get(one.place)?.root?.problem ?? '';
   }
 
-  /** Looks for them. Which are others than was known, and whether a directory that was known is another one, or gone. */
-  look(exports: readonly Export[]): { readonly changed: readonly ExportRoot[]; readonly isAnother: boolean } {
-    const changed: ExportRoot[] = [];
+  /** It could not be made. */
+  notMade(one: Export, problem: string): void {
+    this.#keep({ place: one.place, key: '', problem, cause: 'DirectoryNotMade' }, []);
+  }
+
+  /** Looks for them. true: a directory that was known is another one, or gone. */
+  look(exports: Iterable<Export>): boolean {
     let isAnother = false;
     for (const one of exports) {
-      const known = this.of(placeOf(one.spec));
+      const known = this.#places.get(one.place)?.root ?? null;
       const way: string[] = [];
       const root = this.#findRoot(one, known, way);
-      if (root === null) continue;
-      if (root.key !== known?.key || root.problem !== known.problem) changed.push(root);
-      isAnother = this.#keep(root, way) || isAnother;
+      if (root !== null) isAnother = this.#keep(root, way) || isAnother;
     }
-    return { changed, isAnother };
+    return isAnother;
   }
 
   /** null: that could not be found out, and what is known counts on. `way`: gets what leads there. */
-  #findRoot({ spec, volume, directory }: Export, known: ExportRoot | null, way: string[]): ExportRoot | null {
-    const place = placeOf(spec);
+  #findRoot({ spec, place, volume, directory }: Export, known: Found | null, way: string[]): Found | null {
     if (directory.length === 0) return { place, key: volume.rootKey, problem: '' };
     const fd = this.#walk.openBelow(volume, directory, volume.identity, (key) => way.push(key));
     let result = fd < 0 ? fd : volume.noted(volume.identity.call, volume.identity.ofFd(fd));
@@ -114,18 +116,18 @@ export class ExportedDirectories {
     return { place, key: '', problem, cause };
   }
 
-  #keep(root: ExportRoot, way: readonly string[]): boolean {
+  #keep(root: Found, way: readonly string[]): boolean {
     const there = this.#places.get(root.place);
     if (there === undefined) return false;
-    const before = there.root?.key ?? '';
+    const before = there.root;
     there.root = root;
     if (root.key === '') this.#missing.add(root.place);
     else this.#missing.delete(root.place);
     const [first] = there.exports;
     if (first !== undefined) this.#replaceWay(first.volume, there, way);
-    if (before === root.key) return false;
-    for (const one of there.exports) one.rootKey = root.key;
-    return before !== '';
+    const isSame = before?.key === root.key && before.problem === root.problem;
+    for (const one of there.exports) if (!isSame || one.rootKey !== root.key) this.#tell(one, root);
+    return before !== null && before.key !== '' && before.key !== root.key;
   }
 
   /** An export of each of `max` places, another one with each call; first those whose directories are not there. */
@@ -144,7 +146,7 @@ export class ExportedDirectories {
     return [...chosen].flatMap((place) => [...(this.#places.get(place)?.exports ?? [])].slice(0, 1));
   }
 
-  /** Exports of places whose directories are to be made. */
+  /** Exports whose directories are not there and are to be made, one of each place. */
   missing(max: number): Export[] {
     const found: Export[] = [];
     for (const place of this.#missing) {

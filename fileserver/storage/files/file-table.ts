@@ -3,6 +3,7 @@
  * first.
  */
 import { constants } from 'node:os';
+import { ExportSpecs } from '../../exports/export-specs.ts';
 import { close, O_PATH, O_RDONLY, O_RDWR, reopen } from '../../system/file-calls.ts';
 import { StatBuffer } from '../../system/statx.ts';
 import { asServer } from '../../system/thread-identity.ts';
@@ -22,7 +23,8 @@ import {
 } from '../handles/file-handle.ts';
 import { type FileIdentity, type IdentityReader, identityKey } from '../handles/file-identity.ts';
 import type { Volume } from '../volume/volume.ts';
-import { type Export, ExportTable } from './export.ts';
+import type { Export } from './export.ts';
+import { ExportTable } from './export-table.ts';
 import { FileIndex, hashOf } from './file-index.ts';
 import { OpenFile } from './open-file.ts';
 
@@ -60,7 +62,7 @@ export class FileTable {
 
   constructor(limits: FileTableLimits, mayWait = true) {
     this.#limits = limits;
-    this.#trees = new ExportTable([]);
+    this.#trees = new ExportTable(ExportSpecs.of([]), { make: () => null, locate: () => {} });
     this.#mayWait = mayWait;
     this.#files = new FileIndex();
     this.#descriptors = 0;
@@ -107,7 +109,8 @@ export class FileTable {
   }
 
   #present({ tree, volume }: OpenFile): Export | undefined {
-    return this.#trees.of(volume, tree.id);
+    const found = this.#trees.of(volume, tree.id);
+    return found === 'unknown' ? undefined : found;
   }
 
   #bind(file: OpenFile): void {
@@ -147,6 +150,7 @@ export class FileTable {
     if (signer === null) return 'badHandle';
     const tree = this.#trees.of(volume, exportIdIn(handle));
     if (tree === undefined) return 'stale';
+    if (tree === 'unknown') return 'wouldBlock';
     const known = this.#files.withIdentity(hash, handle, handle.length - MAC_SIZE);
     if (known !== null) {
       // Two files of one object would each have their own idea of what is not flushed.
@@ -341,7 +345,7 @@ export class FileTable {
   /** An object as it is reached through each export, as far as it is in the table. */
   filesOf(volume: Volume, { type, bytes, start, size }: FileIdentity): OpenFile[] {
     let files: OpenFile[] = [];
-    for (const tree of this.#trees) {
+    for (const tree of this.#trees.made) {
       if (tree.volume !== volume) continue;
       const unsigned = writeUnsigned(this.#scratch, tree.id, volume.uuid, type, bytes, start, size);
       const file = this.#files.withIdentity(hashOf(this.#scratch, 0, unsigned), this.#scratch, unsigned);

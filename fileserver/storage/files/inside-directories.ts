@@ -8,7 +8,7 @@ import type { Export } from './export.ts';
 const KEYS_MAX = 65_536;
 
 interface Known {
-  readonly rootKey: string;
+  readonly rootKey: string | null;
   readonly keys: Set<string>;
 }
 
