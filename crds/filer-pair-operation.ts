@@ -123,6 +123,7 @@ export const operationReasons = {
     Recreated: 'An empty claim is there.',
   },
   failed: {
+    PairDeleted: 'The FilerPair is being deleted.',
     ServerNotFound: 'The pair has no such server.',
     VolumeNotFound: 'The server has no such volume.',
     NotStarted: 'The disk set has no Lease yet.',
@@ -131,7 +132,7 @@ export const operationReasons = {
       'An operation of this name and spec was carried out before, and does nothing a second time. Another name, or ifEpoch, makes it another one.',
     TooManyOperations:
       'The FilerDiskSet remembers as many operations as it can, and all of them are there: delete some, or give ifEpoch.',
-    ServerDrained: 'The server is drained, and would not get its disk set back.',
+    ServerDrained: 'The server that is to serve the disk set is drained.',
     DisksHeld: 'The disks of the disk set stay where they are; the sentence says why.',
     NotTheOwner: 'The incarnation that force declares dead does not own the disk set.',
     Refused: 'A server has refused it, in its own words.',

@@ -104,7 +104,7 @@ async function whyNot(
     if (record.home !== home)
       return `${path} holds a volume of ${record.home}, and should hold ${name} of ${home}`;
     const ownership = await readOwnership(path);
-    const uuid = written?.volumes[name];
+    const uuid = Object.hasOwn(written?.volumes ?? {}, name) ? written?.volumes[name] : undefined;
     if (uuid === undefined || (await saysRestored(path))) return null;
     const found = { uuid: record.uuid, epoch: ownership?.epoch ?? null };
     return whyBehind(name, path, { epoch: written!.epoch, uuid }, found);

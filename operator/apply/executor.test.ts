@@ -203,6 +203,18 @@ test('an event has the same name when it is told twice, so that the API keeps on
   expect(names[0]).toBe(names[1]);
 });
 
+test('the note of an event has as many bytes as the API allows, whatever people write, and whole characters', async () => {
+  const executor = await start((seen, response) => json(response, 201, JSON.parse(seen.body)));
+  const pair = { metadata: { name: 'home', namespace: 'n', uid: 'u' }, spec: {} as never };
+  const told = async (note: string): Promise<string> => {
+    await executor.recordEvent(pair, { key: '1', type: 'Normal', reason: 'Maintenance', note });
+    return (JSON.parse(api.seen.at(-1)!.body) as { note: string }).note;
+  };
+  expect(await told('x'.repeat(1024))).toHaveLength(1024);
+  expect(await told(`x${'я'.repeat(1024)}`)).toBe(`x${'я'.repeat(511)}`);
+  expect(await told('€'.repeat(1024))).toBe('€'.repeat(341));
+});
+
 describe('certificates', () => {
   /** An API that keeps Secrets: POST makes one, a merge patch changes data, with compare-and-swap. */
   const secrets = new Map<string, Secret>();

@@ -91,8 +91,7 @@ export class Executor {
       action: 'Reconcile',
       type: event.type,
       reason: event.reason,
-      // The API allows 1024 bytes.
-      note: event.note.slice(0, 1000),
+      note: cutToBytes(event.note, NOTE_BYTES_MAX),
       regarding: {
         apiVersion: apiVersionOf(resource),
         kind: resource.kind,
@@ -370,6 +369,19 @@ function reasonOf(error: ApiError): 'Forbidden' | 'Rejected' | 'Refused' {
   if (error.status === 403) return 'Forbidden';
   if (error.status === 422) return 'Rejected';
   return 'Refused';
+}
+
+/** The API allows 1024 bytes. */
+const NOTE_BYTES_MAX = 1024;
+
+/** What people wrote may take several bytes a character. */
+function cutToBytes(text: string, bytesMax: number): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= bytesMax) return text;
+  let end = bytesMax;
+  // Not in the middle of a character.
+  while ((bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end);
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');

@@ -14,7 +14,7 @@ import { type Assessment, question } from './assessment.ts';
  */
 export const claimWasThere = (view: Assessment, home: ServerView, { volume }: ClaimView): boolean =>
   recordedClaim(view.observed, home.name, volume.name) !== undefined ||
-  home.lease?.written?.volumes[volume.name] !== undefined;
+  Object.hasOwn(home.lease?.written?.volumes ?? {}, volume.name);
 
 export const claimsThere = question((view: Assessment): ConditionResult | null => {
   for (const server of view.servers)

@@ -78,8 +78,12 @@ export function decide(observed: Observed, settings: OperatorSettings, now: numb
 function leaving(observed: Observed, view: Assessment | null, now: number): Plan {
   const status = view === null ? null : computeStatus(view);
   const unchanged = status === null || sameStatus(view?.pair.status, status);
-  const actions = [...cleanUp(observed), ...shareActions(observed, now)];
-  const wakeAt = unservedSharesDueAt(observed, now);
+  const actions = [
+    ...cleanUp(observed),
+    ...operationsWithoutPair(observed, now),
+    ...shareActions(observed, now),
+  ];
+  const wakeAt = earliest([unservedSharesDueAt(observed, now), ...operationsDueAt(observed)]);
   return { ...nothing, actions, status: unchanged ? null : status, wakeAt };
 }
 

@@ -7,6 +7,7 @@ import { remembererOf } from '../assess/operations/carried-out.ts';
 import { answeredMoves, moveFindings } from '../assess/operations/moves.ts';
 import { recreateFindings } from '../assess/operations/recreate-claim.ts';
 import {
+  failed,
   type OperationFinding,
   type OperationVerdict,
   queuedBehind,
@@ -111,12 +112,13 @@ function snapshotFindings(view: Assessment): OperationFinding[] {
   ];
 }
 
-/** Of a pair that is not there, or not yet. */
+/** Of a pair that is not there, not yet, or not for long. What was asked of one that goes is not asked of the next of its name. */
 export function operationsWithoutPair(observed: Observed, now: number): Action[] {
-  const verdict = waits(
-    'PairNotFound',
-    `There is no FilerPair ${observed.name} in namespace ${observed.namespace}.`,
-  );
+  const { name, namespace, pair } = observed;
+  const verdict =
+    pair === null
+      ? waits('PairNotFound', `There is no FilerPair ${name} in namespace ${namespace}.`)
+      : failed('PairDeleted', `FilerPair ${name} is being deleted.`);
   return [
     ...unfinished(observed, 'Takeover', 'Giveback', 'Snapshot', 'RecreateClaim').flatMap((operation) =>
       statusTold({ operation, verdict }, now),
@@ -170,12 +172,12 @@ function endedEvent(
   { metadata, spec }: FilerPairOperationObject,
   { kind, reason, message }: OperationVerdict,
 ): PairEvent {
-  const failed = kind === 'failed';
+  const isFailed = kind === 'failed';
   return {
     key: metadata.uid ?? '',
-    type: failed ? 'Warning' : 'Normal',
-    reason: failed ? 'OperationFailed' : 'OperationComplete',
-    note: `FilerPairOperation ${metadata.name} (${spec.type}) ${failed ? 'has failed' : 'is complete'}: ${reason}: ${message}`,
+    type: isFailed ? 'Warning' : 'Normal',
+    reason: isFailed ? 'OperationFailed' : 'OperationComplete',
+    note: `FilerPairOperation ${metadata.name} (${spec.type}) ${isFailed ? 'has failed' : 'is complete'}: ${reason}: ${message}`,
   };
 }
 

@@ -249,6 +249,15 @@ describe('volumes and claims', () => {
     expect(volumeReach).toEqual({ 'pv-one': 'every node', 'pv-two': 'every node', 'pv-three': 'unknown' });
   });
 
+  test('a claim, its volume and a node may be called constructor', async () => {
+    api = new Api();
+    api.objects['filerpairs'] = [at('home', ['constructor'], '2026-11-01T00:00:00Z')];
+    const { claims, claimUsers, nodes, nodesGone, volumeFences } = await observe(await api.start());
+    expect(typeof claims['constructor'], 'it was asked for').toBe('object');
+    for (const none of [claimUsers, nodes, nodesGone, volumeFences])
+      expect(none['constructor']).toBeUndefined();
+  });
+
   test('a PersistentVolume that was made anew under its name is known as it is now, and wakes the pair', async () => {
     api = new Api();
     const inZone = (resourceVersion: string, zone: string): KubernetesObject => {

@@ -9,6 +9,7 @@ import type { KubernetesClient } from '../../kubernetes/client.ts';
 import { labels, leaseAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, Lease } from '../../kubernetes/objects.ts';
 import { type Resource, resources } from '../../kubernetes/resource.ts';
+import { byName } from '../model/by-name.ts';
 import { attachmentPodName, leaseName } from '../model/names.ts';
 import type { Claim, FilerPairObject, Pod, VolumeAttachment } from '../model/objects.ts';
 import { type DnsLookup, noOtherPairs, type Observed, type Problem } from '../model/observed.ts';
@@ -180,7 +181,7 @@ export class Caches {
   }
 
   async #claims(key: string, namespace: string, pair: FilerPairObject | null): Promise<Observed['claims']> {
-    const claims: Record<string, Claim | 'absent' | 'unknown'> = {};
+    const claims = byName<Claim | 'absent' | 'unknown'>();
     for (const claim of this.#copy.ofPair('persistentVolumeClaims', key))
       claims[claim.metadata.name ?? ''] = claim;
     // Not labelled yet: it is to be adopted, or to be made.

@@ -2,6 +2,7 @@
 
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { Change } from '../../kubernetes/reflector.ts';
+import { byName } from '../model/by-name.ts';
 import { namedVolumes } from '../model/effective-pair.ts';
 import type { FilerPairObject } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
@@ -20,7 +21,7 @@ export class ClaimUsers {
   /** Of these claims: the other pairs that name them. */
   others(pair: FilerPairObject | null, claims: Observed['claims']): Observed['claimUsers'] {
     const { namespace = '', uid } = pair?.metadata ?? {};
-    const found: Record<string, Observed['claimUsers'][string]> = {};
+    const found = byName<Observed['claimUsers'][string]>();
     for (const name of pair === null ? [] : Object.keys(claims)) {
       const others = (this.#all().get(keyOf(namespace, name)) ?? []).filter(
         ({ metadata }) => metadata.uid !== uid,

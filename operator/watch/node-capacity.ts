@@ -7,6 +7,7 @@ import { amountOf } from '../../crds/quantities.ts';
 import type { KubernetesClient } from '../../kubernetes/client.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
+import { byName } from '../model/by-name.ts';
 import type { Room } from '../model/observed.ts';
 
 type Quantities = { readonly cpu?: string; readonly memory?: string; readonly pods?: string };
@@ -43,7 +44,7 @@ export class NodeCapacities {
 
   /** What is known now of these nodes, by name. `changed` is called when something else becomes known. */
   of(nodes: Iterable<string>, changed: () => void): Record<string, Room> {
-    const found: Record<string, Room> = {};
+    const found = byName<Room>();
     for (const name of new Set(nodes)) {
       const known = this.#known.get(name);
       if (known?.room != null) found[name] = known.room;

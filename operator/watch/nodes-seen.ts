@@ -3,6 +3,7 @@
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { Change } from '../../kubernetes/reflector.ts';
 import { resources } from '../../kubernetes/resource.ts';
+import { byName } from '../model/by-name.ts';
 import type { Node, Pod, VolumeAttachment } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { watchedKinds } from '../model/watched-kinds.ts';
@@ -35,8 +36,8 @@ export class NodesSeen {
 
   /** Made anew after changes only: with many nodes it is the largest part of what a decision is given. */
   byName(): Observed['nodes'] {
-    this.#byName ??= Object.fromEntries(
-      [...this.#copy.values('nodes')].map((node) => [node.metadata.name ?? '', node]),
+    this.#byName ??= byName(
+      [...this.#copy.values('nodes')].map((node) => [node.metadata.name ?? '', node] as const),
     );
     return this.#byName;
   }
@@ -50,8 +51,8 @@ export class NodesSeen {
     pods: readonly Pod[],
     attachments: readonly VolumeAttachment[],
   ): Promise<Pick<Observed, 'nodes' | 'readinessSince' | 'nodesGone'>> {
-    const found: Record<string, Node> = {};
-    const nodesGone: Record<string, number> = {};
+    const found = byName<Node>();
+    const nodesGone = byName<number>();
     for (const name of new Set(pods.flatMap(({ spec }) => spec?.nodeName ?? []))) {
       if (this.#copy.get('nodes', undefined, name) !== undefined) continue;
       const node = await this.#read<Node>(resources.nodes, undefined, name);
@@ -64,12 +65,12 @@ export class NodesSeen {
         nodesGone[name] = wallClockOf(since);
       }
     }
-    const readinessSince: Record<string, number> = {};
+    const readinessSince = byName<number>();
     for (const { spec } of [...pods, ...attachments]) {
       const since = this.#readiness.get(spec?.nodeName ?? '');
       if (since !== undefined) readinessSince[spec?.nodeName ?? ''] = wallClockOf(since);
     }
-    return { nodes: { ...this.byName(), ...found }, readinessSince, nodesGone };
+    return { nodes: Object.assign(byName<Node>(), this.byName(), found), readinessSince, nodesGone };
   }
 }
 

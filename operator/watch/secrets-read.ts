@@ -8,6 +8,7 @@ import { serviceNameOf } from '../../crds/pair/filer-pair.ts';
 import { handleKeysName, labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { resources } from '../../kubernetes/resource.ts';
+import { byName } from '../model/by-name.ts';
 import {
   authorityName,
   certificateDnsName,
@@ -80,7 +81,7 @@ export class SecretsRead {
       // Somebody else's: to make our own fails, and says so.
       return typeof found === 'string' || belongsTo(found, pair) ? found : 'absent';
     };
-    const offered: Record<string, ObservedCredentials['offered'][string]> = {};
+    const offered = byName<ObservedCredentials['offered'][string]>();
     const certificatesOfOthers = specs.map(({ name: server, interconnectCertificateRef }) =>
       interconnect?.tls?.source === 'CertManager'
         ? requestedCertificateName(name, server)

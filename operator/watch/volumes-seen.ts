@@ -3,6 +3,7 @@
  * once.
  */
 
+import { byName } from '../model/by-name.ts';
 import type { PersistentVolume, Pod, VolumeAttachment } from '../model/objects.ts';
 import type { Observed, VolumeFence } from '../model/observed.ts';
 import { IN_USE_OF_CSI, MIGRATED_TO_ANNOTATION } from '../model/watched-kinds.ts';
@@ -28,8 +29,8 @@ export function movingVolumes(
   copy: ClusterCopy,
   claims: Observed['claims'],
 ): Pick<Observed, 'volumeReach' | 'volumeFences'> {
-  const volumeReach: Record<string, Observed['volumeReach'][string]> = {};
-  const volumeFences: Record<string, Observed['volumeFences'][string]> = {};
+  const volumeReach = byName<Observed['volumeReach'][string]>();
+  const volumeFences = byName<Observed['volumeFences'][string]>();
   for (const name of volumesOf(claims)) {
     const volume = copy.get('persistentVolumes', undefined, name);
     volumeReach[name] =

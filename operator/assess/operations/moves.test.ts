@@ -256,6 +256,28 @@ test.each<
     'spec.maintenance.drain lists a',
   ],
   [
+    'a takeover by a server that is drained',
+    () => {
+      world.changeSpec({ maintenance: { reason: 'new disks', drain: ['b'] } });
+      world.claims('a', 'b', 2);
+      world.settle();
+    },
+    () => takeover(),
+    'Failed/ServerDrained',
+    'spec.maintenance.drain lists b, so it takes no disk set over',
+  ],
+  [
+    'what is asked of a pair that is being deleted',
+    () => {
+      const pair = world.observed.pair!;
+      const deletionTimestamp = new Date(world.now).toISOString();
+      world.observed.pair = { ...pair, metadata: { ...pair.metadata, deletionTimestamp } };
+    },
+    () => takeover(),
+    'Failed/PairDeleted',
+    'FilerPair home is being deleted.',
+  ],
+  [
     'a force that declares somebody dead who owns nothing',
     () => {},
     () => ({ ...takeover({ ifEpoch: 1, force: { deadIncarnation: 'a/old/run' } }), reason: 'burnt' }),

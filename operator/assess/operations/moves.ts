@@ -146,6 +146,12 @@ function findingFor(view: Assessment, operation: FilerPairOperationObject): Foun
       'ServerDrained',
       `spec.maintenance.drain lists ${server}, so its disk set stays with ${home.partner}. Take it off the list: then it is given back by itself, or by another operation.`,
     );
+  // An administrator who forces it has no other server.
+  if (known === null && kind === 'takeover' && force === undefined && isDrained(view, home.partner))
+    return fails(
+      'ServerDrained',
+      `spec.maintenance.drain lists ${home.partner}, so it takes no disk set over. Take it off the list first.`,
+    );
   const held = disksHeld(view, home);
   if (held !== null) {
     const why = `The disk set of ${server} cannot be moved: ${held.why}${held.reason === 'ClaimBeingDeleted' ? ', and would go with the pod that has to end for it. See Degraded' : ', so its disks stay where they are. See Ready'}.`;
