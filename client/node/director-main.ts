@@ -10,6 +10,7 @@ import { PRIVATE_NAMESPACE_FILE } from './private-namespace.ts';
 import { NodeState, type VirtualAddressFile } from './state.ts';
 import { BEGIN, DIRECTOR_SETTINGS, directorSettings } from './supervisor-settings.ts';
 import type { VirtualAddressOptions } from './virtual-address.ts';
+import { warmUp } from './warm-up.ts';
 
 const settings = directorSettings.parse(JSON.parse(process.env[DIRECTOR_SETTINGS] ?? '{}'));
 const state = new NodeState(settings.stateDirectory, settings.isPrivate);
@@ -73,6 +74,7 @@ function end(): void {
   process.exit(0);
 }
 process.on('message', (message) => message === BEGIN && begin());
+if (settings.isStandby) warmUp(() => path === null).catch(() => {});
 process.on('SIGTERM', end);
 process.on('SIGINT', end);
 // Without the parent nobody would start the next one; the next parent starts its own.

@@ -27,6 +27,8 @@ export const directorSettings = z.strictObject({
       address: z.strictObject({ address: z.string(), port: z.int() }),
     }),
   ),
+  /** It waits for its turn, and has time to warm up. */
+  isStandby: z.boolean(),
   /** For tests: what is left out of the rules. */
   cures: cures.optional(),
 });

@@ -12,7 +12,7 @@ const RESTART_MS = { first: 10, max: 1000 };
 /** After this time a director's end is a new fault. Ms. */
 const STEADY_MS = 10_000;
 
-// A second director is loaded and waits: when the first one dies, the next decides within milliseconds. It touches nothing before.
+// A second director is loaded and waits: when the first one dies, the next decides within milliseconds. It touches nothing of this machine before (warm-up.ts).
 
 /** Descriptors of a child: the first three are its standard ones, then comes the channel to its parent. */
 const FIRST_DESCRIPTOR = 4;
@@ -71,22 +71,23 @@ export class Supervisor {
   }
 
   #start(): void {
-    const director = this.#standby ?? this.#spawn();
+    const director = this.#standby ?? this.#spawn(false);
     this.#standby = null;
     this.#director = director;
     this.#startedMs = performance.now();
     director.once('message', () => {
       // It directs. Loading the next one must not take the processor from it before.
-      if (!this.#stopped) this.#standby ??= this.#spawn();
+      if (!this.#stopped) this.#standby ??= this.#spawn(true);
     });
     director.send(BEGIN, () => {});
   }
 
-  #spawn(): ChildProcess {
+  #spawn(isStandby: boolean): ChildProcess {
     const settings: DirectorSettings = {
       stateDirectory: this.#options.stateDirectory,
       verbose: this.#options.verbose,
       isPrivate: this.#options.isPrivate === true,
+      isStandby,
       holders: this.#sockets.map(({ address }, index) => ({ descriptor: FIRST_DESCRIPTOR + index, address })),
       ...(this.#options.cures ? { cures: this.#options.cures } : {}),
     };
