@@ -140,14 +140,18 @@ const GENERATOR = join(import.meta.dirname, 'generator/main.ts');
 
 /**
  * One run in a process of its own; `observe` is called when the measured time begins and when it ends. Error: the server refused
- * or failed a call, with the workload's name.
+ * or failed a call, with the workload's name. `namespace`: file of the network namespace in which it runs.
  */
 export async function runGenerator(
   request: RunRequest,
   server: ServerUnderTest,
   observe: () => void = () => {},
+  namespace: string | null = null,
 ): Promise<Round> {
-  const generator = fork(GENERATOR, { execArgv: [] });
+  const generator =
+    namespace === null
+      ? fork(GENERATOR, { execArgv: [] })
+      : fork(GENERATOR, { execPath: 'nsenter', execArgv: [`--net=${namespace}`, process.execPath] });
   const exit = once(generator, 'exit');
   const result = Promise.withResolvers<Round>();
   let cpuMs = 0;

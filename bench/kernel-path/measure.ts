@@ -1,19 +1,20 @@
-/** Measures in the network namespace that main.ts has made: a server, a director, and the generator by both ways. Prints JSON. */
+/** Measures in the network namespace that main.ts has made: a server, two machines, and the generator on both. Prints JSON. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as elapsed } from 'node:timers/promises';
 import { isDirected } from '../../client/node/observe.ts';
 import { VIRTUAL_PORT } from '../../client/node/ruleset.ts';
 import { NodeState } from '../../client/node/state.ts';
-import { Supervisor } from '../../client/node/supervisor.ts';
 import { type Ratio, ratioOf, runGenerator } from '../comparison.ts';
 import { LOADS } from '../proxy/loads.ts';
 import { median } from '../rounds.ts';
+import { startProcess } from '../servers/child-process.ts';
 import { startFilerpair } from '../servers/filerpair.ts';
 import { addressOf, type ServerUnderTest } from '../servers/server-under-test.ts';
+import { expectTracked, type Machine, makeMachine, NETWORK, trackConnections } from './namespaces.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const WARM_UP_MS = 500;
+const WARM_UP_MS = 300;
 /** Of files that are read or written. Bytes. */
 const FILE_SIZE = 64 * 1024 * 1024;
 const POLL_MS = 20;
@@ -31,9 +32,15 @@ interface WayFigures {
 /** By the names of the loads. */
 export type KernelPathFigures = Record<string, WayFigures>;
 
-const [rounds = '5', ms = '2000', only = ''] = process.argv.slice(2);
+interface WayIn {
+  readonly machine: Machine;
+  /** As the machine finds it. */
+  readonly server: ServerUnderTest;
+}
 
-async function measure(name: string, servers: Record<Way, ServerUnderTest>): Promise<WayFigures> {
+const [rounds = '9', ms = '1000', only = ''] = process.argv.slice(2);
+
+async function measure(name: string, waysIn: Record<Way, WayIn>): Promise<WayFigures> {
   const load = LOADS[name];
   if (load === undefined) throw new Error(`there is no load ${name}`);
   const perSecond: Record<Way, number[]> = { direct: [], kernelPath: [] };
@@ -42,9 +49,11 @@ async function measure(name: string, servers: Record<Way, ServerUnderTest>): Pro
     // Who goes first changes from round to round.
     for (const [i] of ways.entries()) {
       const way = ways[(i + round) % ways.length]!;
-      const server = servers[way];
+      const { machine, server } = waysIn[way];
       const sizes = { fileSize: FILE_SIZE, warmUpMs: WARM_UP_MS, measureMs: Number(ms) };
-      const result = await runGenerator({ ...addressOf(server), ...load, ...sizes }, server);
+      const request = { ...addressOf(server), ...load, ...sizes };
+      const result = await runGenerator(request, server, undefined, machine.file);
+      expectTracked(machine);
       perSecond[way].push((result.operations * 1000) / result.elapsedMs);
       p50Us[way].push(result.latencyUs.p50);
     }
@@ -57,20 +66,31 @@ async function measure(name: string, servers: Record<Way, ServerUnderTest>): Pro
   return { perSecond: medians(perSecond), p50Us: medians(p50Us), toDirect };
 }
 
+const machines = { direct: makeMachine('direct', 1), kernelPath: makeMachine('directed', 2) };
+trackConnections(machines.direct);
 const directory = mkdtempSync(join(ROOT, '.cache/bench-'));
-const direct = await startFilerpair(directory, { nodeArguments: [] });
-const state = new NodeState(join(directory, 'node'));
-const { virtual } = state.allocate(`nfs://${direct.host}:${direct.port}${direct.exportPath}?alone`, false);
-// Its table also has the connections tracked that go directly.
-const supervisor = new Supervisor({ stateDirectory: state.directory, verbose: false });
+const started: { stop: () => Promise<void> }[] = [];
 try {
-  while (!isDirected(virtual)) await elapsed(POLL_MS);
-  const kernelPath = { ...direct, host: virtual, port: VIRTUAL_PORT, mountPort: VIRTUAL_PORT };
+  const server = await startFilerpair(directory, { nodeArguments: [], network: NETWORK });
+  started.push(server);
+  const state = new NodeState(join(directory, 'node'));
+  const at = machines.kernelPath.server;
+  const { virtual } = state.allocate(`nfs://${at}:${server.port}${server.exportPath}?alone`, false);
+  const program = [process.execPath, join(ROOT, 'client/cli/main.ts'), 'node', '--state', state.directory];
+  const inside = [`--net=${machines.kernelPath.file}`, ...program];
+  started.push(await startProcess('nsenter', inside, join(directory, 'director.log')));
+  while (!isDirected(virtual, machines.kernelPath.file)) await elapsed(POLL_MS);
+  const waysIn = {
+    direct: { machine: machines.direct, server: { ...server, host: machines.direct.server } },
+    kernelPath: {
+      machine: machines.kernelPath,
+      server: { ...server, host: virtual, port: VIRTUAL_PORT, mountPort: VIRTUAL_PORT },
+    },
+  };
   const figures: KernelPathFigures = {};
-  for (const name of only.split(',')) figures[name] = await measure(name, { direct, kernelPath });
+  for (const name of only.split(',')) figures[name] = await measure(name, waysIn);
   process.stdout.write(`${JSON.stringify(figures)}\n`);
 } finally {
-  await supervisor.stop();
-  await direct.stop();
+  for (const each of started.reverse()) await each.stop();
   rmSync(directory, { recursive: true, force: true });
 }

@@ -32,6 +32,8 @@ export interface FilerpairOptions {
   /** Fields of its configuration that are not as usual. */
   settings?: object;
   failpoints?: Failpoints;
+  /** It listens at all addresses of the machine, and its clients are of this network. Default: 127.0.0.1 alone. */
+  network?: string;
 }
 
 /** `directory` gets its volumes, configuration, witness and log. */
@@ -45,7 +47,7 @@ export async function startFilerpair(directory: string, options: FilerpairOption
     file,
     JSON.stringify(
       {
-        ...configuration(directory, options.data ?? join(directory, 'data'), ports),
+        ...configuration(directory, options, ports),
         ...options.settings,
       },
       null,
@@ -85,21 +87,27 @@ export async function startFilerpair(directory: string, options: FilerpairOption
 
 function configuration(
   directory: string,
-  data: string,
+  { data = join(directory, 'data'), network }: FilerpairOptions,
   ports: [number, number, number, number, number],
 ): object {
   const [primary, secondary, interconnect, metrics, partnerInterconnect] = ports;
   const diskSet = (path: string) => ({
     volumes: [{ name: 'data', path }],
     exports: [
-      { path: EXPORT, volume: 'data', clients: ['127.0.0.1/32'], access: 'ReadWrite', squash: 'None' },
+      {
+        path: EXPORT,
+        volume: 'data',
+        clients: [network ?? '127.0.0.1/32'],
+        access: 'ReadWrite',
+        squash: 'None',
+      },
     ],
   });
   return {
     pair: 'bench',
     server: 'filer-a',
     partner: 'filer-b',
-    listen: { host: HOST, primary, secondary, interconnect, metrics },
+    listen: { host: network === undefined ? HOST : '0.0.0.0', primary, secondary, interconnect, metrics },
     partnerAddress: { host: HOST, interconnect: partnerInterconnect },
     runDir: join(directory, 'run'),
     tls: certificateFiles(directory, 'filer-a', 'filer-b'),
