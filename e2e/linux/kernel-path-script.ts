@@ -33,7 +33,8 @@ export interface KernelPathResult {
 
 /** Writes of each client between two faults. */
 const WRITES = 40;
-const CLIENTS = 2;
+/** As many as nconnect=4 makes: each connection has its own port, and its own call under way. */
+const CLIENTS = 4;
 
 const faults = process.argv.slice(2) as Fault[];
 const pair = await LocalPair.start();

@@ -20,7 +20,7 @@ const FAULTS: readonly Fault[] = [
 const why = whyNoNamespace();
 
 test.skipIf(why !== null)(
-  `writers behind a virtual address see no error, and no refusal, whatever fails${why === null ? '' : `: ${why}`}`,
+  `writers on four connections to a virtual address see no error, and no refusal, whatever fails${why === null ? '' : `: ${why}`}`,
   async () => {
     const script = join(import.meta.dirname, 'kernel-path-script.ts');
     const result = await inOwnNamespace<KernelPathResult>(script, ...FAULTS);
