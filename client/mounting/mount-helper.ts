@@ -1,5 +1,8 @@
 /** The command line of /sbin/mount.filerpair, which mount(8) calls for the type filerpair in fstab. Pure. */
 
+/** mount(8) keeps `private` for itself. */
+const PRIVATE = 'network=private';
+
 /** `SOURCE DIRECTORY [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]` as words of `filerpair`. */
 export function mountHelperWords(words: readonly string[]): string[] {
   const operands: string[] = [];
@@ -11,8 +14,8 @@ export function mountHelperWords(words: readonly string[]): string[] {
     else if (!word.startsWith('-')) operands.push(word);
   }
   const by = options.find((each) => each.startsWith('by='));
-  const isPrivate = options.includes('private');
-  const ours = [by, '', 'defaults', 'private'];
+  const isPrivate = options.includes(PRIVATE);
+  const ours = [by, '', 'defaults', PRIVATE];
   const others = options.filter((each) => !ours.includes(each));
   return [
     'mount',

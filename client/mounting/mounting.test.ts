@@ -10,7 +10,7 @@ describe('the helper of mount(8)', () => {
   });
 
   test('knows what a mount of its own namespace is', () => {
-    expect(mountHelperWords(['nfs://filer-a/home', '/mnt', '-o', 'private,ro'])).toEqual([
+    expect(mountHelperWords(['nfs://filer-a/home', '/mnt', '-o', 'network=private,ro'])).toEqual([
       'mount',
       'nfs://filer-a/home',
       '/mnt',
