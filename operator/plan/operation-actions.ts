@@ -103,12 +103,13 @@ const unended = ({
 });
 
 function snapshotFindings(view: Assessment): OperationFinding[] {
-  const [first, ...others] = unfinished(view.observed, 'Snapshot');
+  const all = unfinished(view.observed, 'Snapshot');
+  const [first, ...others] = all;
   const step = snapshotStep(view);
   if (first === undefined || step === null) return [];
   return [
     { operation: first, verdict: snapshotVerdict(step) },
-    ...others.map((operation) => ({ operation, verdict: queuedBehind(first) })),
+    ...others.map((operation, index) => ({ operation, verdict: queuedBehind(all[index]!) })),
   ];
 }
 

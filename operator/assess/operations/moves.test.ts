@@ -331,6 +331,21 @@ test('of two about one disk set the older is in force; about the other disk set 
   expect(requestOn(world, 'a')).toMatchObject({ kind: 'giveback' });
 });
 
+test('however many wait, the end of one changes the status of the next alone', () => {
+  for (let index = 0; index < 50; index++)
+    ask(world, `wish-${index}`, index % 2 === 0 ? takeover() : giveback());
+  world.settle();
+  expect(messageOf(world, 'wish-2')).toContain('FilerPairOperation wish-1');
+  world.claims('b', 'a', 2);
+  answerRequest(world, 'a', 'done', 'b owns it');
+  const told = world
+    .settle()
+    .flatMap((one) =>
+      one.kind === 'applyStatus' && one.resource === 'filerPairOperations' ? [one.object] : [],
+    );
+  expect(told.map(({ metadata }) => metadata.name)).toEqual(['wish-0', 'wish-1']);
+});
+
 test('the order in which the API lists them means nothing', () => {
   ask(world, 'first', takeover());
   ask(world, 'second', giveback());

@@ -47,18 +47,18 @@ export interface MoveFinding extends OperationFinding {
 const PREFIX = 'operation-';
 
 export const moveFindings = question((view: Assessment): MoveFinding[] => {
-  const inForce = new Map<string, FilerPairOperationObject>();
+  const before = new Map<string, FilerPairOperationObject>();
   return unfinished(view.observed, 'Takeover', 'Giveback').map((operation): MoveFinding => {
     const { server } = moveOf(operation);
-    const first = inForce.get(server);
-    if (first !== undefined) return { operation, verdict: queuedBehind(first), passOn: null };
-    inForce.set(server, operation);
+    const older = before.get(server);
+    before.set(server, operation);
+    if (older !== undefined) return { operation, verdict: queuedBehind(older), passOn: null };
     const found = findingFor(view, operation);
     return 'verdict' in found
       ? { operation, verdict: found.verdict, passOn: null }
       : {
           operation,
-          verdict: waits('Requested', `${found.home.partner} and ${found.home.name} are asked to do it.`),
+          verdict: asked(found.home),
           passOn: found,
         };
   });
@@ -107,7 +107,7 @@ function findingFor(view: Assessment, operation: FilerPairOperationObject): Foun
   const { request, requestResult, epoch, holder, acknowledger } = lease;
   const id = requestId(operation);
   if (requestResult?.id === id) return { verdict: verdictOf(home, kind, requestResult) };
-  if (request?.id === id) return { verdict: waits('Requested', 'The servers have been asked.') };
+  if (request?.id === id) return { verdict: asked(home) };
   if (ifEpoch !== undefined && ifEpoch !== epoch)
     return fails(
       'EpochMismatch',
@@ -192,6 +192,9 @@ function verdictOf(
     `It was done (${message}), and since then ${holderServer ?? 'nobody'} owns the disk set of ${name} (epoch ${epoch}).`,
   );
 }
+
+const asked = ({ name, partner }: ServerView): OperationVerdict =>
+  waits('Requested', `${partner} and ${name} are asked to do it.`);
 
 const moveOf = ({ spec }: FilerPairOperationObject) =>
   (spec.takeover ?? spec.giveback) as NonNullable<FilerPairOperationSpec['takeover']>;

@@ -67,6 +67,6 @@ export function unfinished(
     .toSorted((a, b) => (age(a) < age(b) ? -1 : 1));
 }
 
-/** One at a time: the others wait for the first. */
-export const queuedBehind = (first: FilerPairOperationObject): OperationVerdict =>
-  waits('Queued', `Waits for FilerPairOperation ${first.metadata.name}, which is older.`);
+/** One at a time. Each names the one right before it: of a thousand that wait, the end of one is news for the next alone. */
+export const queuedBehind = (older: FilerPairOperationObject): OperationVerdict =>
+  waits('Queued', `Waits for FilerPairOperation ${older.metadata.name}, which is older.`);
