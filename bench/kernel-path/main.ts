@@ -27,7 +27,13 @@ const why = whyNoNamespace();
 if (why !== null) throw new Error(why);
 mkdirSync(join(ROOT, '.cache'), { recursive: true });
 const script = join(import.meta.dirname, 'measure.ts');
-const loads = await inOwnNamespace<KernelPathFigures>(script, values.rounds, values.ms, values.only);
+const { idlePercent, loads } = await inOwnNamespace<KernelPathFigures>(
+  script,
+  values.rounds,
+  values.ms,
+  values.only,
+);
+console.log(`a director while nothing is called: ${idlePercent.toFixed(2)} % of a core`);
 for (const [name, { perSecond, p50Us, toDirect }] of Object.entries(loads)) {
   const rates = `${Math.round(perSecond.direct)} direct, ${Math.round(perSecond.kernelPath)} by the kernel's path`;
   const p50 = `p50 ${Math.round(p50Us.direct)} and ${Math.round(p50Us.kernelPath)} us`;
@@ -43,6 +49,7 @@ const kernelPath = {
   machine: describeMachine(),
   rounds: Number(values.rounds),
   measureMs: Number(values.ms),
+  idlePercent,
   toDirect,
   ...(lone === undefined ? {} : { lonePercentile50Us: lone }),
   loads,

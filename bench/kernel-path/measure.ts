@@ -1,5 +1,5 @@
 /** Measures in the network namespace that main.ts has made: a server, two machines, and the generator on both. Prints JSON. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as elapsed } from 'node:timers/promises';
 import { isDirected } from '../../client/node/observe.ts';
@@ -10,6 +10,7 @@ import { LOADS } from '../proxy/loads.ts';
 import { median } from '../rounds.ts';
 import { startProcess } from '../servers/child-process.ts';
 import { startFilerpair } from '../servers/filerpair.ts';
+import { cpuMsOf } from '../servers/process-figures.ts';
 import { addressOf, type ServerUnderTest } from '../servers/server-under-test.ts';
 import { expectTracked, type Machine, makeMachine, NETWORK, trackConnections } from './namespaces.ts';
 
@@ -29,8 +30,12 @@ interface WayFigures {
   /** Round by round. */
   readonly toDirect: Ratio;
 }
-/** By the names of the loads. */
-export type KernelPathFigures = Record<string, WayFigures>;
+export interface KernelPathFigures {
+  /** CPU time of the director and of what waits beside it, while no call is made. Percent of a core. */
+  readonly idlePercent: number;
+  /** By the names of the loads. */
+  readonly loads: Record<string, WayFigures>;
+}
 
 interface WayIn {
   readonly machine: Machine;
@@ -66,6 +71,20 @@ async function measure(name: string, waysIn: Record<Way, WayIn>): Promise<WayFig
   return { perSecond: medians(perSecond), p50Us: medians(p50Us), toDirect };
 }
 
+/** The standby is loaded by then. Ms. */
+const SETTLE_MS = 8000;
+const IDLE_MS = 20_000;
+
+async function idle(supervisor: number): Promise<number> {
+  await elapsed(SETTLE_MS);
+  const children = readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, 'utf8').trim().split(' ');
+  const processes = [supervisor, ...children.map(Number)];
+  const cpuMs = () => processes.reduce((sum, pid) => sum + cpuMsOf(pid), 0);
+  const before = cpuMs();
+  await elapsed(IDLE_MS);
+  return ((cpuMs() - before) * 100) / IDLE_MS;
+}
+
 const machines = { direct: makeMachine('direct', 1), kernelPath: makeMachine('directed', 2) };
 trackConnections(machines.direct);
 const directory = mkdtempSync(join(ROOT, '.cache/bench-'));
@@ -78,7 +97,8 @@ try {
   const { virtual } = state.allocate(`nfs://${at}:${server.port}${server.exportPath}?alone`, false);
   const program = [process.execPath, join(ROOT, 'client/cli/main.ts'), 'node', '--state', state.directory];
   const inside = [`--net=${machines.kernelPath.file}`, ...program];
-  started.push(await startProcess('nsenter', inside, join(directory, 'director.log')));
+  const supervisor = await startProcess('nsenter', inside, join(directory, 'director.log'));
+  started.push(supervisor);
   while (!isDirected(virtual, machines.kernelPath.file)) await elapsed(POLL_MS);
   const waysIn = {
     direct: { machine: machines.direct, server: { ...server, host: machines.direct.server } },
@@ -87,8 +107,10 @@ try {
       server: { ...server, host: virtual, port: VIRTUAL_PORT, mountPort: VIRTUAL_PORT },
     },
   };
-  const figures: KernelPathFigures = {};
-  for (const name of only.split(',')) figures[name] = await measure(name, waysIn);
+  const idlePercent = await idle(supervisor.pid);
+  const loads: KernelPathFigures['loads'] = {};
+  for (const name of only.split(',')) loads[name] = await measure(name, waysIn);
+  const figures: KernelPathFigures = { idlePercent, loads };
   process.stdout.write(`${JSON.stringify(figures)}\n`);
 } finally {
   for (const each of started.reverse()) await each.stop();
