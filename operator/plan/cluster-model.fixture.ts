@@ -327,4 +327,3 @@ const isRunning = (pod: Pod): boolean => pod.status?.containerStatuses?.[0]?.sta
 const incarnationOf = (server: string, pod: Pod): string =>
   `${server}/${pod.metadata.uid}/${pod.metadata.annotations?.['run'] ?? 'run-1'}`;
 
-/** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */

@@ -13,6 +13,7 @@ import { startedAt } from '../../operator/plan/world.fixture.ts';
 import { SeededRandom } from '../../testing/seeded-random.ts';
 import { refused, SimulatedApi, type Snapshot } from './api.ts';
 import { type Home, homes, type Move, SimulatedCluster } from './cluster.ts';
+import { ClusterCourse } from './cluster-course.ts';
 import { type Request, SimulatedOperator } from './operator.ts';
 import type { Fence, OperatorVariant } from './variants.ts';
 import { Wishes } from './wishes.ts';
@@ -106,6 +107,7 @@ class Run {
   readonly #policy: (typeof policies)[number];
   readonly #api: SimulatedApi;
   readonly #cluster: SimulatedCluster;
+  readonly #course: ClusterCourse;
   readonly #operators: readonly [SimulatedOperator, SimulatedOperator];
   /** Plurals whose changes the API server refuses throughout. */
   readonly #refuses: ReadonlySet<string>;
@@ -137,6 +139,7 @@ class Run {
       policy: this.#policy,
       now,
     });
+    this.#course = new ClusterCourse(this.#cluster);
     this.#cluster.claimsLossesMax = this.#random.chance(0.3) ? 2 : 0;
     this.#wishes = wishes ? new Wishes(this.#api, this.#random, this.#cluster) : null;
     this.#refuses = new Set(whole && this.#random.chance(0.3) ? ['persistentvolumeclaims'] : []);
@@ -237,7 +240,7 @@ class Run {
   /** One move of somebody; false: nobody has anything to do any more. */
   async #step(): Promise<boolean> {
     const moves = [
-      ...this.#cluster.moves(),
+      ...this.#course.moves(),
       ...(this.#wishes?.moves() ?? []),
       ...this.#operators.flatMap((one) => this.#operatorMoves(one)),
     ];
