@@ -10,7 +10,6 @@ import {
   ACCESS3_LOOKUP,
   ACCESS3_MODIFY,
   ACCESS3_READ,
-  type fattr3,
   NF3DIR,
   NF3LNK,
   NFS_PROGRAM,
@@ -30,33 +29,26 @@ import {
   type RmOptions,
   type WriteFileOptions,
 } from './client-options.ts';
-import {
-  Dir,
-  type Dirent,
-  encodedName,
-  type ListedDirectory,
-  listEntries,
-  type NameEncoding,
-} from './directory.ts';
+import { Dir, type Dirent, encodedName, listEntries, type NameEncoding } from './directory.ts';
 import { DiskSetIdentity } from './disk-set-identity.ts';
 import { FilerPairError, hasCode, reasonOf, TypeErrorWithCode } from './errors.ts';
+import { ExportPaths } from './export-paths.ts';
 import { ExportSession } from './export-session.ts';
 import { type FileData, owner, setTime, type TextOptions, type Time, textOptions } from './file-arguments.ts';
 import type { FileHandle } from './file-handle.ts';
 import { ReadStream, type ReadStreamOptions, WriteStream, type WriteStreamOptions } from './file-streams.ts';
 import { credentialOf, processIdentity } from './identity.ts';
 import { makeDirectories } from './make-directories.ts';
-import type { Attributes, Found, Nfs3Client } from './nfs3-client.ts';
+import type { Found, Nfs3Client } from './nfs3-client.ts';
 import { parseOpenFlags } from './open-flags.ts';
 import { demandAccess, openPath } from './open-path.ts';
 import { Operation, type OperationOptions } from './operation.ts';
 import { Operations } from './operations.ts';
 import { type PathLike, pathBytes, pathText } from './path.ts';
-import type { Located, Resolved } from './path-walk.ts';
 import { removeEntry } from './remove-tree.ts';
 import { Resolver } from './resolver.ts';
 import type { RpcClientOptions } from './rpc-client.ts';
-import { BigIntStats, type StatFs, Stats, statFsOf } from './stats.ts';
+import { type BigIntStats, type StatFs, type Stats, statFsOf } from './stats.ts';
 import type { PortRole } from './transport-address.ts';
 import { type NfsUrl, parseNfsUrl } from './url.ts';
 import { copyFile, piecesAt, writeWhole } from './whole-files.ts';
@@ -81,6 +73,7 @@ const DIRECTORY_MODE = 0o755;
 export class FilerPairClient extends EventEmitter<ClientEvents> {
   readonly #operations = new Operations(this);
   readonly #session: ExportSession;
+  readonly #paths: ExportPaths;
   #ended: Promise<void> | null = null;
 
   /** Connects to nothing yet: connect() does. Throws a TypeError (`ERR_INVALID_URL`) for a malformed URL. */
@@ -110,6 +103,7 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
       },
     };
     this.#session = new ExportSession(target, rpcOptions, this.#operations);
+    this.#paths = new ExportPaths(this.#session, this.#operations);
   }
 
   /** A client that has mounted the export: `new` and connect() in one; the signal and timeoutMs are for that alone. */
@@ -193,15 +187,15 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
     path: PathLike,
     options: OperationOptions & { readonly followLast?: boolean } = {},
   ): Promise<Found> {
-    return this.#run('lookup', path, options, async (operation) => {
-      const { handle, attributes } = await this.#resolve(path, options.followLast ?? true, operation);
+    return this.#paths.run('lookup', path, options, async (operation) => {
+      const { handle, attributes } = await this.#paths.resolve(path, options.followLast ?? true, operation);
       return { handle, attributes };
     });
   }
 
   async access(path: PathLike, mode: number = constants.F_OK, options?: OperationOptions): Promise<void> {
-    await this.#run('access', path, options, async (operation) => {
-      const { handle, attributes } = await this.#resolve(path, true, operation);
+    await this.#paths.run('access', path, options, async (operation) => {
+      const { handle, attributes } = await this.#paths.resolve(path, true, operation);
       let wanted = 0;
       if (mode & constants.R_OK) wanted |= ACCESS3_READ;
       if (mode & constants.W_OK) wanted |= ACCESS3_MODIFY;
@@ -216,7 +210,7 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
     mode: number = FILE_MODE,
     options?: OperationOptions,
   ): Promise<FileHandle> {
-    return this.#run('open', path, options, (operation) =>
+    return this.#paths.run('open', path, options, (operation) =>
       openPath(this.#session.there, path, parseOpenFlags(flags), mode, operation),
     );
   }
@@ -231,7 +225,7 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   ): Promise<string>;
   async readFile(path: PathLike, options?: TextOptions): Promise<Buffer | string> {
     const { encoding, ...limits } = textOptions(options);
-    const data = await this.#run('open', path, limits, async (operation) => {
+    const data = await this.#paths.run('open', path, limits, async (operation) => {
       const parts: Uint8Array[] = [];
       for await (const part of piecesAt(this.#session.there, path, 0, undefined, operation)) parts.push(part);
       return Buffer.concat(parts);
@@ -248,7 +242,7 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
     options: OperationOptions & { readonly start?: number; readonly end?: number } = {},
   ): AsyncGenerator<Uint8Array> {
     const { start = 0, end } = options;
-    const context = { syscall: 'read', path: this.#label(path) };
+    const context = { syscall: 'read', path: this.#paths.label(path) };
     this.#operations.admit(context);
     const length = end === undefined ? undefined : end + 1 - start;
     return cancellable(new Operation(context, options), (operation) =>
@@ -260,7 +254,7 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   async writeFile(path: PathLike, data: FileData, options: WriteFileOptions = {}): Promise<void> {
     const { encoding, mode, flag, ...limits } = typeof options === 'string' ? { encoding: options } : options;
     const flags = parseOpenFlags(flag ?? 'w');
-    await this.#run('open', path, limits, async (operation) => {
+    await this.#paths.run('open', path, limits, async (operation) => {
       const there = this.#session.there;
       const file = await openPath(there, path, flags, mode ?? FILE_MODE, operation);
       await writeWhole(file, data, encoding, operation);
@@ -276,27 +270,35 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   /** `mode`: fs.constants.COPYFILE_EXCL refuses to replace a file. */
   async copyFile(from: PathLike, to: PathLike, mode = 0, options?: OperationOptions): Promise<void> {
     const exclusive = (mode & constants.COPYFILE_EXCL) !== 0;
-    await this.#runTwo('copyfile', from, to, options, (operation) =>
+    await this.#paths.runTwo('copyfile', from, to, options, (operation) =>
       copyFile(this.#session.there, from, to, exclusive, operation),
     );
   }
 
   createReadStream(path: PathLike, options: ReadStreamOptions = {}): ReadStream {
     const { flags, mode, signal } = options;
-    return new ReadStream(() => this.open(path, flags ?? 'r', mode, { signal }), this.#label(path), options);
+    return new ReadStream(
+      () => this.open(path, flags ?? 'r', mode, { signal }),
+      this.#paths.label(path),
+      options,
+    );
   }
 
   /** 'finish' is emitted when everything is on the disk. */
   createWriteStream(path: PathLike, options: WriteStreamOptions = {}): WriteStream {
     const { flags, mode, signal } = options;
-    return new WriteStream(() => this.open(path, flags ?? 'w', mode, { signal }), this.#label(path), options);
+    return new WriteStream(
+      () => this.open(path, flags ?? 'w', mode, { signal }),
+      this.#paths.label(path),
+      options,
+    );
   }
 
   stat(path: PathLike, options?: OperationOptions & { readonly bigint?: false }): Promise<Stats>;
   stat(path: PathLike, options: OperationOptions & { readonly bigint: true }): Promise<BigIntStats>;
   async stat(path: PathLike, options: BigIntOption = {}): Promise<Stats | BigIntStats> {
-    return this.#statsOf(
-      await this.#run('stat', path, options, (op) => this.#attributes(path, true, op)),
+    return this.#paths.statsOf(
+      await this.#paths.run('stat', path, options, (op) => this.#paths.attributes(path, true, op)),
       options,
     );
   }
@@ -305,16 +307,16 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   lstat(path: PathLike, options: OperationOptions & { readonly bigint: true }): Promise<BigIntStats>;
   /** Like stat, but of a symbolic link itself. */
   async lstat(path: PathLike, options: BigIntOption = {}): Promise<Stats | BigIntStats> {
-    return this.#statsOf(
-      await this.#run('lstat', path, options, (op) => this.#attributes(path, false, op)),
+    return this.#paths.statsOf(
+      await this.#paths.run('lstat', path, options, (op) => this.#paths.attributes(path, false, op)),
       options,
     );
   }
 
   /** Space and files of the volume that holds the path. */
   async statfs(path: PathLike = '', options?: OperationOptions): Promise<StatFs> {
-    const found = await this.#run('statfs', path, options, async (operation) => {
-      const { handle } = await this.#resolve(path, true, operation);
+    const found = await this.#paths.run('statfs', path, options, async (operation) => {
+      const { handle } = await this.#paths.resolve(path, true, operation);
       return this.#session.there.access.nfs.fsstat(handle, operation);
     });
     return statFsOf(found);
@@ -345,10 +347,10 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   ): Promise<(string | Buffer)[] | Dirent<string | Buffer>[]> {
     const { encoding, withFileTypes, recursive, ...limits } =
       typeof options === 'string' || options === null ? { encoding: options } : options;
-    return this.#run('scandir', path, limits, async (operation) => {
-      const { handle } = await this.#resolve(path, true, operation);
+    return this.#paths.run('scandir', path, limits, async (operation) => {
+      const { handle } = await this.#paths.resolve(path, true, operation);
       if (withFileTypes === true || recursive === true) {
-        const directory = this.#listed(path, handle);
+        const directory = this.#paths.listed(path, handle);
         const found = await listEntries(directory, encoding ?? null, recursive === true, operation);
         return withFileTypes === true ? found.map((each) => each.dirent) : found.map((each) => each.path);
       }
@@ -372,14 +374,14 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
     options: OperationOptions & { readonly encoding?: NameEncoding } = {},
   ): Promise<Dir<string | Buffer>> {
     const { encoding, ...limits } = options;
-    const { handle, attributes } = await this.#run('opendir', path, limits, (operation) =>
-      this.#resolve(path, true, operation),
+    const { handle, attributes } = await this.#paths.run('opendir', path, limits, (operation) =>
+      this.#paths.resolve(path, true, operation),
     );
-    const label = this.#label(path);
+    const label = this.#paths.label(path);
     if (attributes.type !== NF3DIR) {
       throw new FilerPairError('ENOTDIR', reasonOf('ENOTDIR'), { syscall: 'opendir', path: label });
     }
-    return new Dir(this.#listed(path, handle), this.#operations, encoding ?? null, limits);
+    return new Dir(this.#paths.listed(path, handle), this.#operations, encoding ?? null, limits);
   }
 
   /** Resolves with the path of the first directory that was made if `recursive`, undefined if none was. */
@@ -389,9 +391,9 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
       recursive,
       ...limits
     } = typeof options === 'number' ? { mode: options } : options;
-    return this.#run('mkdir', path, limits, async (operation) => {
+    return this.#paths.run('mkdir', path, limits, async (operation) => {
       if (recursive === true) return makeDirectories(this.#session.there, path, mode, operation);
-      const { dir, name } = await this.#locate(path, 'EEXIST', operation);
+      const { dir, name } = await this.#paths.locate(path, 'EEXIST', operation);
       await this.#session.there.access.nfs.mkdir(dir, name, { mode }, operation);
       return undefined;
     });
@@ -411,15 +413,15 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   }
 
   async unlink(path: PathLike, options?: OperationOptions): Promise<void> {
-    await this.#run('unlink', path, options, async (operation) => {
-      const { dir, name } = await this.#locate(path, 'EISDIR', operation);
+    await this.#paths.run('unlink', path, options, async (operation) => {
+      const { dir, name } = await this.#paths.locate(path, 'EISDIR', operation);
       await this.#session.there.access.nfs.remove(dir, name, operation);
     });
   }
 
   async rmdir(path: PathLike, options?: OperationOptions): Promise<void> {
-    await this.#run('rmdir', path, options, async (operation) => {
-      const { dir, name } = await this.#locate(path, 'EBUSY', operation);
+    await this.#paths.run('rmdir', path, options, async (operation) => {
+      const { dir, name } = await this.#paths.locate(path, 'EBUSY', operation);
       await this.#session.there.access.nfs.rmdir(dir, name, operation);
     });
   }
@@ -427,10 +429,10 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   /** Removes files, and directories if `recursive`; follows no symbolic link. */
   async rm(path: PathLike, options: RmOptions = {}): Promise<void> {
     const { force, recursive, ...limits } = options;
-    await this.#run('rm', path, limits, async (operation) => {
+    await this.#paths.run('rm', path, limits, async (operation) => {
       const { access } = this.#session.there;
       try {
-        const { dir, name } = await this.#locate(path, 'EBUSY', operation);
+        const { dir, name } = await this.#paths.locate(path, 'EBUSY', operation);
         await removeEntry(access, dir, name, recursive === true, operation);
       } catch (error) {
         if (force !== true || !hasCode(error, 'ENOENT')) throw error;
@@ -439,9 +441,9 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   }
 
   async rename(from: PathLike, to: PathLike, options?: OperationOptions): Promise<void> {
-    await this.#runTwo('rename', from, to, options, async (operation) => {
-      const source = await this.#locate(from, 'EBUSY', operation);
-      const target = await this.#locate(to, 'EBUSY', operation);
+    await this.#paths.runTwo('rename', from, to, options, async (operation) => {
+      const source = await this.#paths.locate(from, 'EBUSY', operation);
+      const target = await this.#paths.locate(to, 'EBUSY', operation);
       const { nfs } = this.#session.there.access;
       await nfs.rename(source.dir, source.name, target.dir, target.name, operation);
     });
@@ -449,9 +451,9 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
 
   /** A second name for a file. */
   async link(existing: PathLike, path: PathLike, options?: OperationOptions): Promise<void> {
-    await this.#runTwo('link', existing, path, options, async (operation) => {
-      const { handle } = await this.#resolve(existing, false, operation);
-      const { dir, name } = await this.#locate(path, 'EEXIST', operation);
+    await this.#paths.runTwo('link', existing, path, options, async (operation) => {
+      const { handle } = await this.#paths.resolve(existing, false, operation);
+      const { dir, name } = await this.#paths.locate(path, 'EEXIST', operation);
       await this.#session.there.access.nfs.link(handle, dir, name, operation);
     });
   }
@@ -459,9 +461,9 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   /** `target` is kept as it is given; an absolute one means a path on the server. */
   async symlink(target: PathLike, path: PathLike, options?: OperationOptions): Promise<void> {
     const text = typeof target === 'string' ? target : Buffer.from(target).toString('utf8');
-    const context = { syscall: 'symlink', path: text, dest: this.#label(path) };
+    const context = { syscall: 'symlink', path: text, dest: this.#paths.label(path) };
     await this.#operations.run(context, options, async (operation) => {
-      const { dir, name } = await this.#locate(path, 'EEXIST', operation);
+      const { dir, name } = await this.#paths.locate(path, 'EEXIST', operation);
       await this.#session.there.access.nfs.symlink(dir, name, target, operation);
     });
   }
@@ -476,8 +478,8 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   ): Promise<Buffer>;
   async readlink(path: PathLike, options?: NameOptions): Promise<string | Buffer> {
     const { encoding, ...limits } = nameOptions(options);
-    return this.#run('readlink', path, limits, async (operation) => {
-      const { handle, attributes } = await this.#resolve(path, false, operation);
+    return this.#paths.run('readlink', path, limits, async (operation) => {
+      const { handle, attributes } = await this.#paths.resolve(path, false, operation);
       if (attributes.type !== NF3LNK) throw new FilerPairError('EINVAL', 'no symbolic link', operation);
       return encodedName(await this.#session.there.access.nfs.readlink(handle, operation), encoding);
     });
@@ -494,8 +496,8 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   /** The path below the export, without symbolic links and `..`. */
   async realpath(path: PathLike, options?: NameOptions): Promise<string | Buffer> {
     const { encoding, ...limits } = nameOptions(options);
-    const names = await this.#run('realpath', path, limits, async (operation) => {
-      return (await this.#resolve(path, true, operation)).names;
+    const names = await this.#paths.run('realpath', path, limits, async (operation) => {
+      return (await this.#paths.resolve(path, true, operation)).names;
     });
     return encoding === 'buffer'
       ? Buffer.concat([Buffer.from('/'), pathBytes(names)])
@@ -503,92 +505,34 @@ export class FilerPairClient extends EventEmitter<ClientEvents> {
   }
 
   async truncate(path: PathLike, size = 0, options?: OperationOptions): Promise<void> {
-    await this.#change('truncate', path, true, { size }, options);
+    await this.#paths.change('truncate', path, true, { size }, options);
   }
 
   async chmod(path: PathLike, mode: number, options?: OperationOptions): Promise<void> {
-    await this.#change('chmod', path, true, { mode: mode & 0o7777 }, options);
+    await this.#paths.change('chmod', path, true, { mode: mode & 0o7777 }, options);
   }
 
   /** -1 leaves user or group as they are. */
   async chown(path: PathLike, uid: number, gid: number, options?: OperationOptions): Promise<void> {
-    await this.#change('chown', path, true, owner(uid, gid), options);
+    await this.#paths.change('chown', path, true, owner(uid, gid), options);
   }
 
   async lchown(path: PathLike, uid: number, gid: number, options?: OperationOptions): Promise<void> {
-    await this.#change('lchown', path, false, owner(uid, gid), options);
+    await this.#paths.change('lchown', path, false, owner(uid, gid), options);
   }
 
   async utimes(path: PathLike, atime: Time, mtime: Time, options?: OperationOptions): Promise<void> {
-    await this.#change('utime', path, true, { atime: setTime(atime), mtime: setTime(mtime) }, options);
+    await this.#paths.change('utime', path, true, { atime: setTime(atime), mtime: setTime(mtime) }, options);
   }
 
   async lutimes(path: PathLike, atime: Time, mtime: Time, options?: OperationOptions): Promise<void> {
-    await this.#change('lutime', path, false, { atime: setTime(atime), mtime: setTime(mtime) }, options);
-  }
-
-  #run<T>(
-    syscall: string,
-    path: PathLike,
-    options: OperationOptions | undefined,
-    work: (operation: Operation) => Promise<T>,
-  ): Promise<T> {
-    return this.#operations.run({ syscall, path: this.#label(path) }, options, work);
-  }
-
-  #runTwo<T>(
-    syscall: string,
-    path: PathLike,
-    dest: PathLike,
-    options: OperationOptions | undefined,
-    work: (operation: Operation) => Promise<T>,
-  ): Promise<T> {
-    return this.#operations.run({ syscall, path: this.#label(path), dest: this.#label(dest) }, options, work);
-  }
-
-  /** A path as it is on the server. */
-  #label(path: PathLike): string {
-    return this.#session.there.walk.label(path);
-  }
-
-  #resolve(path: PathLike, followLast: boolean, operation: Operation): Promise<Resolved> {
-    return this.#session.there.walk.resolve(path, followLast, operation);
-  }
-
-  #locate(path: PathLike, atRoot: string, operation: Operation): Promise<Located> {
-    return this.#session.there.walk.locate(path, atRoot, operation);
-  }
-
-  async #attributes(path: PathLike, followLast: boolean, operation: Operation): Promise<fattr3> {
-    const { handle, attributes } = await this.#resolve(path, followLast, operation);
-    const { nfs, files } = this.#session.there.access;
-    return (await files.settle(handle, operation)) ? nfs.getattr(handle, operation) : attributes;
-  }
-
-  #listed(path: PathLike, handle: nfs_fh3): ListedDirectory {
-    const { nfs, sizes } = this.#session.there.access;
-    return { nfs, handle, path: this.#label(path), listingSize: sizes.listingSize };
-  }
-
-  #statsOf(attributes: fattr3, { bigint }: BigIntOption): Stats | BigIntStats {
-    const { readSize } = this.#session.there.access.sizes;
-    return bigint === true ? new BigIntStats(attributes, readSize) : new Stats(attributes, readSize);
-  }
-
-  async #change(
-    syscall: string,
-    path: PathLike,
-    followLast: boolean,
-    attributes: Attributes,
-    options: OperationOptions | undefined,
-  ): Promise<void> {
-    await this.#run(syscall, path, options, async (operation) => {
-      const { handle } = await this.#resolve(path, followLast, operation);
-      const { nfs, files } = this.#session.there.access;
-      // What is written again later would undo a new size or time.
-      await files.settle(handle, operation);
-      await nfs.setattr(handle, attributes, null, operation);
-    });
+    await this.#paths.change(
+      'lutime',
+      path,
+      false,
+      { atime: setTime(atime), mtime: setTime(mtime) },
+      options,
+    );
   }
 }
 
