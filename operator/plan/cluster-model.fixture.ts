@@ -326,4 +326,3 @@ const isRunning = (pod: Pod): boolean => pod.status?.containerStatuses?.[0]?.sta
 /** World.running() claims as run-1; later runs have a name of their own. */
 const incarnationOf = (server: string, pod: Pod): string =>
   `${server}/${pod.metadata.uid}/${pod.metadata.annotations?.['run'] ?? 'run-1'}`;
-
