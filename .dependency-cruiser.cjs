@@ -5,7 +5,7 @@ const only = (name, from, allowed) => ({
   severity: 'error',
   from: { path: `^${from}/`, pathNot: '\\.(test|fixture)\\.ts$' },
   to: {
-    path: '^(protocol|pair|kubernetes|crds|fileserver|client|operator|simulation|demo|bench|fuzzing|e2e)/',
+    path: '^(native|protocol|pair|kubernetes|crds|fileserver|client|operator|simulation|demo|bench|fuzzing|e2e)/',
     pathNot: `^(${allowed.join('|')})/`,
   },
 });
@@ -40,14 +40,15 @@ module.exports = {
       name: 'client-library-stands-alone',
       severity: 'error',
       from: { path: '^client/[^/]+\\.ts$', pathNot: '\\.(test|fixture)\\.ts$' },
-      to: { path: '^(client/[^/]+/|pair/|kubernetes/|crds/)' },
+      to: { path: '^(client/[^/]+/|native/|pair/|kubernetes/|crds/)' },
     },
     only('protocol-imports-nothing-of-ours', 'protocol', ['protocol']),
     only('pair-imports-nothing-of-ours', 'pair', ['pair']),
     only('kubernetes-transport-stands-alone', 'kubernetes', ['kubernetes']),
     only('crds-stand-alone', 'crds', ['crds']),
-    only('client-direction', 'client', ['client', 'protocol', 'pair', 'kubernetes', 'crds']),
-    only('fileserver-direction', 'fileserver', ['fileserver', 'protocol', 'pair', 'kubernetes']),
+    only('native-memory-stands-alone', 'native', ['native']),
+    only('client-direction', 'client', ['client', 'native', 'protocol', 'pair', 'kubernetes', 'crds']),
+    only('fileserver-direction', 'fileserver', ['fileserver', 'native', 'protocol', 'pair', 'kubernetes']),
     only('testing-stands-alone', 'testing', ['testing']),
     only('operator-direction', 'operator', ['operator', 'pair', 'kubernetes', 'crds']),
     {

@@ -24,7 +24,9 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'working',
-          include: ['{fileserver,client,simulation,mutants,demo,testing,bench,fuzzing,scripts}/**/*.test.ts'],
+          include: [
+            '{native,fileserver,client,simulation,mutants,demo,testing,bench,fuzzing,scripts}/**/*.test.ts',
+          ],
         },
       },
     ],

@@ -12,6 +12,7 @@ const CHECKOUT = resolve(import.meta.dirname, '../..');
 const PARTS = [
   'package.json',
   'fileserver',
+  'native',
   'protocol',
   'pair',
   'kubernetes',

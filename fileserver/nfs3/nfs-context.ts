@@ -2,6 +2,8 @@
  * What the NFS procedures of one disk set share in one thread: the disk set, where journaled operations go, and scratch memory.
  * A call uses the scratch memory within its turn of the event loop and keeps nothing there.
  */
+
+import { addressOf } from '../../native/native-buffer.ts';
 import { XdrReader, XdrWriter } from '../../protocol/xdr.ts';
 import type { OperationLog } from '../storage/duplicate-requests/operation-log.ts';
 import type { OperationStep } from '../storage/duplicate-requests/operation-step.ts';
@@ -11,7 +13,6 @@ import { DataFlusher } from '../storage/flush/data-flusher.ts';
 import type { Volume } from '../storage/volume/volume.ts';
 import { BytePool } from '../system/byte-pool.ts';
 import { DirectoryReader } from '../system/directory-entries.ts';
-import { addressOf } from '../system/native-buffer.ts';
 import { StatBuffer } from '../system/statx.ts';
 import { BeforeAttributes } from './attributes.ts';
 import { DirectoryAttributes } from './directory-attributes.ts';

@@ -1,8 +1,9 @@
 /**
  * Capabilities of the calling thread alone, by raw capget(2) and capset(2): each thread has its own, and libc knows no call for it.
  */
+
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { systemCall } from './libc.ts';
-import { NativeBuffer } from './native-buffer.ts';
 
 const NUMBERS: Readonly<Record<string, { readonly capget: number; readonly capset: number }>> = {
   x64: { capget: 125, capset: 126 },

@@ -5,8 +5,8 @@
 
 import { read } from 'node:fs';
 import koffi from 'koffi';
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { close } from './file-calls.ts';
-import { NativeBuffer } from './native-buffer.ts';
 import { nextTurn } from './turns.ts';
 
 // To give back space takes 12 us for an empty file of ext4, and much longer for a large one whose extents have to be read first. On a

@@ -2,9 +2,10 @@
  * Files that are written over in place, where the file system would otherwise write elsewhere and need space for it
  * (btrfs: chattr +C). Journal and ownership record must be writable on a full disk.
  */
+
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { AT_FDCWD, close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, openAt } from './file-calls.ts';
 import { changingIoctl, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, ioctl } from './ioctl.ts';
-import { NativeBuffer } from './native-buffer.ts';
 import type { WriteGate } from './write-gate.ts';
 
 const FS_NOCOW_FL = 0x00800000;

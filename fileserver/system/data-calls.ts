@@ -1,7 +1,7 @@
 /** System calls on the data of open files: read, write, size. */
 import koffi from 'koffi';
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { changingCall, systemCall } from './libc.ts';
-import { NativeBuffer } from './native-buffer.ts';
 import type { WriteGate } from './write-gate.ts';
 
 // Results are numbers, and an error is the negative errno. Functions that change something take the volume's gate first

@@ -1,7 +1,7 @@
 /** getdents64(2): a directory's entries with the file system's own cookies (d_off), from any of them on. */
 import { constants } from 'node:os';
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { systemCall } from './libc.ts';
-import { NativeBuffer } from './native-buffer.ts';
 
 // A cookie is what an NFS client gives back to continue a listing, minutes or a failover later. The file system's
 // own survive all of that and changes of the directory in between, which no position counted by a server would.

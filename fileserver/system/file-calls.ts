@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import koffi from 'koffi';
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { changingCall, systemCall } from './libc.ts';
-import { NativeBuffer } from './native-buffer.ts';
 import type { WriteGate } from './write-gate.ts';
 
 // Why not node:fs: it takes paths, and a path walks through whatever somebody puts in its way; it has no O_PATH

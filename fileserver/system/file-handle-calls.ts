@@ -2,9 +2,10 @@
  * name_to_handle_at(2) and open_by_handle_at(2): a file system's own name for a file, which outlives renames, restarts and the
  * machine. What NFS file handles are made of.
  */
+
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { AT_EMPTY_PATH, emptyPathAddress, O_CLOEXEC, pathAddress } from './file-calls.ts';
 import { systemCall } from './libc.ts';
-import { NativeBuffer } from './native-buffer.ts';
 
 // name_to_handle_at is for everybody; open_by_handle_at wants CAP_DAC_READ_SEARCH (EPERM without it), since a
 // handle passes by all permissions of the directories above the file.

@@ -1,8 +1,9 @@
 /** Which file system a descriptor lies on: its UUID, and what of it matters to the server. */
+
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { fileSystemMagic } from './file-system-info.ts';
 import { ioctl } from './ioctl.ts';
 import { type NameFolding, nameFoldingOf } from './name-folding.ts';
-import { NativeBuffer } from './native-buffer.ts';
 
 //   btrfs    BTRFS_IOC_FS_INFO: metadata_uuid, which a clone keeps that the kernel mounts beside its original under
 //            another fsid (temp_fsid)

@@ -1,9 +1,9 @@
 /** statfs(2) and fpathconf(3): how full a file system is, what it allows. syncfs(2): all of it to disk. */
 import { constants } from 'node:os';
 import koffi from 'koffi';
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { takeCallFault } from './call-faults.ts';
 import { systemCall } from './libc.ts';
-import { NativeBuffer } from './native-buffer.ts';
 
 const libc = koffi.load('libc.so.6');
 type Call = (...args: number[]) => number;

@@ -1,9 +1,9 @@
 /** Which names a file system takes for one: those that differ in the case of letters, or in how Unicode composes characters. */
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { close, O_DIRECTORY, O_RDONLY, openAt } from './file-calls.ts';
 import { FS_IOC_GETFLAGS, ioctl } from './ioctl.ts';
-import { NativeBuffer } from './native-buffer.ts';
 
 //   ext4, f2fs, tmpfs   a directory may (FS_CASEFOLD_FL), where the kernel has that feature
 //   overlay             as the directory of its upper layer

@@ -2,8 +2,9 @@
  * Project quotas: a directory may say that what is made in it belongs to its project (chattr +P). The kernel then refuses to
  * rename what belongs to another project into it, with EXDEV.
  */
+
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { changingIoctl, FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, ioctl } from './ioctl.ts';
-import { NativeBuffer } from './native-buffer.ts';
 import type { WriteGate } from './write-gate.ts';
 
 const FS_PROJINHERIT_FL = 0x20000000;

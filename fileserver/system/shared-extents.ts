@@ -3,8 +3,8 @@
  * space, as the file system writes elsewhere.
  */
 import koffi from 'koffi';
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { ioctl } from './ioctl.ts';
-import { NativeBuffer } from './native-buffer.ts';
 import type { WriteGate } from './write-gate.ts';
 
 // Sources: linux/fiemap.h, linux/falloc.h.

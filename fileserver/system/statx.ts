@@ -3,9 +3,10 @@
  * an object. Everything is read out of the kernel's bytes when it is asked for. Fields that are 64 bits wide are given as two
  * halves for copying, or as a number where that is exact in practice.
  */
+
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, emptyPathAddress, pathAddress } from './file-calls.ts';
 import { systemCall } from './libc.ts';
-import { NativeBuffer } from './native-buffer.ts';
 
 // Layout: struct statx in linux/stat.h, the same on every architecture, in the machine's byte order; both
 // supported ones (x86-64, arm64) are little-endian.

@@ -1,9 +1,9 @@
 /** Whose permissions the file system calls of this thread are checked against. */
 import { fstat } from 'node:fs';
 import koffi from 'koffi';
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { AT_EMPTY_PATH, emptyPathAddress } from './file-calls.ts';
 import { systemCall } from './libc.ts';
-import { NativeBuffer } from './native-buffer.ts';
 import { anotherUser, GROUPS_MAX, isGroup, isUser } from './user-ids.ts';
 
 // setfsuid(2), setfsgid(2) and setgroups(2) by raw system call: they belong to the calling thread alone, while glibc's

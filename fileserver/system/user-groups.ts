@@ -3,7 +3,7 @@
  * getgrouplist(3). Blocks for as long as a name service takes, which may be many seconds: not for a thread that serves anybody.
  */
 import koffi from 'koffi';
-import { NativeBuffer } from './native-buffer.ts';
+import { NativeBuffer } from '../../native/native-buffer.ts';
 import { GROUPS_MAX } from './user-ids.ts';
 
 // A name service that fails during getgrouplist(3) is not told apart from one that knows no groups; one that fails

@@ -1,6 +1,7 @@
 /** Memory of a relay thread in which calls are received, and where they stay until they are answered. */
+import { NativeBuffer } from '../../../native/native-buffer.ts';
 import { NFS3_RECORD_SIZE_MAX } from '../../../protocol/nfs3.ts';
-import { forgetContents, NativeBuffer } from './system-calls.ts';
+import { forgetContents } from './system-calls.ts';
 
 // Short calls of all clients lie one behind the other in slabs. A slab is used again when the last call in it is answered. What
 // a slow call keeps of a slab would be lost for others, so such calls are moved when slabs hold much more than calls. The rest of

@@ -2,13 +2,14 @@
  * What a client sends: calls are received into the slabs, where they stay. Messages that are no calls, and other calls with the
  * XID of an unanswered one, end the client.
  */
+import type { NativeBuffer } from '../../../native/native-buffer.ts';
 import { NFS_PROGRAM, NFS_V3, NFS3_RECORD_SIZE_MAX, nfsproc3 } from '../../../protocol/nfs3.ts';
 import { RecordParser } from '../../../protocol/record.ts';
 import { AUTH_BODY_SIZE_MAX, CallHeader, decodeCallHeader } from '../../../protocol/rpc.ts';
 import { paddedSize, XdrError, XdrReader } from '../../../protocol/xdr.ts';
 import type { CallSlabs, Slab } from './call-slabs.ts';
 import { KeptCall, type KeptCalls } from './kept-calls.ts';
-import { errorName, type NativeBuffer, receive, WOULD_BLOCK } from './system-calls.ts';
+import { errorName, receive, WOULD_BLOCK } from './system-calls.ts';
 
 const LAST_FRAGMENT = 0x8000_0000;
 const MARK_SIZE = 4;

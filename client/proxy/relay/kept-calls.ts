@@ -2,9 +2,10 @@
  * The calls of one client: kept until they are answered, and sent in their order by the connection that is adopted, now and
  * again. A long call is sent while it arrives.
  */
+import type { NativeBuffer } from '../../../native/native-buffer.ts';
 import { admits, afterAnswer, afterFruitless, OPEN_WINDOW, type ResendWindow } from '../../resend-window.ts';
 import type { CallSlabs, Slab } from './call-slabs.ts';
-import { type NativeBuffer, send, WOULD_BLOCK } from './system-calls.ts';
+import { send, WOULD_BLOCK } from './system-calls.ts';
 
 const NOT_SENT = Number.POSITIVE_INFINITY;
 /** Calls that are sent stay in the list of those to be sent up to this number, if there are always more to send. */

@@ -1,5 +1,6 @@
 /** One client in a relay thread: its calls to the servers, their replies to it, and its end. */
 
+import type { NativeBuffer } from '../../../native/native-buffer.ts';
 import { NFS_PROGRAM, NFS_V3 } from '../../../protocol/nfs3.ts';
 import { XdrReader } from '../../../protocol/xdr.ts';
 import type { AttemptsInput, AttemptsState } from '../../attempts-state.ts';
@@ -18,16 +19,7 @@ import { FIGURES, type FromRelayThread, figure } from './messages.ts';
 import type { Pipes } from './pipes.ts';
 import type { Ready } from './poller.ts';
 import { ReplyStream } from './reply-stream.ts';
-import {
-  close,
-  EPOLLERR,
-  EPOLLHUP,
-  EPOLLIN,
-  EPOLLOUT,
-  EPOLLRDHUP,
-  errorName,
-  type NativeBuffer,
-} from './system-calls.ts';
+import { close, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, errorName } from './system-calls.ts';
 import { Upstream, type UpstreamConnection, type UpstreamSurroundings } from './upstream.ts';
 
 /** What all clients of a thread share. */

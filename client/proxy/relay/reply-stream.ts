@@ -2,12 +2,13 @@
  * What the servers answer to one client. Short replies are passed on when they are whole; the data of a long READ goes from socket to
  * socket through a pipe, and never into memory of this process.
  */
+import { NativeBuffer } from '../../../native/native-buffer.ts';
 import { RecordParser } from '../../../protocol/record.ts';
 import { XdrError } from '../../../protocol/xdr.ts';
 import { RECORD_SIZE_MAX } from '../../record-connection.ts';
 import type { KeptCall } from './kept-calls.ts';
 import { PIPE_SIZE, type Pipe, type Pipes } from './pipes.ts';
-import { close, errorName, NativeBuffer, receive, send, splice, WOULD_BLOCK } from './system-calls.ts';
+import { close, errorName, receive, send, splice, WOULD_BLOCK } from './system-calls.ts';
 
 // A READ whose reply has begun to go to the client cannot be answered from its beginning any more. If the connection to the server
 // ends in between, the call goes out again before all others and alone. Its second reply is passed on from where the first one

@@ -5,21 +5,9 @@
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
+import { NativeBuffer } from '../../../native/native-buffer.ts';
 
 const libc = koffi.load('libc.so.6');
-
-/** Memory whose address is known. Keep the object, not the number: the engine frees memory that no object names. */
-export class NativeBuffer {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly view: DataView<ArrayBuffer>;
-  readonly address: number;
-
-  constructor(size: number) {
-    this.bytes = new Uint8Array(new ArrayBuffer(size));
-    this.view = new DataView(this.bytes.buffer);
-    this.address = Number(koffi.address(this.bytes));
-  }
-}
 
 type Numbers1 = (a: number) => number;
 type Numbers2 = (a: number, b: number) => number;

@@ -2,7 +2,9 @@
  * A client's connection to the servers: where the finder says that the disk set is served, asked and proven before it carries a
  * call. The plan of attempts (client/attempts.ts) decides when it is replaced; this is its driver with raw calls.
  */
+
 import { constants } from 'node:os';
+import { NativeBuffer } from '../../../native/native-buffer.ts';
 import { NFS_PROGRAM, NFS_V3 } from '../../../protocol/nfs3.ts';
 import { RecordParser } from '../../../protocol/record.ts';
 import { decodeReplyHeader, ReplyHeader } from '../../../protocol/rpc.ts';
@@ -30,7 +32,6 @@ import {
   EPOLLIN,
   EPOLLOUT,
   errorName,
-  NativeBuffer,
   openSocket,
   receive,
   resetAndClose,
