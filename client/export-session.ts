@@ -1,6 +1,6 @@
 /** A client's connection to one export: mounted once, drained and ended once. */
 import { FilerPairError } from './errors.ts';
-import type { FileAccess } from './file-handle.ts';
+import type { FileAccess } from './file-access.ts';
 import { ioSizes, type Mounted, mount } from './mount.ts';
 import { Nfs3Client } from './nfs3-client.ts';
 import { OpenFiles } from './open-files.ts';

@@ -4,9 +4,9 @@
  */
 import { EventEmitter } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
-import { FILE_SYNC, type fattr3 } from '../protocol/nfs3.ts';
 import { emitSafely } from './client-events.ts';
-import { type ErrorContext, FilerPairError, RpcError } from './errors.ts';
+import { type ErrorContext, FilerPairError } from './errors.ts';
+import type { FileAccess } from './file-access.ts';
 import {
   type FileData,
   isOptions,
@@ -20,27 +20,16 @@ import {
   textOptions,
   type WriteOptions,
 } from './file-arguments.ts';
-import { readPiece, readRange } from './file-reader.ts';
 import { ReadStream, type ReadStreamOptions, WriteStream, type WriteStreamOptions } from './file-streams.ts';
 import type { FileWriter } from './file-writer.ts';
-import type { IoSizes } from './mount.ts';
-import type { Attributes, Nfs3Client } from './nfs3-client.ts';
-import type { OpenFile, OpenFiles } from './open-files.ts';
+import { HandleData } from './handle-data.ts';
+import type { OpenFile } from './open-files.ts';
 import type { OpenFlags } from './open-flags.ts';
 import { Operation, type OperationOptions } from './operation.ts';
-import type { Operations } from './operations.ts';
 import { BigIntStats, Stats } from './stats.ts';
 
 // Writes are kept until a COMMIT confirms them (file-writer.ts): write() resolves when the data is on its way, sync() and
 // close() when it is on the disk. What a caller gives is copied: its memory is free when the promise has settled.
-
-/** What a client's files have in common. */
-export interface FileAccess {
-  readonly nfs: Nfs3Client;
-  readonly files: OpenFiles;
-  readonly operations: Operations;
-  readonly sizes: IoSizes;
-}
 
 const BUFFER_SIZE = 16 * 1024;
 
@@ -55,13 +44,9 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
   readonly #access: FileAccess;
   readonly #flags: OpenFlags;
   readonly #file: OpenFile;
-  /** Where the next read or write without a position begins. */
-  #position = 0;
-  /** Reads without a position follow each other. */
-  #reading: Promise<unknown> = Promise.resolve();
+  /** For those who run() an operation of their own. */
+  readonly data: HandleData;
   #closing: Promise<void> | null = null;
-  /** The error of a write that this handle's user knows. */
-  #known: unknown = null;
 
   /** Made by FilerPairClient.open(). */
   constructor(access: FileAccess, file: OpenFile, flags: OpenFlags, path: string) {
@@ -69,6 +54,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
     this.#access = access;
     this.#file = file;
     this.#flags = flags;
+    this.data = new HandleData(access, file, flags);
     this.path = path;
   }
 
@@ -107,15 +93,9 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
       : (first ?? {});
     const buffer = options.buffer ?? (Buffer.alloc(BUFFER_SIZE) as NodeJS.ArrayBufferView as Target);
     const target = part(buffer, options.offset, options.length);
-    const at = options.position;
-    const bytesRead = await this.run('read', this.#flags.read, options, (operation) => {
-      if (at !== undefined && at !== null && at >= 0) return this.#readInto(target, Number(at), operation);
-      return this.#inTurn(operation, async () => {
-        const size = await this.#readInto(target, this.#position, operation);
-        this.#position += size;
-        return size;
-      });
-    });
+    const bytesRead = await this.run('read', this.#flags.read, options, (operation) =>
+      this.data.read(target, options.position, operation),
+    );
     return { bytesRead, buffer };
   }
 
@@ -141,11 +121,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
   async readFile(options?: TextOptions): Promise<Buffer | string> {
     const { encoding, ...limits } = textOptions(options);
     const data = await this.run('read', this.#flags.read, limits, (operation) =>
-      this.#inTurn(operation, async () => {
-        const found = await this.#readRest(this.#position, operation);
-        this.#position += found.length;
-        return found;
-      }),
+      this.data.readRest(operation),
     );
     return encoding ? data.toString(encoding) : data;
   }
@@ -183,7 +159,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
       bytes = part(data, second, third as number | null);
       at = position;
     }
-    await this.run('write', this.#flags.write, options, (operation) => this.put(bytes, at, operation));
+    await this.run('write', this.#flags.write, options, (operation) => this.data.put(bytes, at, operation));
     return { bytesWritten: bytes.length, buffer: data };
   }
 
@@ -202,7 +178,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
     await this.run('write', this.#flags.write, limits, async (operation) => {
       for await (const piece of piecesOf(data, encoding)) {
         operation.throwIfOver();
-        await this.put(piece, null, operation);
+        await this.data.put(piece, null, operation);
       }
     });
   }
@@ -214,7 +190,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
   stat(options?: OperationOptions & { readonly bigint?: false }): Promise<Stats>;
   stat(options: OperationOptions & { readonly bigint: true }): Promise<BigIntStats>;
   async stat(options: OperationOptions & { readonly bigint?: boolean } = {}): Promise<Stats | BigIntStats> {
-    const attributes = await this.run('fstat', true, options, (operation) => this.#attributes(operation));
+    const attributes = await this.run('fstat', true, options, (operation) => this.data.attributes(operation));
     const { readSize } = this.#access.sizes;
     return options.bigint === true ? new BigIntStats(attributes, readSize) : new Stats(attributes, readSize);
   }
@@ -222,24 +198,24 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
   async truncate(size = 0, options?: OperationOptions): Promise<void> {
     await this.run('ftruncate', this.#flags.write, options, async (operation) => {
       // What is written again after this would make the file long again.
-      await this.#access.files.settle(this.#file.handle, operation);
-      await this.#set({ size }, operation);
+      await this.data.settle(operation);
+      await this.data.set({ size }, operation);
     });
   }
 
   async chmod(mode: number, options?: OperationOptions): Promise<void> {
-    await this.run('fchmod', true, options, (operation) => this.#set({ mode: mode & 0o7777 }, operation));
+    await this.run('fchmod', true, options, (operation) => this.data.set({ mode: mode & 0o7777 }, operation));
   }
 
   async chown(uid: number, gid: number, options?: OperationOptions): Promise<void> {
-    await this.run('fchown', true, options, (operation) => this.#set(owner(uid, gid), operation));
+    await this.run('fchown', true, options, (operation) => this.data.set(owner(uid, gid), operation));
   }
 
   async utimes(atime: Time, mtime: Time, options?: OperationOptions): Promise<void> {
     const times = { atime: setTime(atime), mtime: setTime(mtime) };
     await this.run('futime', true, options, async (operation) => {
-      await this.#access.files.settle(this.#file.handle, operation);
-      await this.#set(times, operation);
+      await this.data.settle(operation);
+      await this.data.set(times, operation);
     });
   }
 
@@ -247,9 +223,9 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
   async sync(options?: OperationOptions): Promise<void> {
     await this.run('fsync', true, options, async (operation) => {
       try {
-        await this.commit(operation);
+        await this.data.commit(operation);
       } catch (error) {
-        this.#known = error;
+        this.data.known = error;
         throw error;
       }
     });
@@ -290,15 +266,8 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
   /** Like write(), for bytes that nobody changes any more: they are not copied. */
   async take(bytes: Uint8Array, position: number, options?: OperationOptions): Promise<void> {
     await this.run('write', this.#flags.write, options, (operation) =>
-      this.put(bytes, position, operation, true),
+      this.data.put(bytes, position, operation, true),
     );
-  }
-
-  /** The file's data from a place on, several READs ahead. For streams. */
-  pieces(start: number, end: number, operation: Operation): AsyncGenerator<Uint8Array> {
-    const { nfs, sizes } = this.#access;
-    const range = { offset: start, length: end - start, readSize: sizes.readSize, operation };
-    return readRange(nfs, this.#file.handle, range);
   }
 
   /** Runs as one operation on this file, which has to be open for it. */
@@ -312,25 +281,10 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
     return this.#access.operations.run(context, options, work);
   }
 
-  /** Makes the file empty. */
-  async clear(operation: Operation): Promise<void> {
-    if ((await this.#attributes(operation)).size > 0) await this.#set({ size: 0 }, operation);
-  }
-
-  /** What was written is on the disk of the server. Not in Node. */
-  async commit(operation: Operation): Promise<void> {
-    await operation.within(this.#file.writer.commit());
-  }
-
   /** Closes without waiting for anything. */
   release(): void {
     this.#closing ??= Promise.resolve();
     this.#access.files.close(this.#file);
-  }
-
-  /** Makes true what the server says of the file. */
-  settle(operation: Operation): Promise<boolean> {
-    return this.#access.files.settle(this.#file.handle, operation);
   }
 
   #check(syscall: string, allowed: boolean): ErrorContext {
@@ -347,109 +301,10 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
       const operation = new Operation({ syscall: 'close', path: this.path }, options);
       if (!writer.isClean || writer.isBroken) await operation.within(writer.commit());
     } catch (error) {
-      if (error !== this.#known) throw error;
+      if (error !== this.data.known) throw error;
     } finally {
       this.#access.files.close(this.#file);
       emitSafely(this, 'close', []);
     }
-  }
-
-  #inTurn<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-    const turn = this.#reading.then(() => {
-      operation.throwIfOver();
-      return work();
-    });
-    this.#reading = turn.catch(() => {});
-    return operation.within(turn);
-  }
-
-  async #readInto(target: Uint8Array, position: number, operation: Operation): Promise<number> {
-    if (target.length === 0) return 0;
-    await this.settle(operation);
-    const { nfs, sizes } = this.#access;
-    if (target.length <= sizes.readSize) {
-      const { data } = await readPiece(nfs, this.#file.handle, position, target.length, operation);
-      target.set(data);
-      return data.length;
-    }
-    let size = 0;
-    for await (const data of this.pieces(position, position + target.length, operation)) {
-      target.set(data, size);
-      size += data.length;
-    }
-    return size;
-  }
-
-  async #readRest(position: number, operation: Operation): Promise<Buffer> {
-    await this.settle(operation);
-    const parts: Uint8Array[] = [];
-    for await (const data of this.pieces(position, Number.POSITIVE_INFINITY, operation)) parts.push(data);
-    return Buffer.concat(parts);
-  }
-
-  /** `position`: null, none or negative: after the last one. `owned`: nobody changes the bytes any more. */
-  async put(
-    bytes: Uint8Array,
-    position: number | null | undefined,
-    operation: Operation,
-    owned = false,
-  ): Promise<void> {
-    if (this.#flags.append) return this.#append(bytes, operation);
-    let at = position;
-    if (at === undefined || at === null || at < 0) {
-      at = this.#position;
-      this.#position += bytes.length;
-    }
-    await this.#writeAt(at, bytes, owned, operation);
-  }
-
-  /**
-   * NFSv3 has no append: the end is asked for. Appends of one client follow each other, those of several clients may
-   * meet, and one is lost then.
-   */
-  #append(bytes: Uint8Array, operation: Operation): Promise<void> {
-    const file = this.#file;
-    const turn = file.appending.then(async () => {
-      operation.throwIfOver();
-      const { size } = await this.#attributes(operation);
-      await this.#writeAt(size, bytes, false, operation);
-    });
-    file.appending = turn.catch(() => {});
-    return operation.within(turn);
-  }
-
-  async #writeAt(at: number, bytes: Uint8Array, owned: boolean, operation: Operation): Promise<void> {
-    const { writer } = this.#file;
-    const through = this.#flags.sync && writer.isClean && !writer.isBroken;
-    try {
-      if (through) return await this.#writeThrough(at, bytes, operation);
-      await operation.within(writer.write(at, owned ? bytes : Uint8Array.prototype.slice.call(bytes)));
-      if (this.#flags.sync) await operation.within(writer.commit());
-    } catch (error) {
-      this.#known = error;
-      throw error;
-    }
-  }
-
-  /** FILE_SYNC: nothing is kept, and nothing is copied. */
-  async #writeThrough(at: number, bytes: Uint8Array, operation: Operation): Promise<void> {
-    const { nfs, sizes } = this.#access;
-    for (let written = 0; written < bytes.length; ) {
-      const piece = bytes.subarray(written, written + sizes.writeSize);
-      const result = await nfs.write(this.#file.handle, at + written, piece, FILE_SYNC, operation);
-      if (result.committed !== FILE_SYNC || result.count === 0) {
-        throw new RpcError('EPROTO', 'the server did not write as durably as it was asked to', operation);
-      }
-      written += result.count;
-    }
-  }
-
-  async #attributes(operation: Operation): Promise<fattr3> {
-    await this.settle(operation);
-    return this.#access.nfs.getattr(this.#file.handle, operation);
-  }
-
-  #set(attributes: Attributes, operation: Operation): Promise<void> {
-    return this.#access.nfs.setattr(this.#file.handle, attributes, null, operation);
   }
 }

@@ -34,8 +34,10 @@ export interface StreamedFile {
     options: OperationOptions | undefined,
     work: (operation: Operation) => Promise<T>,
   ): Promise<T>;
-  settle(operation: Operation): Promise<unknown>;
-  pieces(start: number, end: number, operation: Operation): AsyncGenerator<Uint8Array>;
+  readonly data: {
+    settle(operation: Operation): Promise<unknown>;
+    pieces(start: number, end: number, operation: Operation): AsyncGenerator<Uint8Array>;
+  };
   take(bytes: Uint8Array, position: number, options?: OperationOptions): Promise<void>;
   sync(options?: OperationOptions): Promise<void>;
   close(): Promise<void>;
@@ -75,8 +77,8 @@ export class ReadStream extends Readable {
       this.#handle = handle;
       const { start = 0, end = Number.POSITIVE_INFINITY, callTimeoutMs } = this.#options;
       await handle.run('read', true, { callTimeoutMs }, async (operation) => {
-        await handle.settle(operation);
-        this.#pieces = cancellable(operation, (own) => handle.pieces(start, end + 1, own));
+        await handle.data.settle(operation);
+        this.#pieces = cancellable(operation, (own) => handle.data.pieces(start, end + 1, own));
       });
       this.emit('open');
       this.emit('ready');

@@ -32,7 +32,7 @@ export async function openPath(
   const label = walk.label(path);
   const file = new FileHandle(access, await access.files.open(handle, label), flags, label);
   try {
-    if (flags.truncate && !isNew) await file.clear(operation);
+    if (flags.truncate && !isNew) await file.data.clear(operation);
     return file;
   } catch (error) {
     file.release();

@@ -4,7 +4,7 @@
  */
 import { NF3DIR, type nfs_fh3 } from '../protocol/nfs3.ts';
 import { FilerPairError, hasCode } from './errors.ts';
-import type { FileAccess } from './file-handle.ts';
+import type { FileAccess } from './file-access.ts';
 import type { IoSizes } from './mount.ts';
 import type { DirectoryEntry, Name, Nfs3Client } from './nfs3-client.ts';
 import type { Operation } from './operation.ts';

@@ -2,8 +2,9 @@
 import { NF3DIR, type nfs_fh3 } from '../protocol/nfs3.ts';
 import { FilerPairError, reasonOf } from './errors.ts';
 import type { MountedExport } from './export-session.ts';
+import type { FileAccess } from './file-access.ts';
 import { type FileData, piecesOf } from './file-arguments.ts';
-import type { FileAccess, FileHandle } from './file-handle.ts';
+import type { FileHandle } from './file-handle.ts';
 import { readRange } from './file-reader.ts';
 import { parseOpenFlags } from './open-flags.ts';
 import { openPath } from './open-path.ts';
@@ -37,10 +38,10 @@ export async function writeWhole(
     for await (const piece of piecesOf(data, encoding)) {
       operation.throwIfOver();
       const owned = typeof data === 'string' || (whole && unlimited);
-      await file.put(piece, position, operation, owned);
+      await file.data.put(piece, position, operation, owned);
       position += piece.length;
     }
-    await file.commit(operation);
+    await file.data.commit(operation);
   } finally {
     file.release();
   }
@@ -59,13 +60,13 @@ export async function copyFile(
   const file = await openPath(there, to, flags, attributes.mode & 0o777, operation);
   try {
     if (Buffer.compare(file.nfsHandle, handle) === 0) return;
-    await file.clear(operation);
+    await file.data.clear(operation);
     let position = 0;
     for await (const piece of range(there.access, handle, 0, undefined, operation)) {
-      await file.put(piece, position, operation, true);
+      await file.data.put(piece, position, operation, true);
       position += piece.length;
     }
-    await file.commit(operation);
+    await file.data.commit(operation);
   } finally {
     file.release();
   }
