@@ -1,6 +1,7 @@
 /** A pair whose disks move from node to node, for tests: what kubelets, the attach/detach controller and servers do. */
 
 import type { FilerPairSpecInput } from '../../crds/pair/spec.ts';
+import type { Action } from '../model/action.ts';
 import type { Claim, Pod, VolumeAttachment } from '../model/objects.ts';
 import type { Observed } from '../model/observed.ts';
 import { spec, World } from './world.fixture.ts';
@@ -91,3 +92,19 @@ export function takenOver(): World {
   );
   return world;
 }
+
+/** What a plan does to pods and Leases. */
+export const lines = (actions: readonly Action[]): string[] =>
+  actions
+    .filter(({ resource }) => resource === 'pods' || resource === 'leases')
+    .map((action) => {
+      const name = 'object' in action ? action.object.metadata.name : action.name;
+      return `${action.kind} ${action.resource} ${name?.replace(/-[0-9a-v]{5}$/, '-*')}`;
+    });
+
+/** The condition Ready of the pair, once nothing is to do. */
+export const ready = (world: World) => {
+  world.settle();
+  const [condition] = world.observed.pair!.status!.conditions!;
+  return { reason: condition!.reason, message: condition!.message };
+};
