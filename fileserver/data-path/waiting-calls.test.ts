@@ -100,7 +100,7 @@ test.each(changes)('a WRITE behind a SETATTR, when the export is %s', async (_ti
     };
     expect(write(call, context)).toBe(LATER);
   });
-  diskSet.replaceExports(ExportSpecs.of(exports));
+  diskSet.exported.replace(ExportSpecs.of(exports));
   volume.changing.remove(file.key);
   ready();
   // Squashed, it has another user, who may not write.
@@ -124,7 +124,7 @@ test.each(changes)(
       rootOfClient().userOf(),
     );
     expect(request.check().plan).not.toBeNull();
-    diskSet.replaceExports(ExportSpecs.of(exports));
+    diskSet.exported.replace(ExportSpecs.of(exports));
     // Squashed, it has another user, who may not search the directory.
     const { plan, results } = request.check();
     expect(plan).toBeNull();

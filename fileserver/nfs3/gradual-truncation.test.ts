@@ -193,7 +193,8 @@ test('its export is gone in the middle: it is completed with the rights that it 
   const { exports } = served.diskSet;
   served.onStep = (operation, step) => {
     countParts(operation, step);
-    if (parts === 1 && exports === served.diskSet.exports) served.diskSet.replaceExports(ExportSpecs.of([]));
+    if (parts === 1 && exports === served.diskSet.exports)
+      served.diskSet.exported.replace(ExportSpecs.of([]));
   };
   expect(statusOf(await setSize(0))).toBe(nfs.NFS3_OK);
   expect(statSync(path).size).toBe(0);

@@ -34,7 +34,7 @@ function removal(
       const found = lookUpEntry(on, 0, object.name, dots);
       if (found !== 'found') return on.refused([name], reliesOn, found === 'absent' ? 'noEntry' : found);
       const victim = on.volume.identity.key();
-      if (on.context.diskSet.isOnWayToExport(on.volume, victim))
+      if (on.context.diskSet.exported.isOnWay(dir, object.name, victim))
         return on.refused([name], reliesOn, 'accessDenied');
       return on.planned([name, victim], reliesOn, { victim });
     },
@@ -59,7 +59,8 @@ function removal(
       const { volume, context } = on;
       if (found === 'found') {
         const there = volume.identity.key();
-        if (there === victim || context.diskSet.isOnWayToExport(volume, there)) return null;
+        if (there === victim || context.diskSet.exported.isOnWay(on.files[0]!, object.name, there))
+          return null;
       } else if (found !== 'absent') return null;
       flushes.add(on.files[0]!);
       return on.succeeded();

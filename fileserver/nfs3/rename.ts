@@ -32,11 +32,11 @@ function lookUpBoth(on: Target, { from, to }: Args): Planned | VolumeFailure {
   const old = lookUpName(on, 0, from.name);
   if (old !== 'found') return old === 'absent' ? 'noEntry' : old;
   const moved = volume.identity.key();
-  if (diskSet.isOnWayToExport(volume, moved)) return 'accessDenied';
+  if (diskSet.exported.isOnWay(on.files[0]!, from.name, moved)) return 'accessDenied';
   const target = lookUpName(on, 1, to.name);
   if (target !== 'found' && target !== 'absent') return target;
   const replaced = target === 'absent' ? '' : volume.identity.key();
-  return diskSet.isOnWayToExport(volume, replaced) ? 'accessDenied' : { moved, replaced };
+  return diskSet.exported.isOnWay(on.files[1]!, to.name, replaced) ? 'accessDenied' : { moved, replaced };
 }
 
 /** Where files are found by their paths: what lies below may be where nobody may look for it. */

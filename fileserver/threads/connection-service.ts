@@ -113,7 +113,7 @@ export class ConnectionService {
         this.#fault(volume, reason, text);
       for (const { attachment } of volumes) this.#volumes.push(attachVolume(attachment, onFault));
       this.#diskSet = new DiskSet(this.#volumes, new ExportSpecs(exports), this.#setup.limits, false);
-      this.#diskSet.learnRoots(roots);
+      this.#diskSet.exported.learn(roots);
       this.#services = this.#makeServices(this.#diskSet);
       this.#tell({ kind: 'attached' });
     } catch (error) {
@@ -270,20 +270,20 @@ export class ConnectionService {
   /** Takes effect at once, but for exports of directories that are not known yet. */
   replaceExports(exports: GivenExports): void {
     if (this.#diskSet === null || this.#closed) return;
-    this.#diskSet.replaceExports(new ExportSpecs(exports));
+    this.#diskSet.exported.replace(new ExportSpecs(exports));
     for (const { caller } of this.#connections) caller.forget();
   }
 
   /** The same of some of them. */
   changeExports(changes: ExportChanges): void {
     if (this.#diskSet === null || this.#closed) return;
-    this.#diskSet.changeExports(changes);
+    this.#diskSet.exported.change(changes);
     for (const { caller } of this.#connections) caller.forget();
   }
 
   /** With a number it ends with `rooted`. */
   learnRoots(roots: readonly ExportRoot[], change: number | null): void {
-    if (!this.#closed) this.#diskSet?.learnRoots(roots);
+    if (!this.#closed) this.#diskSet?.exported.learn(roots);
     if (change !== null) this.#tell({ kind: 'rooted', change });
   }
 

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseExportDirectory } from '../exports/export-directory.ts';
+import type { ExportSpecs } from '../exports/export-specs.ts';
 import { ExportsCopy } from '../exports/exports-copy.ts';
 import type { ExportChanges, ExportSpec } from '../settings/export-spec.ts';
 import { DirectoryRemover, type RemovalResult } from '../storage/directories/directory-remover.ts';
@@ -11,11 +12,14 @@ import { makeDirectories } from '../storage/directories/new-directories.ts';
 import { errnoName } from '../storage/failures/errno-outcomes.ts';
 import type { DiskSet } from '../storage/files/disk-set.ts';
 import type { Export } from '../storage/files/export.ts';
+import type { ServedExports } from '../storage/files/served-exports.ts';
 import type { Volume } from '../storage/volume/volume.ts';
 import { REFUSED, type WriteGate } from '../system/write-gate.ts';
 
 /** Directories that are tried again with one tick. */
 const MADE_PER_TICK = 100;
+/** Exports whose directories are looked for before the port opens: few are there before any client asks. */
+const SEEN_AT_ONCE = 100;
 /** Exports that survey() goes through at once, 20 us each. */
 const SLICE = 64;
 /** How long calls have after each slice, and after the first one: then clients come back from a takeover. ms */
@@ -35,6 +39,7 @@ export interface ExportUpkeepSetup {
 
 export class ExportUpkeep {
   readonly #diskSet: DiskSet;
+  readonly #exported: ServedExports;
   readonly #setup: ExportUpkeepSetup;
   /** By name of the volume. */
   readonly #copies: ReadonlyMap<string, ExportsCopy>;
@@ -47,6 +52,7 @@ export class ExportUpkeep {
 
   constructor(diskSet: DiskSet, gate: WriteGate, setup: ExportUpkeepSetup) {
     this.#diskSet = diskSet;
+    this.#exported = diskSet.exported;
     this.#setup = setup;
     const volumes = [...diskSet.volumes.values()];
     const copied = setup.copies ? volumes : [];
@@ -60,7 +66,7 @@ export class ExportUpkeep {
   #removerOf(volume: Volume): DirectoryRemover {
     return new DirectoryRemover(volume, {
       mayWrite: this.#setup.mayWrite,
-      exportIn: (names, key) => this.#diskSet.exportIn(volume, names, key),
+      exportIn: (names, key) => this.#exported.exportIn(volume, names, key),
       moved: () => {
         this.#diskSet.table.generation += 1;
       },
@@ -68,12 +74,34 @@ export class ExportUpkeep {
     });
   }
 
-  // --------------------------------------------------------------------------------------------------- copies
+  // -------------------------------------------------------------------------------------------------- changes
 
-  /** By others, which survey() goes through: until it has, the copies on the volumes stay as they are. */
-  replaced(): void {
+  /** By others, which survey() goes through. */
+  replace(specs: ExportSpecs): void {
+    this.#exported.replace(specs);
+    this.begin();
+  }
+
+  /** After the exports were replaced: until survey() has gone through them, the copies on the volumes stay as they are. */
+  begin(): void {
+    this.#exported.lookForUnseen(SEEN_AT_ONCE);
     for (const copy of this.#copies.values()) copy.begin();
-    this.#uncopied = this.#copies.size === 0 ? [].values() : this.#diskSet.specs[Symbol.iterator]();
+    this.#uncopied = this.#copies.size === 0 ? [].values() : this.#exported.specs[Symbol.iterator]();
+  }
+
+  /** Resolves when directories that are to be made are there. */
+  change(changes: ExportChanges): Promise<void> {
+    this.#exported.change(changes);
+    this.#copyChanges(changes);
+    return this.#make(() => this.#absentOf(changes.set));
+  }
+
+  #copyChanges({ set, removed }: ExportChanges): void {
+    for (const [name, copy] of this.#copies) {
+      // A path may have moved here from another volume, or away.
+      const gone = set.filter(({ volume }) => volume !== name).map(({ path }) => path);
+      copy.change({ set: set.filter(({ volume }) => volume === name), removed: [...removed, ...gone] });
+    }
   }
 
   /** Goes through all exports once: looks for their directories, and copies them. Between slices of that, calls are executed. */
@@ -84,7 +112,7 @@ export class ExportUpkeep {
 
   /** false: all were seen. */
   #surveySome(): boolean {
-    const looked = this.#diskSet.lookForUnseen(SLICE);
+    const looked = this.#exported.lookForUnseen(SLICE);
     const copied = this.#copySome();
     this.#setup.found();
     return looked || copied;
@@ -104,13 +132,7 @@ export class ExportUpkeep {
     return true;
   }
 
-  changed({ set, removed }: ExportChanges): void {
-    for (const [name, copy] of this.#copies) {
-      // A path may have moved here from another volume, or away.
-      const gone = set.filter(({ volume }) => volume !== name).map(({ path }) => path);
-      copy.change({ set: set.filter(({ volume }) => volume === name), removed: [...removed, ...gone] });
-    }
-  }
+  // --------------------------------------------------------------------------------------------------- copies
 
   /** So that the copies can be written: the disk set is handed over, or frozen. */
   copyAll(): void {
@@ -128,22 +150,20 @@ export class ExportUpkeep {
 
   // ---------------------------------------------------------------------------------------------- directories
 
-  /** Makes those that are not there and are to be made, if the volume may be changed at the moment. */
-  make(specs: readonly ExportSpec[]): Promise<void> {
-    return this.#make(() =>
-      specs.flatMap((spec) => {
-        if (spec.create === undefined) return [];
-        const one = this.#diskSet.exports.atPath(spec.path);
-        return one?.rootKey === '' ? [one] : [];
-      }),
-    );
+  #absentOf(specs: readonly ExportSpec[]): Export[] {
+    return specs.flatMap((spec) => {
+      if (spec.create === undefined) return [];
+      const one = this.#diskSet.exports.atPath(spec.path);
+      return one?.rootKey === '' ? [one] : [];
+    });
   }
 
-  /** Of all exports. */
+  /** Those of all exports that are not there and are to be made. */
   makeMissing(): Promise<void> {
-    return this.#make(() => this.#diskSet.directories.missing(MADE_PER_TICK));
+    return this.#make(() => this.#exported.directories.missing(MADE_PER_TICK));
   }
 
+  /** If the volume may be changed at the moment. */
   async #make(which: () => readonly Export[]): Promise<void> {
     const making = this.#making.then(() => this.#makeNow(which()));
     this.#making = making.catch(() => {});
@@ -162,9 +182,9 @@ export class ExportUpkeep {
     const results = await makeDirectories(volume, wanted);
     for (const [index, one] of exports.entries()) {
       const result = results[index]!;
-      if (result < 0 && result !== REFUSED) this.#diskSet.directories.notMade(one, problemOf(one, result));
+      if (result < 0 && result !== REFUSED) this.#exported.directories.notMade(one, problemOf(one, result));
     }
-    this.#diskSet.lookForRootsAt(exports.filter((_, index) => results[index]! >= 0).map(({ path }) => path));
+    this.#exported.lookAt(exports.filter((_, index) => results[index]! >= 0).map(({ path }) => path));
   }
 
   // ------------------------------------------------------------------------------------------------- removals

@@ -18,8 +18,7 @@ import type { OperationStep } from '../storage/duplicate-requests/operation-step
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
 import { DiskSet } from '../storage/files/disk-set.ts';
 import type { FileTableLimits } from '../storage/files/file-table.ts';
-import { mustBeDifferent, VolumeOpenError } from '../storage/volume/open-failure.ts';
-import { openVolume } from '../storage/volume/open-volume.ts';
+import { VolumeOpenError } from '../storage/volume/open-failure.ts';
 import type { Volume } from '../storage/volume/volume.ts';
 import { failpoints } from '../system/failpoints.ts';
 import { inBackground } from '../system/turns.ts';
@@ -28,7 +27,8 @@ import { describeBug } from './bug-reports.ts';
 import { CallExecutor } from './call-executor.ts';
 import { ExportUpkeep } from './export-upkeep.ts';
 import type { CloseMode, OpenMessage } from './messages.ts';
-import { discardReadings, type Readings } from './prepared-volumes.ts';
+import { openVolumes } from './opened-volumes.ts';
+import type { Readings } from './prepared-volumes.ts';
 import type { CallsMessage, Channel, FromDataThreads, WithoutSession } from './thread-messages.ts';
 import { logNotices } from './volume-notices.ts';
 import { type LogLine, replay } from './volume-replay.ts';
@@ -56,9 +56,6 @@ export interface VolumeServiceSetup {
   readonly connectionThreads: readonly Channel[];
 }
 
-/** Exports whose directories are looked for before the port opens: few are there before any client asks. */
-const SEEN_WHILE_OPENING = 100;
-
 type State = 'opening' | 'serving' | 'closing' | 'closed';
 
 export class VolumeService {
@@ -68,7 +65,7 @@ export class VolumeService {
   #state: State;
   /** Of all volumes. */
   readonly #gate: VolumeGate;
-  volumes: Volume[];
+  readonly volumes: Volume[];
   #diskSet: DiskSet | null;
   #logs: Map<Volume, OperationLog>;
   #context: NfsContext | null;
@@ -135,7 +132,7 @@ export class VolumeService {
       await this.#openVolumes();
       this.#mustHoldLease();
       const attachments = this.volumes.map(({ attachment }) => attachment);
-      this.#tell({ kind: 'verified', attachments, roots: this.#diskSet!.takeNews() });
+      this.#tell({ kind: 'verified', attachments, roots: this.#diskSet!.exported.takeNews() });
     });
   }
 
@@ -214,38 +211,19 @@ export class VolumeService {
   };
 
   async #openVolumes(): Promise<void> {
-    const { home, server, incarnation, epoch } = this.#message;
-    const onFault = (volume: Volume, reason: FaultReason, text: string): void =>
-      this.#fault(volume, reason, text);
-    const { prepared } = this.#setup;
-    const { written } = this.#message;
-    try {
-      for (const spec of this.#message.volumes) {
-        this.#mustHoldLease();
-        const read = (await prepared.get(spec.name)) ?? null;
-        prepared.delete(spec.name);
-        const owner = { home, server, incarnation, epoch };
-        const uuid = written?.volumes[spec.name];
-        const known = uuid === undefined ? null : { epoch: written!.epoch, uuid };
-        this.volumes.push(await openVolume(spec, owner, this.#gate, onFault, read, known));
-      }
-    } finally {
-      discardReadings(prepared);
-    }
-    mustBeDifferent(
-      home,
-      this.volumes.map(({ attachment }) => attachment.ownership.uuid),
-    );
+    await openVolumes(this.#message, this.#setup.prepared, this.#gate, this.volumes, {
+      mustHoldLease: () => this.#mustHoldLease(),
+      onFault: (volume, reason, text) => this.#fault(volume, reason, text),
+    });
     const exports = new ExportSpecs(this.#message.exports ?? unpacked([]));
     this.#diskSet = new DiskSet(this.volumes, exports, this.#setup.limits);
-    this.#diskSet.lookForUnseen(SEEN_WHILE_OPENING);
     this.#exports = new ExportUpkeep(this.#diskSet, this.#gate, {
       copies: this.#message.copiesExports === true,
       mayWrite: () => this.#mayWrite(),
       removed: (id, result) => this.#tell({ kind: 'directoryRemoved', id, result }),
       found: () => this.#upkeep?.tellRoots(),
     });
-    if (this.#message.exports !== null) this.#exports.replaced();
+    if (this.#message.exports !== null) this.#exports.begin();
     for (const volume of this.volumes) logNotices(volume, this.#logLine);
   }
 
@@ -322,10 +300,8 @@ export class VolumeService {
 
   /** Ends with `exported`. The coordinator has looked for faults in them. */
   replaceExports(change: number, exports: GivenExports): void {
-    if (this.#diskSet !== null && !this.isClosed) {
-      this.#diskSet.replaceExports(new ExportSpecs(exports));
-      this.#diskSet.lookForUnseen(SEEN_WHILE_OPENING);
-      this.#exports?.replaced();
+    if (!this.isClosed) {
+      this.#exports?.replace(new ExportSpecs(exports));
       this.#executor?.forgetCallers();
     }
     this.#tellExported(change);
@@ -333,18 +309,13 @@ export class VolumeService {
 
   /** The same of some of them. */
   changeExports(change: number, changes: ExportChanges): void {
-    if (this.#diskSet !== null && !this.isClosed) {
-      this.#diskSet.changeExports(changes);
-      this.#exports?.changed(changes);
-      this.#executor?.forgetCallers();
-    }
-    // Once directories that are to be made are there.
-    const made = this.#exports?.make(changes.set) ?? Promise.resolve();
-    inBackground(made.then(() => this.#tellExported(change)));
+    const changed = this.isClosed ? undefined : this.#exports?.change(changes);
+    if (changed !== undefined) this.#executor?.forgetCallers();
+    inBackground((changed ?? Promise.resolve()).then(() => this.#tellExported(change)));
   }
 
   #tellExported(change: number): void {
-    this.#tell({ kind: 'exported', change, roots: this.#diskSet?.takeNews() ?? [] });
+    this.#tell({ kind: 'exported', change, roots: this.#diskSet?.exported.takeNews() ?? [] });
   }
 
   /** Ends with `directoriesKnown`, if the disk set is served for so long. */

@@ -76,7 +76,7 @@ export class VolumeUpkeep {
   #tick(): void {
     const { volumes, logs, context, gate, exports, mounts, meter, mayWrite, tell } = this.#parts;
     context.diskSet.table.tick();
-    context.diskSet.lookForRoots();
+    context.diskSet.exported.lookAgain();
     this.tellRoots();
     for (const { errors, spec } of volumes) {
       const told = errors.take();
@@ -105,7 +105,7 @@ export class VolumeUpkeep {
 
   /** Where exported directories are, as far as the other threads do not know. */
   tellRoots(): void {
-    const roots = this.#parts.context.diskSet.takeNews();
+    const roots = this.#parts.context.diskSet.exported.takeNews();
     if (roots.length > 0) this.#parts.tell({ kind: 'roots', roots });
   }
 }

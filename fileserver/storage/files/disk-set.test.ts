@@ -1,6 +1,6 @@
 /** Files behind handles: bounded descriptors, none left behind, and handles that outlive all of it. */
 
-import { mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -146,7 +146,7 @@ test('a pinned file keeps its descriptors through everything, and gives them up 
   const file = lookup('file');
   const fd = diskSet.table.readFd(file);
   diskSet.table.pin(file);
-  diskSet.replaceExports(ExportSpecs.of([]));
+  diskSet.exported.replace(ExportSpecs.of([]));
   expect(file.readFd).toBe(fd);
   diskSet.table.unpin(file);
   expect([file.readFd, diskSet.table.descriptorCount]).toEqual([-1, 0]);
@@ -156,10 +156,10 @@ test('a change of exports counts for files in use, and leaves them open', () => 
   writeFileSync(join(path, 'file'), '');
   const file = lookup('file');
   const fd = diskSet.table.readFd(file);
-  diskSet.replaceExports(ExportSpecs.of([{ ...exported, access: 'ReadOnly' }]));
+  diskSet.exported.replace(ExportSpecs.of([{ ...exported, access: 'ReadOnly' }]));
   expect([byHandle(file.handle) === file, file.readFd, file.tree.readOnly]).toEqual([true, fd, true]);
   diskSet.table.drop(file);
-  diskSet.replaceExports(ExportSpecs.of([exported]));
+  diskSet.exported.replace(ExportSpecs.of([exported]));
   expect(diskSet.attributes(file, stat)).toBe('ok');
   expect(file.tree.readOnly).toBe(false);
 });
@@ -167,13 +167,13 @@ test('a change of exports counts for files in use, and leaves them open', () => 
 test('a file of an export that is gone is stale, but the server can still flush it', () => {
   writeFileSync(join(path, 'file'), '');
   const file = lookup('file');
-  diskSet.replaceExports(ExportSpecs.of([{ ...exported, path: '/other' }]));
+  diskSet.exported.replace(ExportSpecs.of([{ ...exported, path: '/other' }]));
   expect(diskSet.resolveHandle(file.handle)).toBe('stale');
   expect(diskSet.attributes(file, stat)).toBe('stale');
   expect(diskSet.table.readFd(file)).toBeGreaterThan(0);
   expect(diskSet.attributes(file, stat)).toBe('stale');
   expect(diskSet.resolveHandle(file.handle)).toBe('stale');
-  diskSet.replaceExports(ExportSpecs.of([exported]));
+  diskSet.exported.replace(ExportSpecs.of([exported]));
   expect(diskSet.attributes(byHandle(file.handle), stat)).toBe('ok');
   // afterEach closes what it opened, and counts.
 });
@@ -187,7 +187,7 @@ test('whatever calls in progress do, no file can be found whose export is not th
   const pinned: OpenFile[] = [];
   const steps: (() => void)[] = [
     () =>
-      diskSet.replaceExports(
+      diskSet.exported.replace(
         ExportSpecs.of(['/data', '/b', '/c'].filter(() => random.below(3) > 0).map(randomTerms)),
       ),
     () => diskSet.exports.all.length > 0 && held.push(found(one(diskSet.exports.all), one(names))),
@@ -230,4 +230,30 @@ test('closed, it opens nothing any more, whatever still asks', async () => {
   const file = lookup('file');
   await diskSet.close();
   expect(diskSet.attributes(file, stat)).not.toBe('ok');
+});
+
+test('while operations are settled with the rights of before, what lies above an export is known as ever', () => {
+  const people = Array.from({ length: 300 }, (_, i) => ({
+    ...exported,
+    path: `/${i}`,
+    directory: `people/${i}`,
+  }));
+  for (const { directory } of people) mkdirSync(join(path, directory), { recursive: true });
+  writeFileSync(join(path, 'file'), '');
+  const file = lookup('file');
+  const dir = lookup('people');
+  const top = root();
+  expect(diskSet.table.pathFd(top)).toBeGreaterThan(0);
+  diskSet.exported.replace(ExportSpecs.of([exported, ...people]));
+  const isOnWay = (name: string, key: string) => diskSet.exported.isOnWay(top, bytes(name), key);
+  diskSet.asRecorded(() => {
+    // Of a file nobody asks for the directories of all exports.
+    expect(isOnWay('file', file.key)).toBe(false);
+    expect(diskSet.exported.lookForUnseen(0)).toBe(true);
+    expect(isOnWay('people', dir.key)).toBe(true);
+    expect(diskSet.exported.lookForUnseen(0)).toBe(false);
+  });
+  expect(diskSet.exports.made).toSatisfy((made: Iterable<Export>) =>
+    [...made].every(({ rootKey }) => rootKey !== null),
+  );
 });

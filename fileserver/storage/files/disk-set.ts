@@ -4,7 +4,6 @@
  */
 import { constants } from 'node:os';
 import type { ExportSpecs } from '../../exports/export-specs.ts';
-import type { ExportChanges, ExportSpec } from '../../settings/export-spec.ts';
 import { close, O_NOFOLLOW, O_PATH, openAt, openCachedAt } from '../../system/file-calls.ts';
 import { foldsNames } from '../../system/name-folding.ts';
 import type { StatBuffer } from '../../system/statx.ts';
@@ -23,35 +22,24 @@ import { checkName, isDot, isDotDot, isPrivateName } from '../names/names.ts';
 import type { Volume } from '../volume/volume.ts';
 import { Containment } from './containment.ts';
 import { DirectoryWalk } from './directory-walk.ts';
-import { Export } from './export.ts';
-import type { ExportRoot } from './export-root.ts';
-import { type ExportMaker, ExportTable } from './export-table.ts';
-import { ExportedDirectories } from './exported-directories.ts';
+import type { Export } from './export.ts';
+import type { ExportTable } from './export-table.ts';
 import { FileTable, type FileTableLimits } from './file-table.ts';
 import { INSIDE, OUTSIDE } from './inside-files.ts';
 import type { OpenFile } from './open-file.ts';
 import { RecordedExports } from './recorded-exports.ts';
-import { ToldRoots } from './told-roots.ts';
+import { ServedExports } from './served-exports.ts';
 
-/** Exported directories that are looked for in one tick, so that it stays below some milliseconds. */
-const ROOTS_PER_TICK = 500;
 const DOT = new TextEncoder().encode('.');
 const { ESTALE } = constants.errno;
 
-export class DiskSet implements ExportMaker {
+export class DiskSet {
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly table: FileTable;
   /** May a call here wait for a disk? If not, what would have to is `wouldBlock`. */
   readonly #mayWait: boolean;
   readonly #walk: DirectoryWalk;
-  readonly #byName: ReadonlyMap<string, Volume>;
-  #specs: ExportSpecs;
-  /** Where a call may wait for a disk. */
-  readonly #directories: ExportedDirectories;
-  /** Where it may not. */
-  readonly #told: ToldRoots;
-  /** Numbers of exports whose directories nobody has looked for since the exports were replaced. */
-  #unseen: Iterator<number>;
+  readonly exported: ServedExports;
   readonly #containment: Containment;
 
   /** `specs` belongs to the disk set from now on. */
@@ -60,134 +48,13 @@ export class DiskSet implements ExportMaker {
     this.volumes = new Map(volumes.map((volume) => [volume.uuidHex, volume]));
     this.table = new FileTable(limits, mayWait);
     this.#walk = new DirectoryWalk(this.table);
-    this.#byName = new Map(volumes.map((volume) => [volume.spec.name, volume]));
-    this.#specs = specs;
-    this.#directories = new ExportedDirectories(this.#walk);
-    this.#told = new ToldRoots();
-    this.#unseen = [].values();
+    this.exported = new ServedExports(volumes, this.table, this.#walk, mayWait);
+    this.exported.replace(specs);
     this.#containment = new Containment(volumes, this.#walk, mayWait);
-    this.replaceExports(specs);
   }
 
   get exports(): ExportTable {
     return this.table.exports;
-  }
-
-  get specs(): ExportSpecs {
-    return this.#specs;
-  }
-
-  /** The exported directories of this disk set. */
-  get directories(): ExportedDirectories {
-    return this.#directories;
-  }
-
-  make(spec: ExportSpec): Export | null {
-    const volume = this.#byName.get(spec.volume);
-    if (volume === undefined) return null;
-    const one = new Export(spec, volume);
-    if (this.#mayWait) this.#directories.add(one);
-    else this.#told.locate(one);
-    return one;
-  }
-
-  locate(one: Export): void {
-    if (this.#mayWait) this.#directories.look([one]);
-    else this.#told.locate(one);
-  }
-
-  /**
-   * Takes effect at once, for calls in progress too: rights are looked up where they are used. faultOfExports() has found no fault with
-   * them. An export whose directory is not there is not served. The directories are looked for by and by (lookForUnseen()), and when
-   * a call needs one.
-   */
-  replaceExports(specs: ExportSpecs): void {
-    const gone = [...this.exports.made];
-    this.#specs = specs;
-    const exports = new ExportTable(specs, this);
-    if (this.#mayWait) {
-      // The new ones first: of a directory that is exported before and after, what is known stays.
-      const kept = gone.flatMap(({ path }) => exports.atPath(path) ?? []);
-      for (const one of gone) this.#directories.remove(one);
-      this.#directories.look(kept.filter(({ rootKey }) => rootKey === null || rootKey === ''));
-    } else this.#told.keepThoseOf(exports);
-    this.#unseen = this.#mayWait ? specs.ids() : [].values();
-    this.table.replaceExports(exports);
-  }
-
-  /** The same for some of them, whose directories are looked for at once. */
-  changeExports(changes: ExportChanges): void {
-    const { exports } = this;
-    const paths = [...changes.removed, ...changes.set.map(({ path }) => path)];
-    const gone = [...new Set(paths)].flatMap((path) => exports.madeAtPath(path) ?? []);
-    this.#specs.change(changes);
-    const changed = exports.changed(gone);
-    if (this.#mayWait) {
-      const made = changes.set.flatMap(({ path }) => changed.atPath(path) ?? []);
-      for (const one of gone) this.#directories.remove(one);
-      this.#directories.look(made);
-    } else for (const path of changes.removed) this.#told.forget(path);
-    // A file is bound to an export that was made.
-    if (gone.length === 0) this.table.addExports(changed);
-    else this.table.replaceExports(changed);
-  }
-
-  /**
-   * Looks for the directories of the next `max` exports since they were replaced. false: there are no more, and all are known. May wait
-   * for the disk.
-   */
-  lookForUnseen(max: number): boolean {
-    for (let looked = 0; looked < max; looked++) {
-      const next = this.#unseen.next();
-      if (next.done === true) return false;
-      this.exports.locate(next.value);
-    }
-    return true;
-  }
-
-  /** What the other threads have not been told yet of directories. */
-  takeNews(): ExportRoot[] {
-    return this.#directories.takeNews();
-  }
-
-  /** Looks for some of the exported directories again. May wait for the disk. */
-  lookForRoots(): void {
-    this.#look(this.#directories.some(ROOTS_PER_TICK));
-  }
-
-  /** Looks for the directories of these exports, such as have just been made. May wait for the disk. */
-  lookForRootsAt(paths: readonly string[]): void {
-    this.#look(paths.flatMap((path) => this.exports.atPath(path) ?? []));
-  }
-
-  #look(exports: readonly Export[]): void {
-    if (this.#directories.look(exports)) this.table.replaceExports(this.exports);
-  }
-
-  /** What another thread has found. */
-  learnRoots(roots: readonly ExportRoot[]): void {
-    if (this.#told.learn(roots, this.exports)) this.table.replaceExports(this.exports);
-  }
-
-  /** Path of an export that is this directory or lies in it, on this volume. key: of the directory. */
-  exportIn(volume: Volume, names: readonly Uint8Array[], key: string): string | null {
-    const isIn = (one: Export): boolean =>
-      one.volume === volume &&
-      one.directory.length >= names.length &&
-      names.every((name, index) => Buffer.compare(name, one.directory[index]!) === 0);
-    this.#lookForAll();
-    return this.exports.all.find(isIn)?.path ?? this.#directories.exportBehind(volume, key);
-  }
-
-  /** The directory is exported, or is above one that is: like a mount point it is neither renamed nor removed by clients. */
-  isOnWayToExport(volume: Volume, key: string): boolean {
-    this.#lookForAll();
-    return this.#directories.isOnWay(volume, key);
-  }
-
-  /** Once after a takeover, if it is asked for before lookForUnseen() was called often enough: 20 us an export. */
-  #lookForAll(): void {
-    while (this.lookForUnseen(ROOTS_PER_TICK));
   }
 
   /**
