@@ -159,9 +159,9 @@ function exportList({ r, w }: RpcCall, { diskSet }: MountContext): mountstat3 {
   r.expectEnd();
   exportlist.encode(
     w,
-    diskSet.exports.all.map(({ wirePath, spec }) => ({
-      ex_dir: bytesOf(wirePath),
-      ex_groups: spec.clients.includes('*') ? [] : spec.clients.map(bytesOf),
+    Array.from(diskSet.exported.specs, ({ path, clients }) => ({
+      ex_dir: Buffer.from(path),
+      ex_groups: clients.includes('*') ? [] : clients.map(bytesOf),
     })),
   );
   return MNT3_OK;
