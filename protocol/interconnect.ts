@@ -14,8 +14,9 @@
 //   then both: mac, JSON message
 // ```
 //
-// Both sides prove that they know the pair's shared secret (HMAC-SHA256 over both nonces and everything said so far, under a
-// label for each direction, so that a reflected proof is worth nothing). The dialer proves first: an acceptor tells a stranger a
+// Both sides prove that they know the secret of this connection (HMAC-SHA256 over both nonces and everything said so far, under a
+// label for each direction, so that a reflected proof is worth nothing). The secret is the exporter of the TLS session
+// (fileserver/interconnect/tls.ts): who proves it is an end of that very session. The dialer proves first: an acceptor tells a stranger a
 // random number and nothing else, not even which pair it belongs to. Each direction then has a key of its own, and each message's
 // MAC covers a sequence number that is not sent but counted. A message that was changed, repeated, left out or moved ends the
 // connection. The contents are not secret.

@@ -42,8 +42,8 @@ export class Executor {
   }
 
   /**
-   * The resourceVersion that the object has since, where the API server tells it. Throws {@link ExecutionProblem}, or ApiError for
-   * what may work the next time.
+   * Returns the object's new resourceVersion, where the API server tells it. Throws {@link ExecutionProblem}, or ApiError for what
+   * may work the next time.
    */
   async execute(action: Action): Promise<string | undefined> {
     try {
@@ -60,7 +60,7 @@ export class Executor {
     }
   }
 
-  /** Server-side apply of the whole status. Returns the resourceVersion of the pair since. */
+  /** Server-side apply of the whole status. Returns the pair's new resourceVersion. */
   async writeStatus(pair: FilerPairObject, status: FilerPairStatus): Promise<string | undefined> {
     const { name, namespace } = pair.metadata;
     const object = {
@@ -75,7 +75,7 @@ export class Executor {
     return written.metadata?.resourceVersion;
   }
 
-  /** Tells an event about a pair, or about what it names itself, once. */
+  /** Records an event once: about the pair, or about the object that the event names. */
   async recordEvent(pair: FilerPairObject | null, event: PairEvent): Promise<void> {
     const about = event.about?.object ?? pair;
     if (about === null) return;
@@ -106,8 +106,8 @@ export class Executor {
   }
 
   /**
-   * The ports of a Service are a list by number for an apply. One whose number was edited is not ours to it, stays beside the one
-   * that it adds, and has its name, which is not valid. Then the list is set whole first.
+   * Server-side apply merges a Service's ports by number. A port whose number somebody has edited would stay beside the one that
+   * is applied, with the same name, which is invalid. Then the whole list is replaced first.
    */
   async #apply({ resource, object }: Action & { kind: 'apply' }): Promise<KubernetesObject> {
     const apply = () => this.#client.apply(resources[resource], object, FIELD_MANAGER);
@@ -133,7 +133,7 @@ export class Executor {
       case 'create':
         await this.#client.create(resource, action.object).catch(async (error: unknown) => {
           if (!isAlreadyExists(error)) throw error;
-          // The name says what is in it: an attempt whose answer we did not get or see yet has made ours.
+          // The name says what is in it: an attempt whose answer was lost, or is not in the cache yet, has made ours.
           await this.#expectNothingOfOthers(action);
         });
         return;
@@ -234,7 +234,7 @@ export class Executor {
     await this.#client.mergePatch(resources.secrets, nameIn(object), { metadata, data } as MergePatch);
   }
 
-  /** What an attempt has made whose answer we did not get is left as it is; the next look sees it. */
+  /** A Secret that an attempt has made whose answer was lost stays as it is; the next reconcile sees it. */
   async #createSecret(object: KubernetesObject): Promise<void> {
     await this.#client.create(resources.secrets, object).catch(async (error: unknown) => {
       if (!isAlreadyExists(error)) throw error;
@@ -294,7 +294,7 @@ export class Executor {
     const user = userElsewhere(pods.items, action);
     if (user !== undefined) {
       const message = `Pod ${user.metadata.name}, on node ${nodeOfUser(user)}, uses a claim that is to be mounted on node ${node}`;
-      // One of ours that the cache has not shown yet; the next look sees it.
+      // One of ours that is not in the cache yet; the next reconcile sees it.
       if (user.metadata.labels?.[labels.attachment] !== undefined) throw conflict(message);
       throw new ExecutionProblem({
         reason: 'ClaimInUse',
@@ -328,11 +328,11 @@ export class Executor {
   }
 }
 
-/** As if a compare-and-swap had lost: it is decided again. */
+/** Like a compare-and-swap that was lost: the pair is reconciled again. */
 const conflict = (message: string): ApiError =>
   new ApiError({ outcome: 'refused', status: 409, reason: 'Conflict', message });
 
-/** What runs is left alone, and only the rollout waits. */
+/** Running servers stay as they are; only the rollout waits. */
 function checkFailed({ object }: Action & { kind: 'check' }, error: ApiError): ExecutionProblem {
   const server = object.metadata.labels?.[labels.server];
   const what = server === undefined ? `pod ${object.metadata.name}` : `a new pod for ${server}`;
@@ -340,7 +340,7 @@ function checkFailed({ object }: Action & { kind: 'check' }, error: ApiError): E
   return new ExecutionProblem({ reason: reasonOf(error), message, concerns: 'rollout' }, error);
 }
 
-/** Refused for a reason that stays: forbidden, invalid, or an object that cannot be there. Conflicts pass. */
+/** Trying again cannot help: forbidden, invalid, or an object that cannot exist. Conflicts pass. */
 const isLasting = (error: ApiError): boolean =>
   error.outcome === 'refused' &&
   !isConflict(error) &&

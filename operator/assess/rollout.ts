@@ -23,9 +23,9 @@ import { unsafeChange } from './unsafe-change.ts';
 //   a outdated ──> takeover of its disk set ──> its pod is replaced ──> giveback ──> the same with b
 //         (only while a takeover is possible)        (it owns nothing)      (only while it could be taken over again)
 //
-// A new image has started somewhere before a server is given up for it. It comes to all pairs that want it, as does whatever else
-// an upgrade of the operator or of its settings changes of pods, as a wave. It comes to one pair, and when that runs it, to some
-// at a time; while one does not come back, to no further one.
+// A new image is started once, beside the servers, before a server is replaced for it. A new image comes to the pairs in a wave,
+// and so does whatever else an upgrade of the operator or a change of its settings changes in pods. One pair is first. When that
+// pair runs it, some get it at a time; while one does not come back, no further pair does.
 //
 // Nothing is remembered between two steps. Pods carry the fingerprint of what they were made from, and Leases say who owns what.
 // The answer to the rollout's own request, which stays on the Lease, says that a disk set is away because of it. So it may be
@@ -44,10 +44,10 @@ export type RolloutState =
   | 'GivingBack'
   /** A server refused; it is asked again in a while. */
   | 'Retrying'
-  /** Something is not well, and passes by itself or needs an administrator; it says what. */
+  /** Held up by a fault that passes by itself or needs an administrator; `message` says which. */
   | 'Waiting'
   | 'Paused'
-  /** It would do harm. */
+  /** Unsafe; `message` says why. */
   | 'Blocked';
 
 export type RolloutStep =
@@ -65,9 +65,9 @@ export interface Rollout {
   readonly message: string;
   /** To be done now; null: nothing. */
   readonly step: RolloutStep | null;
-  /** When time alone goes on with it, ms since the epoch. */
+  /** When time alone changes the finding: ms since the epoch; null: never. */
   readonly wakeAt: number | null;
-  /** Its turn has come: an image is tried, or a server has been touched. */
+  /** The pair's turn has come: an image is being tried, or a server has been touched. */
   readonly begun: boolean;
 }
 
@@ -281,7 +281,7 @@ const imageChanges = ({ view, outdated }: Work): boolean =>
     outdatedPods(view, server).some(({ pod }) => !imagesOfPod(pod).includes(wantedImage(view))),
   );
 
-/** Made by an operator, or with settings of one, that makes pods otherwise than this one: no change of its own spec alone. */
+/** A pod differs for more than a change of its spec: another operator, or one with other settings, made it. */
 const renderingChanges = ({ view, outdated }: Work): boolean =>
   outdated.some((server) =>
     outdatedPods(view, server).some(
@@ -295,7 +295,7 @@ export const arrival = (image: string, rendering: string | undefined): string =>
 
 const queued = (message: string): Finding => hold('Queued', null, message);
 
-/** Nobody is served by this pod, so that its end is no loss: its server does not run, and is not about to go on. */
+/** This pod serves nobody, so its end is no loss: its server does not run, and is not about to start again. */
 function servesNothing(view: Assessment, server: ServerView, pod: PodFinding): boolean {
   if (pod.state === 'Running' || pod.state === 'Starting') return false;
   if (!ownsSomething(view, pod)) return true;
@@ -373,7 +373,7 @@ function parseRequestId(
     : { kind: kind as 'takeover' | 'giveback', epoch: Number(epoch), attempt: Number(attempt) };
 }
 
-/** Away because of the rollout: the last thing that anybody asked of this Lease is its takeover, or its giveback failed. */
+/** The rollout has moved the disk set away: the Lease's last request is the rollout's takeover, or its giveback that was refused. */
 function movedByRollout({ lease, partner }: ServerView): boolean {
   const last = parseRequestId(lease?.requestResult?.id);
   if (last === null || lease?.holderServer !== partner) return false;
@@ -382,7 +382,7 @@ function movedByRollout({ lease, partner }: ServerView): boolean {
     : lease.requestResult?.result === 'refused';
 }
 
-/** A trace of the rollout on a Lease whose disk set is on its home server; it must not be taken for the reason of a later move. */
+/** The Lease has the answer to a takeover of the rollout, and the disk set is back: no later move may count as the rollout's. */
 export const staleTrace = ({ lease, name }: ServerView): boolean => {
   const last = parseRequestId(lease?.requestResult?.id);
   return last?.kind === 'takeover' && lease?.requestResult?.result === 'done' && lease.holderServer === name;

@@ -39,9 +39,9 @@ import type { VolumeRoot } from './volume-root.ts';
 const { EROFS } = constants.errno;
 
 const LOOK = 'read of the ownership record';
-/** Of one thread on one volume; the rest wait, in the order in which they came. */
+/** Reads of one thread on one volume that wait for its disk at a time; others queue in the order of their arrival. */
 const UNCACHED_READS_AT_ONCE = 4;
-/** How long an answer waits until what was removed has given back its space. ms */
+/** The longest that an answer waits for the space of what was removed. ms */
 const FREED_MS_MAX = 20;
 
 export interface VolumeOwner {
@@ -344,9 +344,9 @@ export class Volume {
   }
 
   /**
-   * Calls back when the removed objects that this thread had open have given back their space: a client that removes a file
-   * because the disk is full has room when it is answered. A large one may take longer than others should wait: its space comes
-   * later, as it does for those who remove it without a server.
+   * Calls back when the removed objects that this thread had open have given back their space. So a client that removes a file
+   * because the disk is full has room when it is answered. It waits FREED_MS_MAX at most: a large object's space may come later,
+   * as it does without a server.
    */
   whenFreed(done: () => void): void {
     this.asyncClose.whenClosed(done, FREED_MS_MAX);
@@ -361,7 +361,7 @@ export class Volume {
   }
 
   /**
-   * What this thread does with the volume ends at once. Resolves when every flush under way has ended and everything is closed,
+   * Ends what this thread does with the volume at once. Resolves when all flushes under way have ended and everything is closed,
    * however long that takes.
    */
   async close(): Promise<void> {
@@ -374,7 +374,7 @@ export class Volume {
   }
 }
 
-/** What a thread that changes the volume has of it. */
+/** What only the thread that changes the volume has. */
 export interface Opening {
   readonly journal: Journal;
   readonly recoveredJournal: RecoveredJournal;
