@@ -32,20 +32,33 @@ export class PlanRun {
   /** Of the log: the pair, or what else it is about. */
   readonly #key: string;
   readonly #pair: FilerPairObject | null;
+  /** Of the attempt before. */
+  readonly #known: ReadonlyMap<string, Problem>;
   readonly #failedParts = new Set<string>();
-  readonly #problems: Problem[] = [];
+  readonly #problems = new Map<string, Problem>();
   readonly #errors: unknown[] = [];
   #cutShort = false;
   #heldMs: number | null = null;
 
-  constructor(options: PlanRunOptions, key: string, pair: FilerPairObject | null) {
+  constructor(
+    options: PlanRunOptions,
+    key: string,
+    pair: FilerPairObject | null,
+    known: ReadonlyMap<string, Problem> = new Map(),
+  ) {
     this.#options = options;
     this.#key = key;
     this.#pair = pair;
+    this.#known = known;
   }
 
-  /** What was refused for a reason that stays. */
+  /** What was refused for a reason that stays. What is held back is as it was: a status must not change with each try. */
   get problems(): readonly Problem[] {
+    return [...this.#problems.values()];
+  }
+
+  /** The same, for the next attempt. */
+  get problemsByObject(): ReadonlyMap<string, Problem> {
     return this.#problems;
   }
 
@@ -60,7 +73,7 @@ export class PlanRun {
   }
 
   get failed(): boolean {
-    return this.#problems.length + this.#errors.length > 0 || this.#heldMs !== null;
+    return this.#problems.size + this.#errors.length > 0 || this.#heldMs !== null;
   }
 
   /** Some actions were not tried, so that nothing is known of them. */
@@ -82,9 +95,12 @@ export class PlanRun {
     const { kind, resource, why } = action;
     const about = { pair: this.#key, action: kind, resource };
     const write = isWrite(action) ? writeOf(this.#key, action) : null;
+    const object = write?.object ?? `${kind} ${resources[resource].kind} ${nameOf(action)}`;
     const waitMs = write === null ? 0 : brake.take(write);
     if (waitMs > 0) {
       this.#failedPart(action);
+      const before = this.#known.get(object);
+      if (before !== undefined) this.#problems.set(object, before);
       this.#heldMs = Math.min(this.#heldMs ?? waitMs, waitMs);
       metrics.errors.inc({ reason: 'Contested' });
       log.warn(
@@ -101,7 +117,7 @@ export class PlanRun {
       this.#failedPart(action);
       if (error instanceof ExecutionProblem) {
         const { reason, message } = error.problem;
-        this.#problems.push(error.problem);
+        this.#problems.set(object, error.problem);
         metrics.errors.inc({ reason });
         log.error(message, { ...about, reason });
       } else {

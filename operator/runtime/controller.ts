@@ -39,6 +39,8 @@ export class Controller {
   readonly #wave: FleetRollout;
   readonly #brake = new WriteBrake();
   readonly #problems = new Map<string, readonly Problem[]>();
+  /** What was refused of each pair, by object. */
+  readonly #refused = new Map<string, ReadonlyMap<string, Problem>>();
   #resync: NodeJS.Timeout | undefined;
   #active = false;
 
@@ -142,6 +144,8 @@ export class Controller {
     }
     await run.carryOut(rest);
     const contested = this.#brake.contested(key);
+    if (observed.pair === null) this.#refused.delete(key);
+    else if (!run.cutShort) this.#refused.set(key, run.problemsByObject);
     const problems = run.cutShort ? known.filter(({ concerns }) => concerns !== 'contested') : run.problems;
     const toldInMs = await this.#tellAll(key, observed, plan, [...problems, ...contestedProblem(contested)]);
     if (run.errors.length > 0) this.#raise(key, run.errors);
@@ -189,6 +193,7 @@ export class Controller {
       },
       key,
       pair,
+      this.#refused.get(key),
     );
   }
 
