@@ -93,6 +93,14 @@ function expectOneOwnerPerEpoch(home: Server): void {
   expect([...holders.keys()]).toEqual([...holders.keys()].map((_, index) => index + 1));
 }
 
+/** Of the lines that belong to a change of owner. */
+function eventsOf({ output }: { output(): string }, transition: string): string[] {
+  const lines = output()
+    .split('\n')
+    .filter((line) => line.endsWith(` transition=${transition}`));
+  return lines.map((line) => / event=(\w+)/.exec(line)![1]!);
+}
+
 /** `beganAt`: ms on CLOCK_BOOTTIME, which all processes here share. */
 function print(what: string, beganAt: number, answeredAt: number, status: Status): void {
   const { phases, startedBootMs } = status.lastTransition!;
@@ -141,7 +149,7 @@ it("takes over within milliseconds of a SIGKILL, by the sentinel's message, and 
   const names = (await pair.status('filer-b'))!.lastTransition!.phases.map((phase) => phase.name);
   expect(names).toEqual(['claim', 'verify', 'listen', 'replay', 'firstReply']);
 
-  started(pair.startServer('filer-a'));
+  const back = started(pair.startServer('filer-a'));
   await eventually('filer-a acknowledges what filer-b holds', 60_000, async () =>
     setOf(await pair.status('filer-b'), 'filer-a')?.acknowledger?.startsWith('filer-a'),
   );
@@ -160,6 +168,13 @@ it("takes over within milliseconds of a SIGKILL, by the sentinel's message, and 
     epoch: 3,
   });
   for (const home of servers) expectOneOwnerPerEpoch(home);
+  // One search finds what both servers logged of a change of owner (docs/logging.md).
+  const survivor = server['filer-b'];
+  expect(eventsOf(survivor, 'filer-a/2')).toEqual([
+    ...['detected', 'claiming', 'owned', 'serving'],
+    ...['paired', 'quiescing', 'released'],
+  ]);
+  expect(eventsOf(back, 'filer-a/3')).toEqual(['detected', 'claiming', 'owned', 'serving']);
 });
 
 it('is killed by its dead man’s switch when stopped beyond its right, and only then is taken over', async () => {
