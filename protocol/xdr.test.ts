@@ -161,6 +161,21 @@ describe('buffers', () => {
     for (let size = 0; size < 64; size++) expect(packed(write, size)).toEqual(large);
   });
 
+  test('writtenNow is what was written, also after it has grown or has a new buffer', () => {
+    const w = new XdrWriter(8);
+    for (let round = 0; round < 3; round++) {
+      w.reset();
+      for (let word = 1; word < 600; word++) {
+        w.u32(word * (round + 1));
+        expect(w.writtenNow()).toEqual(w.written());
+      }
+      expect(w.writtenNow()).toBe(w.writtenNow());
+    }
+    w.renew(8);
+    w.u32(7);
+    expect(w.writtenNow()).toEqual(wire(7));
+  });
+
   test('patchU32 overwrites a word written earlier', () => {
     const w = new XdrWriter();
     w.u32(0);

@@ -223,6 +223,9 @@ function truncated(needed: number, left: number): XdrError {
   return new XdrError(xdrFault.truncated, `${needed} bytes needed where ${left} are left`);
 }
 
+/** Sizes that writtenNow() keeps a view of. */
+const VIEWS_MAX = 256;
+
 /**
  * Packs into one growing buffer. Growing moves it: positions stay valid, views taken before do not see what is
  * written after. Numbers wrap to 32 bits as DataView does; their range is the caller's business.
@@ -232,11 +235,17 @@ export class XdrWriter {
   /** Next byte to be written, an index into `bytes`. */
   position: number;
   #view: DataView<ArrayBuffer>;
+  /** Of writtenNow(), by size. */
+  readonly #views: Map<number, Uint8Array<ArrayBuffer>>;
+  /** What they are views of. */
+  #viewed: Uint8Array<ArrayBuffer>;
 
   constructor(sizeInitial = 4096) {
     this.bytes = new Uint8Array(sizeInitial);
     this.#view = new DataView(this.bytes.buffer);
     this.position = 0;
+    this.#views = new Map();
+    this.#viewed = this.bytes;
   }
 
   /** Forgets what was written and keeps the buffer. */
@@ -259,6 +268,25 @@ export class XdrWriter {
   /** What was written from `start` to here, as a view. */
   written(start = 0): Uint8Array<ArrayBuffer> {
     return this.bytes.subarray(start, this.position);
+  }
+
+  /**
+   * Everything that was written, for those who copy it at once: the view is kept, and given again for the same size. Messages of
+   * one kind have few sizes.
+   */
+  writtenNow(): Uint8Array<ArrayBuffer> {
+    const { bytes, position } = this;
+    const views = this.#views;
+    if (this.#viewed !== bytes || views.size > VIEWS_MAX) {
+      views.clear();
+      this.#viewed = bytes;
+    }
+    let view = views.get(position);
+    if (view === undefined) {
+      view = bytes.subarray(0, position);
+      views.set(position, view);
+    }
+    return view;
   }
 
   /** Makes room for `size` more bytes, so that `bytes` can be filled in place from `position` on. */

@@ -134,7 +134,7 @@ export class Target {
 
   /** Results that were put together in NfsContext.out. */
   taken(): Uint8Array {
-    return resultsToKeep(this.key, this.context.out.bytes, this.context.out.position);
+    return resultsToKeep(this.key, this.context.out.writtenNow());
   }
 }
 
@@ -175,7 +175,7 @@ class BoundPlan implements Plan {
       procedure: nfsproc3[procedure.name],
       identity: user,
       args,
-      evidence: out.written(),
+      evidence: out.writtenNow(),
     };
     return encodeIntentRecord(record);
   }
@@ -308,6 +308,6 @@ export class Request implements JournaledOperation {
         else out.u32(0);
       }
     }
-    return resultsToKeep(key, out.bytes, out.position);
+    return resultsToKeep(key, out.writtenNow());
   }
 }

@@ -53,7 +53,7 @@ class Operation implements JournaledOperation, Plan {
     this.fails = fails;
     this.#partsLeft = !fails && number % 11 === 0 ? 1 + machine.random.below(40) : 0;
     this.isLong = this.#partsLeft > 0;
-    this.results = resultsToKeep(this.key, new Uint8Array(60 + (number % 90)), 60 + (number % 90));
+    this.results = resultsToKeep(this.key, new Uint8Array(60 + (number % 90)));
   }
 
   check(): Check {

@@ -82,7 +82,7 @@ describe('an operation that is not executed', () => {
     const refused: Operation[] = [
       new Operation('fails', {
         checked: false,
-        answer: resultsToKeep(keyOf('fails'), Uint8Array.of(0, 0, 0, 13), 4),
+        answer: resultsToKeep(keyOf('fails'), Uint8Array.of(0, 0, 0, 13)),
       }),
       new Operation('throws', { throwsIn: 'check' }),
     ];
@@ -326,7 +326,7 @@ describe('what an operation throws', () => {
     given.settled = {
       outcome: 'completed',
       key: keyOf('bad'),
-      results: resultsToKeep(keyOf('bad'), new Uint8Array(4), 4),
+      results: resultsToKeep(keyOf('bad'), new Uint8Array(4)),
       createdKey: 'made',
     };
     submit('bad', { throwsIn: 'apply' });

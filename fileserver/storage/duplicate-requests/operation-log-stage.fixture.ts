@@ -104,7 +104,7 @@ export class Operation implements JournaledOperation, Plan {
     this.needsSpace = traits.needsSpace ?? false;
     this.#partsLeft = traits.parts ?? 0;
     this.isLong = this.#partsLeft > 0;
-    this.#results = traits.answer ?? resultsToKeep(this.key, new Uint8Array(8), 8);
+    this.#results = traits.answer ?? resultsToKeep(this.key, new Uint8Array(8));
   }
 
   #mayThrow(where: Traits['throwsIn']): void {
@@ -126,7 +126,7 @@ export class Operation implements JournaledOperation, Plan {
   refuse(failure: VolumeFailure): Uint8Array {
     this.#mayThrow('refuse');
     events.push(`${this.name} refused: ${failure}`);
-    return resultsToKeep(this.key, Uint8Array.of(0, 0, 0, 28), 4);
+    return resultsToKeep(this.key, Uint8Array.of(0, 0, 0, 28));
   }
   applyPart(): boolean {
     this.#mayThrow('applyPart');

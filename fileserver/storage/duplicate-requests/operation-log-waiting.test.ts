@@ -253,7 +253,7 @@ describe('an operation that takes long', () => {
     given.settled = {
       outcome: 'completed',
       key: keyOf('next'),
-      results: resultsToKeep(keyOf('next'), new Uint8Array(4), 4),
+      results: resultsToKeep(keyOf('next'), new Uint8Array(4)),
       createdKey: null,
     };
     submit('next', { parts: 2 });

@@ -19,6 +19,7 @@ import { LongOperations } from './long-operations.ts';
 import { MemberExecution } from './member-execution.ts';
 import type { OperationLogHooks } from './operation-log-hooks.ts';
 import { OperationReplies } from './operation-replies.ts';
+import type { OperationStep } from './operation-step.ts';
 
 //   group n      check | record intents | execute | flush files | append answers, answer
 //   group n+1                                         check | record intents | execute |  flush files | ...
@@ -307,7 +308,7 @@ export class OperationLog implements JournalContents {
   #record(): void {
     this.#stopLingering();
     this.phase = 'recording';
-    for (const { operation } of this.#group) this.#hooks.onStep(operation.operation, 'beforeIntent');
+    this.#passed(this.#group, 'beforeIntent');
     if (!this.#allowed() || !this.#isOurs()) return;
     const executed = this.#executed;
     this.#executed = [];
@@ -407,13 +408,13 @@ export class OperationLog implements JournalContents {
   }
 
   #answerAll(executed: readonly Member[]): void {
-    for (const { operation } of executed) this.#hooks.onStep(operation.operation, 'afterReplyRecord');
+    this.#passed(executed, 'afterReplyRecord');
     for (const member of executed) this.#replies.give(doneOf(member));
     this.#pacing.noteAnswered(executed.length, this.#waiting.length, performance.now());
   }
 
   #executeGroup(): void {
-    for (const { operation } of this.#group) this.#hooks.onStep(operation.operation, 'afterIntent');
+    this.#passed(this.#group, 'afterIntent');
     this.#group = this.#long.begin(this.#group);
     this.#executeFrom(0);
   }
@@ -486,7 +487,7 @@ export class OperationLog implements JournalContents {
 
   /** The operations' effects are on the disk. */
   #durable(members: readonly Member[]): void {
-    for (const { operation } of members) this.#hooks.onStep(operation.operation, 'afterFlush');
+    this.#passed(members, 'afterFlush');
     this.#flushing = null;
     this.#executed.push(...members);
     if (!this.#answersWait) {
@@ -506,6 +507,11 @@ export class OperationLog implements JournalContents {
     this.phase = 'idle';
     const begins = this.#waiting.length > 0 ? this.#mayBegin() : this.#flushing === null;
     if (begins) this.#beginGroup();
+  }
+
+  /** By index: an iterator would make an object for each member, at each step. */
+  #passed(members: readonly Member[], step: OperationStep): void {
+    for (let i = 0; i < members.length; i++) this.#hooks.onStep(members[i]!.operation.operation, step);
   }
 
   #allowed(): boolean {

@@ -140,15 +140,15 @@ test('an answer lies behind its key and its size, padded', () => {
   expect(resultsSizeIn(Buffer.from(payload), 0, payload.length)).toBe(5);
 });
 
-test('of a buffer that has more only the results are kept', () => {
-  const bytes = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
-  const results = resultsToKeep(REQUEST, bytes, 4);
+test('results are kept as a copy, in memory of their own', () => {
+  const bytes = Uint8Array.of(1, 2, 3, 4);
+  const results = resultsToKeep(REQUEST, bytes);
   expect([...results]).toEqual([1, 2, 3, 4]);
   bytes.fill(9);
   expect([...results]).toEqual([1, 2, 3, 4]);
   expect(payloadAround(REQUEST, results)).toEqual(encodeReplyRecord(REQUEST, Uint8Array.of(1, 2, 3, 4)));
   // What comes next in memory is not touched by it, nor by one without results.
-  const next = resultsToKeep(REQUEST, Uint8Array.of(5, 5, 5, 5), 4);
+  const next = resultsToKeep(REQUEST, Uint8Array.of(5, 5, 5, 5));
   noResults(REQUEST);
   expect([...next]).toEqual([5, 5, 5, 5]);
 });

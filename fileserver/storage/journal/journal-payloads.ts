@@ -80,20 +80,21 @@ function keyWith(bytes: Buffer, start: number, clientAt: number, end: number): s
   return end - clientAt === CLIENT_KEY_SIZE ? request + bytes.toString('latin1', clientAt, end) : request;
 }
 
-/** A copy of results, bytes[0 .. size), that lies in its answer's payload: payloadAround() says what to append. */
-export function resultsToKeep(key: string, bytes: Uint8Array, size: number): Uint8Array {
+/** A copy of results that lies in its answer's payload: payloadAround() says what to append. */
+export function resultsToKeep(key: string, results: Uint8Array): Uint8Array {
+  const size = results.length;
   const clientAt = RESULTS_AT + paddedSize(size);
   const payload = answerMemory.take(clientAt + key.length - KEY_SIZE);
   copyKey(key, 0, KEY_SIZE, payload, 0);
   for (let i = 0; i < 4; i++) payload[KEY_SIZE + i] = size >>> (24 - 8 * i);
-  payload.set(size === bytes.length ? bytes : bytes.subarray(0, size), RESULTS_AT);
+  payload.set(results, RESULTS_AT);
   copyKey(key, KEY_SIZE, key.length, payload, clientAt);
   return payload.subarray(RESULTS_AT, RESULTS_AT + size);
 }
 
 /** The payload of an answer that is not kept. */
 export function encodeReplyRecord(key: string, results: Uint8Array): Uint8Array {
-  return payloadAround(key, resultsToKeep(key, results, results.length));
+  return payloadAround(key, resultsToKeep(key, results));
 }
 
 /** Bytes of the procedure's results in an answer's payload, which begins at `start` and ends at `end` or before. */
@@ -109,7 +110,7 @@ export function resultsSizeIn(bytes: Buffer, start: number, end: number): number
  * is the answer to nothing.
  */
 export function noResults(key: string): Uint8Array {
-  return resultsToKeep(key, NOTHING, 0);
+  return resultsToKeep(key, NOTHING);
 }
 
 /** The nfsstat3 that results begin with (RFC 1813 §2.6): the journal keeps no status beside them. */
@@ -137,7 +138,10 @@ export function encodeIntentRecord(record: IntentRecord): Uint8Array {
   w.opaque(record.args);
   w.opaque(record.evidence);
   writeClientKey(record.key);
-  return intentMemory.copy(w.bytes, 0, w.position);
+  const written = w.writtenNow();
+  const payload = intentMemory.take(written.length);
+  payload.set(written);
+  return payload;
 }
 
 /** Throws XdrError for what encodeIntentRecord() has not written. As many groups as there are: another version may keep more. */
