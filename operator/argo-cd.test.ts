@@ -141,4 +141,9 @@ describe('a FilerPairOperation', () => {
       message: 'Failed is True.',
     });
   });
+
+  test('is healthy where it is in Git and was carried out before', () => {
+    const again = { ...condition('Failed', 'True'), reason: 'AlreadyCarriedOut' };
+    expect(operation(condition('Complete', 'False'), again).status).toBe('Healthy');
+  });
 });

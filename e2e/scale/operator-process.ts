@@ -18,6 +18,8 @@ export interface Cost {
   readonly cpuSeconds: number;
   /** Resident memory, MiB. */
   readonly memoryMiB: number;
+  /** The most that it was since the process began. */
+  readonly memoryMiBMax: number;
   /** Requests by verb; WATCH apart from GET. */
   readonly requests: Readonly<Record<string, number>>;
 }
@@ -73,6 +75,7 @@ export class OperatorProcess {
     return {
       cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS,
       memoryMiB: Math.round((Number(fields[21]) * PAGE_KIB) / 1024),
+      memoryMiBMax: this.#memoryMiBMax(),
       requests: await this.#requests(),
     };
   }
@@ -103,6 +106,11 @@ export class OperatorProcess {
     } catch {
       return false;
     }
+  }
+
+  #memoryMiBMax(): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
+    return Math.round(Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024);
   }
 
   async #metrics(): Promise<string> {

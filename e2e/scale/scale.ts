@@ -215,6 +215,7 @@ async function costOf(operator: OperatorProcess, work: () => Promise<unknown>): 
   return {
     cpuSeconds: Math.round((after.cpuSeconds - before.cpuSeconds) * 100) / 100,
     memoryMiB: after.memoryMiB,
+    memoryMiBMax: after.memoryMiBMax,
     requests,
   };
 }

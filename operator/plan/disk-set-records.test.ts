@@ -113,6 +113,13 @@ test('none is made for a pair that is not accepted', () => {
   expect(fresh.plan().actions.filter(({ resource }) => resource === 'filerDiskSets')).toEqual([]);
 });
 
+test('one that is lost is made anew for a pair that is not accepted any more: its disk sets are there', () => {
+  world.changeClass({ limits: {}, allowedNamespaces: { from: 'Labels', matchLabels: { team: 'storage' } } });
+  world.observed.filerDiskSets = [];
+  world.settle();
+  expect(record()!.spec.epochFloor).toBe(1);
+});
+
 describe('the storage’s promise', () => {
   test('is what any of the records says', () => {
     const [a, b] = world.observed.filerDiskSets;
