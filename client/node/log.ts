@@ -3,9 +3,20 @@ import type { ConnectionEvent } from '../connection-event.ts';
 import type { AddressAndPort } from './ruleset.ts';
 import type { AddressEvent } from './virtual-address.ts';
 
+let lines = '';
+
+/** The line is written when what happens now is over: a failover does not wait for its log. */
 export function logLine(line: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+  if (lines === '') setImmediate(flush);
+  lines += `${new Date().toISOString()} ${line}\n`;
 }
+
+function flush(): void {
+  const text = lines;
+  lines = '';
+  if (text !== '') process.stderr.write(text);
+}
+process.on('exit', flush);
 
 /** Null: not worth a line. */
 export function addressLine(virtual: string, event: AddressEvent, verbose: boolean): string | null {
