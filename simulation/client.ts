@@ -9,7 +9,7 @@ import type { PortRole } from '../client/transport-address.ts';
 import type { ServerName } from '../pair/incarnation.ts';
 import type { SeededRandom } from '../testing/seeded-random.ts';
 import { AttemptsDriver } from './attempts-driver.ts';
-import type { OpenDiskSet } from './data-path.ts';
+import type { OpenDiskSet } from './data-path-host.ts';
 import type { EventQueue } from './event-queue.ts';
 import { type Answer, type Operation, RegisterHistory } from './history.ts';
 import type { SimulatedProcess } from './process.ts';

@@ -3,84 +3,24 @@
  * between the two for as long as it pleases the machine.
  */
 
-import type { DataPathPort } from '../pair/driver.ts';
-import { type Incarnation, type ServerName, serverOf } from '../pair/incarnation.ts';
-import type { Input, PairTiming } from '../pair/types.ts';
-import type { SeededRandom } from '../testing/seeded-random.ts';
-import type { EventQueue } from './event-queue.ts';
-import type { SurroundingFault } from './variants/variant.ts';
-import type { SimulatedVolume, SimulatedVolumes } from './volume.ts';
+import type { ServerName } from '../pair/incarnation.ts';
+import {
+  CUT_LOOK_MS,
+  type DataPathHost,
+  diskTime,
+  GIVE_UP_MS,
+  isTaken,
+  type OpenDiskSet,
+  ServedConnections,
+  type SimulatedPath,
+} from './data-path-host.ts';
+import type { SimulatedVolume } from './volume.ts';
 
 //   check the lease          not scheduled, or the whole process is stopped           the system call
 //        |-------------------------------------------------------------------------------|
 //
 // A write that is between the two is *in hand*: nothing but the end of the process keeps it from reaching the disk, so a
 // disk set is not closed before it has. That is the hole of R2 that R10 closes.
-
-/** The process that it is part of, and the world around that. */
-export interface DataPathHost {
-  readonly me: Incarnation;
-  readonly timing: PairTiming;
-  readonly queue: EventQueue;
-  readonly random: SeededRandom;
-  readonly volumes: SimulatedVolumes;
-  /** True once no more faults may strike. */
-  readonly calm: boolean;
-  /** Then a lease says little, and what is known on the volume is looked at before each change. */
-  readonly witnessForgets: boolean;
-  /** Where machines are paused as a whole: see volume-threads.ts. */
-  readonly volumesLookedAt: boolean;
-  /** Neither stopped nor dead. */
-  readonly running: boolean;
-  readonly ended: boolean;
-  has(fault: SurroundingFault): boolean;
-  clock(): number;
-  /** True time until the process's clock shows `at`, ms. */
-  msUntil(at: number): number;
-  /** All processes' clocks as far as they have run: a machine that is paused counts no time. */
-  runningClocks(): ReadonlyMap<Incarnation, number>;
-  /** How long the volume's disk will not answer this process, ms. */
-  hangsMs(volume: SimulatedVolume): number;
-  /** A volume was changed after somebody newer had taken it, which the look does not prevent. */
-  landedLate(): void;
-  /** Runs now, or after the stop. Never after the end. */
-  run(action: () => void): void;
-  stop(forMs: number): void;
-  /** The same, and where machines are paused unseen no news reaches the process for a while afterwards. */
-  stopUntold(forMs: number): void;
-  /** Those of the other server that are stopped go on, in the very moment in which a volume of theirs is opened. */
-  othersGoOn(): void;
-  input(input: Input): void;
-  /** `volume`: which, if the disk set has several. */
-  wrote(home: ServerName, epoch: number, volume?: SimulatedVolume): void;
-  /** A volume has refused the disk set's owner: it knows of a later one. */
-  foundAhead(home: ServerName): void;
-  violate(message: string): void;
-}
-
-export interface OpenDiskSet {
-  readonly epoch: number;
-  /** opening, then open; quiescing ends by itself. */
-  phase: 'opening' | 'open' | 'quiescing';
-  /** No thread changes or answers anything any more, until it is closed. */
-  halted?: true;
-}
-
-/** A data path as the process and its clients see it. */
-export interface SimulatedPath extends DataPathPort {
-  readonly leaseEnds: ReadonlyMap<ServerName, number>;
-  readonly diskSets: ReadonlyMap<ServerName, OpenDiskSet>;
-  /** A client's call; see SimulatedDataPath. */
-  serve<T>(home: ServerName, execute: (volume: SimulatedVolume) => T, answer: (result: T) => void): void;
-  whenClosed(home: ServerName, action: () => void): void;
-  halt(home: ServerName, reportAfterMs: number): void;
-  end(): void;
-}
-
-/** Between a cut of the lease and the look at what is still in hand. */
-const LOOK_MS = 1;
-/** A thread that cannot open its volume lets the others stop for so long before the failure is reported. */
-const GIVE_UP_MS = 1000;
 
 export class SimulatedDataPath implements SimulatedPath {
   readonly leaseEnds = new Map<ServerName, number>();
@@ -90,7 +30,7 @@ export class SimulatedDataPath implements SimulatedPath {
   readonly #inHand = new Map<ServerName, number>();
   /** What waits until nothing of a disk set is in hand. */
   readonly #pendingCloses: { readonly home: ServerName; readonly action: () => void }[] = [];
-  readonly #onClosed: { readonly home: ServerName; readonly action: () => void }[] = [];
+  readonly #connections = new ServedConnections();
 
   constructor(host: DataPathHost) {
     this.#host = host;
@@ -108,14 +48,14 @@ export class SimulatedDataPath implements SimulatedPath {
     const held = this.#held(home, 1);
     this.leaseEnds.delete(home);
     if (held) this.#strikeWhenCut(home);
-    this.#host.queue.after(LOOK_MS, () => this.#host.run(() => this.#tellChangesEnded(home)));
+    this.#host.queue.after(CUT_LOOK_MS, () => this.#host.run(() => this.#tellChangesEnded(home)));
   }
 
   open(home: ServerName, epoch: number): void {
     const { queue, random, timing, calm } = this.#host;
     const diskSet: OpenDiskSet = { epoch, phase: 'opening' };
     this.diskSets.set(home, diskSet);
-    queue.after(this.#diskTime(10), () =>
+    queue.after(diskTime(this.#host, 10), () =>
       this.#host.run(() => {
         if (this.diskSets.get(home) !== diskSet) return;
         const refused = this.#refusal(home, epoch);
@@ -139,13 +79,13 @@ export class SimulatedDataPath implements SimulatedPath {
     const diskSet = this.diskSets.get(home);
     if (mode === 'fence') {
       this.diskSets.delete(home);
-      this.#endConnections((one) => one === home);
+      this.#connections.end((one) => one === home);
     } else if (diskSet !== undefined) {
       diskSet.phase = 'quiescing';
       // A call that is in the kernel when the disk set is told to close.
       if (!calm && random.chance(0.1)) this.#attempt(home, 0, random.between(0, 200));
     }
-    queue.after(this.#diskTime(mode === 'fence' ? 1 : 20), () =>
+    queue.after(diskTime(this.#host, mode === 'fence' ? 1 : 20), () =>
       this.#host.run(() => this.#closed(home, mode === 'fence' ? undefined : diskSet)),
     );
   }
@@ -171,18 +111,12 @@ export class SimulatedDataPath implements SimulatedPath {
 
   /** Once, when this process serves the disk set no more, for whatever reason. */
   whenClosed(home: ServerName, action: () => void): void {
-    this.#onClosed.push({ home, action });
+    this.#connections.whenClosed(home, action);
   }
 
   /** The process has ended. */
   end(): void {
-    this.#endConnections(() => true);
-  }
-
-  #endConnections(which: (home: ServerName) => boolean): void {
-    const all = this.#onClosed.splice(0);
-    for (const one of all) if (which(one.home)) one.action();
-    this.#onClosed.push(...all.filter(({ home }) => !which(home)));
+    this.#connections.end(() => true);
   }
 
   // --------------------------------------------------------------------------------------- opening, closing
@@ -251,8 +185,7 @@ export class SimulatedDataPath implements SimulatedPath {
 
   #isAhead(volume: SimulatedVolume, epoch: number): boolean {
     if (this.#host.has('volumeEpochUnchecked')) return false;
-    const another = volume.owner !== null && serverOf(volume.owner) !== serverOf(this.#host.me);
-    return volume.epoch > epoch || (volume.epoch === epoch && another);
+    return isTaken(volume, this.#host.me, epoch);
   }
 
   #refused(home: ServerName, epoch: number, reason: string): void {
@@ -290,7 +223,7 @@ export class SimulatedDataPath implements SimulatedPath {
       if (quiesced !== undefined && this.diskSets.get(home) !== quiesced) return;
       if (quiesced !== undefined) {
         this.diskSets.delete(home);
-        this.#endConnections((one) => one === home);
+        this.#connections.end((one) => one === home);
       }
       this.#host.input({ kind: 'diskSetClosed', home });
     });
@@ -306,14 +239,6 @@ export class SimulatedDataPath implements SimulatedPath {
   #whenNothingInHand(home: ServerName, action: () => void): void {
     if ((this.#inHand.get(home) ?? 0) === 0) action();
     else this.#pendingCloses.push({ home, action: () => this.#whenNothingInHand(home, action) });
-  }
-
-  /** Mostly quick; sometimes the disk stalls for longer than any lease. */
-  #diskTime(typicalMs: number): number {
-    const { random, calm, timing } = this.#host;
-    return !calm && random.chance(0.01)
-      ? random.between(1, 3) * timing.leaseMs
-      : random.delay(typicalMs, 2000);
   }
 
   // ------------------------------------------------------------------------------------------------- writes

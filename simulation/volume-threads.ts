@@ -1,6 +1,15 @@
 /** A data path whose disk sets have several volumes, each with a thread of its own, as fileserver/threads/ has them. */
-import { type ServerName, serverOf } from '../pair/incarnation.ts';
-import type { DataPathHost, OpenDiskSet, SimulatedPath } from './data-path.ts';
+import type { ServerName } from '../pair/incarnation.ts';
+import {
+  CUT_LOOK_MS,
+  type DataPathHost,
+  diskTime,
+  GIVE_UP_MS,
+  isTaken,
+  type OpenDiskSet,
+  ServedConnections,
+  type SimulatedPath,
+} from './data-path-host.ts';
 import type { SimulatedVolume } from './volume.ts';
 
 // The volumes of one disk set open, hang, fail and close each in its own time; what the driver is told is about all of them:
@@ -16,10 +25,6 @@ import type { SimulatedVolume } from './volume.ts';
 const OPERATIONS = ['change', 'stableWrite', 'write', 'commit'] as const;
 type Operation = (typeof OPERATIONS)[number];
 
-/** Between a cut of the lease and the look at what is still in hand. */
-const CUT_LOOK_MS = 1;
-/** A thread that cannot open its volume lets the others stop for so long before the failure is reported. */
-const GIVE_UP_MS = 1000;
 /** A volume that has not answered for so long is told, and again each time. */
 const STALL_MS = 1000;
 /** Between two looks at an ownership record, on the process's own clock (fileserver/storage/volume/owner-watch.ts). */
@@ -62,7 +67,7 @@ export class VolumeThreads implements SimulatedPath {
   readonly #threads = new Set<Thread>();
   /** Asked again whenever a thread has got further. */
   #waiting: { readonly until: () => boolean; readonly action: () => void }[] = [];
-  readonly #onClosed: { readonly home: ServerName; readonly action: () => void }[] = [];
+  readonly #connections = new ServedConnections();
 
   constructor(host: DataPathHost) {
     this.#host = host;
@@ -108,7 +113,7 @@ export class VolumeThreads implements SimulatedPath {
       };
       opening.threads.push(thread);
       this.#threads.add(thread);
-      this.#callDisk(thread, this.#diskTime(10), () => this.#openVolume(thread));
+      this.#callDisk(thread, diskTime(this.#host, 10), () => this.#openVolume(thread));
     }
   }
 
@@ -116,13 +121,13 @@ export class VolumeThreads implements SimulatedPath {
     const diskSet = this.diskSets.get(home);
     if (mode === 'fence') {
       this.diskSets.delete(home);
-      this.#endConnections((one) => one === home);
+      this.#connections.end((one) => one === home);
     } else if (diskSet !== undefined) {
       diskSet.phase = 'quiescing';
     }
     const closing = this.#of(home);
     for (const thread of closing)
-      this.#callDisk(thread, this.#diskTime(mode === 'fence' ? 1 : 20), () => {
+      this.#callDisk(thread, diskTime(this.#host, mode === 'fence' ? 1 : 20), () => {
         thread.ending = true;
         this.#goOn();
       });
@@ -136,7 +141,7 @@ export class VolumeThreads implements SimulatedPath {
         // Of a quiescing that was fenced meanwhile the fence reports.
         if (mode === 'quiesce' && this.diskSets.get(home) !== diskSet) return;
         this.diskSets.delete(home);
-        this.#endConnections((one) => one === home);
+        this.#connections.end((one) => one === home);
         this.#host.input({ kind: 'diskSetClosed', home });
       },
     );
@@ -159,17 +164,11 @@ export class VolumeThreads implements SimulatedPath {
   }
 
   whenClosed(home: ServerName, action: () => void): void {
-    this.#onClosed.push({ home, action });
+    this.#connections.whenClosed(home, action);
   }
 
   end(): void {
-    this.#endConnections(() => true);
-  }
-
-  #endConnections(which: (home: ServerName) => boolean): void {
-    const all = this.#onClosed.splice(0);
-    for (const one of all) if (which(one.home)) one.action();
-    this.#onClosed.push(...all.filter(({ home }) => !which(home)));
+    this.#connections.end(() => true);
   }
 
   // --------------------------------------------------------------------------------------- opening, failing
@@ -185,7 +184,7 @@ export class VolumeThreads implements SimulatedPath {
     const refused =
       !calm && random.chance(0.02)
         ? 'IoError'
-        : this.#isAhead(volume, opening.epoch)
+        : isTaken(volume, this.#host.me, opening.epoch)
           ? 'VolumeEpochAhead'
           : this.#held(home)
             ? null
@@ -205,7 +204,11 @@ export class VolumeThreads implements SimulatedPath {
     const { random, calm, timing, me } = this.#host;
     const { home, opening, volume } = thread;
     const { epoch } = opening;
-    const refused = this.#isAhead(volume, epoch) ? 'VolumeEpochAhead' : this.#held(home) ? null : 'RightLost';
+    const refused = isTaken(volume, this.#host.me, epoch)
+      ? 'VolumeEpochAhead'
+      : this.#held(home)
+        ? null
+        : 'RightLost';
     const givenUp = this.diskSets.get(home) !== opening || opening.failed;
     if (givenUp || refused !== null) {
       if (refused !== null) this.#failOpening(thread, refused);
@@ -222,7 +225,7 @@ export class VolumeThreads implements SimulatedPath {
     if (!calm && random.chance(0.05)) this.#host.stopUntold(random.between(0, 4) * timing.leaseMs);
     this.#change(thread, this.#lateness(), () => {
       write(me, epoch, this.#host.runningClocks());
-      this.#callDisk(thread, this.#diskTime(2), () => this.#recordOwner(thread));
+      this.#callDisk(thread, diskTime(this.#host, 2), () => this.#recordOwner(thread));
     });
   }
 
@@ -344,7 +347,7 @@ export class VolumeThreads implements SimulatedPath {
   /** Behind the flush: is the volume still ours? Only then the clients are told. */
   #flush(thread: Thread, written: readonly Written[]): void {
     const { random, calm, timing, me } = this.#host;
-    this.#callDisk(thread, this.#diskTime(2), () => {
+    this.#callDisk(thread, diskTime(this.#host, 2), () => {
       if (!calm && random.chance(0.002)) this.#host.stop(random.between(0, 3) * timing.leaseMs);
       this.#host.run(() => {
         const behind = this.#host.has('lookedAtBeforeOnly') || this.#isOurs(thread);
@@ -383,14 +386,9 @@ export class VolumeThreads implements SimulatedPath {
     if (!this.#host.volumesLookedAt) return true;
     thread.lookedAt = this.#host.clock();
     if (this.#host.has('ownerNotLookedAt')) return true;
-    if (!this.#isAhead(thread.volume, thread.opening.epoch)) return true;
+    if (!isTaken(thread.volume, this.#host.me, thread.opening.epoch)) return true;
     this.halt(thread.home, 0);
     return false;
-  }
-
-  #isAhead(volume: SimulatedVolume, epoch: number): boolean {
-    const another = volume.owner !== null && serverOf(volume.owner) !== serverOf(this.#host.me);
-    return volume.epoch > epoch || (volume.epoch === epoch && another);
   }
 
   /** A system call that changes the volume. The check of the lease is behind it: from now on it is in hand. */
@@ -443,14 +441,6 @@ export class VolumeThreads implements SimulatedPath {
   #serves({ home, opening, phase }: Thread): boolean {
     const current = this.diskSets.get(home) === opening && phase === 'open';
     return current && opening.phase !== 'opening' && opening.halted !== true && this.#held(home);
-  }
-
-  /** Mostly quick; sometimes the disk stalls for longer than any lease. */
-  #diskTime(typicalMs: number): number {
-    const { random, calm, timing } = this.#host;
-    return !calm && random.chance(0.01)
-      ? random.between(1, 3) * timing.leaseMs
-      : random.delay(typicalMs, 2000);
   }
 
   /** One thread gets no processor between the check and its call, while the others do. */
