@@ -50,8 +50,6 @@ export const isAlreadyExists = (error: unknown): boolean =>
 /** The resourceVersion asked for is gone: list again. Comes as HTTP 410 and as an ERROR inside a watch. */
 export const isGone = (error: unknown): boolean =>
   has(error, 410) || (error instanceof ApiError && error.reason === 'Expired');
-export const isOutcomeUnknown = (error: unknown): boolean =>
-  error instanceof ApiError && error.outcome === 'unknown';
 
 interface StatusObject {
   readonly message?: unknown;
