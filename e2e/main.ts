@@ -80,6 +80,7 @@ import { measureScale } from './scale/scale.ts';
 //   node e2e/main.ts monitoring        the same and the dashboards by a real Prometheus that scrapes a kind cluster, and the page
 //                                      of kubectl filerpair ui there
 //   node e2e/main.ts kernel-path       FAULTS=200 under writers of the Linux kernel's own client, kernels 6.1 and 6.12, by the kernel's path
+//                                      (WAY=private, nconnect: the same in a network namespace of its own, with four connections; proxy)
 //   node e2e/main.ts clients [FILTER]  the tests with real NFS clients, which need neither
 //
 // Exit code 69: not possible on this machine; the sentence above it says what is missing.

@@ -1,5 +1,6 @@
 /** Tests that need more than Node. Each project is run by a command of e2e/main.ts, which prepares the machine for it. */
 import { defineConfig } from 'vitest/config';
+import type { Way } from './linux/kernel-mount.ts';
 
 // One file alone: npx vitest run --config e2e/vitest.config.ts process-killed
 export default defineConfig({
@@ -40,7 +41,10 @@ export default defineConfig({
         test: {
           name: 'kernel-path',
           include: ['e2e/linux/kernel-mount.test.ts'],
-          provide: { kernelPathFaults: Number(process.env['FAULTS'] || 200) },
+          provide: {
+            kernelPathFaults: Number(process.env['FAULTS'] || 200),
+            kernelMountWay: (process.env['WAY'] ?? 'kernel') as Way,
+          },
         },
       },
       { extends: true, test: { name: 'disk', include: ['e2e/disk/**/*.test.ts'] } },

@@ -31,7 +31,7 @@ describe.runIf(process.geteuid!() === 0)('an export that takes calls from ports 
     if (!parsed.ok) throw new Error(parsed.reason);
     const finder = new Finder(parsed.url, new Resolver(), { onInput: () => {}, onEvent: () => {} });
     cleanUp.push(() => finder.close());
-    await eventually('the export is mounted', 20_000, () => finder.isDiskSetKnown);
+    await eventually('the export is mounted', 50_000, () => finder.isDiskSetKnown);
     expect(finder.isDiskSetKnown).toBe(true);
-  });
+  }, 60_000);
 });

@@ -35,6 +35,8 @@ const MODULES = [
   ...['virtio_net', 'sunrpc', 'lockd', 'nfs', 'nfsv3', 'virtio_rng'],
   // What the kernel's path needs with IPv4; a machine loads them when they are asked for, by their aliases.
   ...['nf_tables', 'nft_chain_nat', 'nft_nat', 'nft_ct', 'nft_reject_ipv4'],
+  // With a network namespace of its own.
+  ...['veth', 'nft_masq'],
   ...['nf_conntrack', 'nf_conntrack_netlink', 'inet_diag', 'tcp_diag'],
 ];
 
