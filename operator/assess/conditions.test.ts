@@ -39,6 +39,18 @@ const release = (world: World, home: string, to: string | null): void => {
   });
 };
 
+test('a server whose pod stays Pending is told so once: since when does not change with each reconcile', () => {
+  const world = new World();
+  world.settle();
+  expect(world.observed.pair!.status!.servers![0]!.conditions![0]).toMatchObject({
+    type: 'Running',
+    status: 'False',
+    reason: 'Pending',
+  });
+  world.now += 15_000;
+  expect(world.plan()).toMatchObject({ actions: [], status: null });
+});
+
 describe('Ready', () => {
   test.each<[reason: string, says: string, make: () => World]>([
     ['Serving', 'a serves its own disk set (epoch 1)', () => World.running()],

@@ -18,7 +18,9 @@ export function condition(
   result: Pick<Condition, 'status' | 'reason' | 'message'>,
   { generation, now }: Moment,
 ): Condition {
-  const old = before?.find((one) => one.type === type && one.reason !== 'Pending');
+  // One of the schema's defaults has no time of its own. A server's pod may be Pending, too.
+  const isDefault = (one: Omit<Condition, 'message'>) => one.reason === 'Pending' && one.status === 'Unknown';
+  const old = before?.find((one) => one.type === type && !isDefault(one));
   const lastTransitionTime = old?.status === result.status ? old.lastTransitionTime : timeText(now);
   return { type, ...result, lastTransitionTime, observedGeneration: generation };
 }
