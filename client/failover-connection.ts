@@ -22,8 +22,8 @@ import { type SilenceHandlers, SilenceWatch } from './silence-watch.ts';
 import type { PortRole } from './transport-address.ts';
 import { type UnansweredCall, UnansweredCalls } from './unanswered-calls.ts';
 
-// Each call that is sent here gets its reply, some day, once. In between the connection below may break, the server may die, its
-// partner may take over and give back. Unanswered calls are kept and resent with the same XID and the same bytes, in order, on
+// Each call that is sent here gets its reply once, however long that takes. Meanwhile the connection below may break, the server may
+// die, and its partner may take over and give back. Unanswered calls are kept and resent with the same XID and the same bytes, in order, on
 // the connection that the plan adopts. The servers execute a resent call once (their duplicate request cache lies on the volume);
 // what arrives on an abandoned connection is ignored.
 
@@ -35,14 +35,14 @@ const REPLY_SIZE_MIN = 8;
 
 export interface FailoverConnectionOptions extends PortCandidatesOptions {
   /**
-   * Who this is to the servers: they answer a call again only to who has sent it. The same for all connections whose calls may be sent
-   * again by one another, and a secret. IDENTITY_SIZE bytes. Default: one of its own.
+   * The client's identity: servers repeat a reply only to the client that has sent the call. A secret, shared by all connections that
+   * may resend each other's calls. IDENTITY_SIZE bytes. Default: one of its own.
    */
   readonly clientIdentity?: Uint8Array | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
   /**
-   * A living server that leaves a call unanswered for so long has lost it: the calls go out again. Twice as long after
-   * each time, until nothing is unanswered. Ms.
+   * A living server that leaves a call unanswered for so long has lost it, and the calls are resent. The time doubles with each
+   * resend, until nothing is unanswered. Ms.
    */
   readonly stuckMs?: number | undefined;
   /**
@@ -50,7 +50,7 @@ export interface FailoverConnectionOptions extends PortCandidatesOptions {
    * given to send(), on performance.now(); a failover since then is in the wait.
    */
   readonly onReply: (xid: number, reply: XdrReader, callSize: number, begunAtMs: number) => void;
-  /** The server answers this call by closing the connection, each time: it is not sent any more. */
+  /** The server closes the connection each time that it gets this call, so it is no longer sent. */
   readonly onRefused: (xid: number) => void;
   readonly onEvent?: ((event: ConnectionEvent) => void) | undefined;
 }
@@ -145,13 +145,13 @@ export class FailoverConnection {
   /** Stops waiting for a reply; should it come, it is ignored. The call may be executed nevertheless. */
   forget(xid: number): void {
     this.#take(xid);
-    // Those behind it may have waited for its answer.
+    // Calls behind it may have waited for its answer.
     this.#sendWaiting();
   }
 
   /**
-   * Like forget(), and its bytes may be changed from here on. If the present connection has not sent all of them
-   * yet, it would send what they are changed to: it is reset, and the other calls go out again on the next one.
+   * Like forget(), and the caller may change the call's bytes afterwards. A connection that has not sent all of them yet is reset,
+   * since it would send the changed ones; the other calls are resent on the next connection.
    */
   giveBack(xid: number): void {
     const call = this.#take(xid);

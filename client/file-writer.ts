@@ -99,7 +99,7 @@ export class FileWriter {
     return this.#unsent.count === 0 && this.#sent.count === 0;
   }
 
-  /** A WRITE has failed: nothing is written by this any more. */
+  /** A WRITE has failed: this writer writes nothing any more. */
   get isBroken(): boolean {
     return this.#failure !== null;
   }
@@ -113,7 +113,7 @@ export class FileWriter {
     return this.#sent.size >= this.#unconfirmedSizeMax || this.#sent.count >= UNCONFIRMED_COUNT_MAX;
   }
 
-  /** A COMMIT and what has to be done before and after it; who comes while it is under way joins it. */
+  /** A COMMIT, with what has to be done before and after it. Callers that come while it is under way share it. */
   #confirm(): Promise<void> {
     this.#confirming ??= this.#confirmSent().finally(() => {
       this.#confirming = null;

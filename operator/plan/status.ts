@@ -1,6 +1,6 @@
 /**
- * The status of a FilerPair: computed whole each time, with the times of what has not changed kept. null if it is already
- * there, so that nothing is written in the steady state.
+ * The status of a FilerPair. It is computed as a whole each time, and keeps the times of what has not changed. null if the pair has
+ * it already, so that nothing is written in the steady state.
  */
 
 import type { FilerPairStatus } from '../../crds/pair/status.ts';
@@ -91,7 +91,7 @@ export function unassessedStatus(
 export const sameStatus = (a: FilerPairStatus | undefined, b: FilerPairStatus): boolean =>
   a !== undefined && matches(a, b) && matches(b, a);
 
-/** Events for what changed, with the words of the conditions. */
+/** Events for what has changed, in the words of the conditions. */
 export function statusEvents(
   before: FilerPairStatus | undefined,
   after: FilerPairStatus,
@@ -103,7 +103,7 @@ export function statusEvents(
     if (now === undefined || (old?.status === now.status && old.reason === now.reason)) return [];
     const { type, status, reason, message, lastTransitionTime } = now;
     const bad = status !== kind.good;
-    // What merely starts as not yet known is no news.
+    // A condition that starts as Unknown is no event.
     if (old === undefined && bad && kind.newsFromStart?.includes(reason) !== true) return [];
     if (kind.events === 'none' || (kind.events !== 'all' && kind.events.passing.includes(reason))) return [];
     const key = `${type}/${status}/${reason}/${lastTransitionTime}`;
@@ -189,7 +189,7 @@ function diskSetStatus(
   return {
     name,
     ...(lease?.holderServer == null ? {} : { owner: lease.holderServer }),
-    // An epoch is never forgotten, also when its Lease is.
+    // The epoch stays known when its Lease is lost.
     epoch: lease?.epoch ?? before?.epoch ?? 0,
     conditions: diskSetConditions(view, home, before?.conditions, at),
   };

@@ -23,9 +23,9 @@ import { NODES_KEY } from '../watch/concerned-pairs.ts';
 import { FleetRollout } from './fleet-rollout.ts';
 import { WorkQueue } from './work-queue.ts';
 
-/** Everything is looked at again this often, in case that something got lost. Reads caches; writes nothing if all is well. */
+/** Every pair is reconciled this often, in case a change was missed. That reads caches, and writes nothing if all is well. */
 const RESYNC_MS = 10 * 60_000;
-/** A name taken or a right missing is rarely put right in seconds; changes of the pair wake it at once anyway. */
+/** A name that is taken, or a missing right, is rarely mended within seconds; a change of the pair is reconciled at once anyway. */
 const PROBLEM_RETRY_MS = 15_000;
 
 export class Controller {
@@ -39,7 +39,7 @@ export class Controller {
   readonly #wave: FleetRollout;
   readonly #brake = new WriteBrake();
   readonly #problems = new Map<string, readonly Problem[]>();
-  /** What was refused of each pair, by object. */
+  /** What the API server has refused for each pair, by object. */
   readonly #refused = new Map<string, ReadonlyMap<string, Problem>>();
   #resync: NodeJS.Timeout | undefined;
   #active = false;
@@ -67,7 +67,7 @@ export class Controller {
     this.#queue = new WorkQueue({
       work: (key) => this.#measured(key),
       onFailure: (key, error, retryInMs) => this.#failed(key, error, retryInMs),
-      // Each of them waits for the API most of the time; when a node dies, many pairs have to be looked at at once.
+      // A worker waits for the API most of the time. When a node dies, many pairs have to be reconciled at once.
       concurrency: 16,
       retryMsMin: 100,
       retryMsMax: 30_000,
@@ -81,7 +81,7 @@ export class Controller {
     return this.#queue.waiting;
   }
 
-  /** What the last look at a pair was refused. */
+  /** What the API server refused in a pair's last reconcile. */
   problemsOf(key: string): readonly Problem[] {
     return this.#problems.get(key) ?? [];
   }
@@ -136,7 +136,7 @@ export class Controller {
     const run = this.#planRun(key, observed.pair);
     const first = plan.actions.filter(({ urgent }) => urgent);
     await run.carryOut(first);
-    // A node dies, and many pairs have lost a server: the rest of this one's work waits until the others' clients don't.
+    // After the death of a node many pairs have lost a server: what their clients wait for goes before the rest of this pair's work.
     const rest = plan.actions.slice(first.length);
     if (first.length > 0 && rest.length > 0 && this.#queue.waiting > 0 && !run.failed) {
       this.#queue.add(key);
@@ -155,7 +155,7 @@ export class Controller {
       run.heldMs,
       contested === null ? null : contested.calmInMs,
       toldInMs,
-      // It was the status, and the next one says so.
+      // Writing the status has become contested; the next status says so.
       contested === null && this.#brake.contested(key) !== null ? 0 : null,
     ]);
   }
@@ -170,7 +170,7 @@ export class Controller {
     this.#wave.note(key, rollout, servers, pods);
   }
 
-  /** Not the work of any pair: a mark outlives the pair that it was set for. */
+  /** Belongs to no pair: a node's mark outlives the pair that it was set for. */
   async #unmarkNodes(): Promise<number | null> {
     const run = this.#planRun(NODES_KEY, null);
     await run.carryOut(nodesUnmarked(this.#caches.nodes()));
@@ -186,7 +186,7 @@ export class Controller {
         metrics: this.#metrics,
         mayAct: this.#mayAct,
         brake: this.#brake,
-        // Whatever becomes of it: what was seen of them is out of date.
+        // Whether it succeeds or not: what is known of the pair's Secrets is out of date.
         onAction: ({ resource }) => {
           if (resource === 'secrets') this.#caches.forgetSecrets(pair?.metadata.uid);
         },
@@ -256,7 +256,7 @@ export class Controller {
       });
       return;
     }
-    // Somebody wrote or deleted at the same time; the next look sees it.
+    // Somebody wrote or deleted at the same time; the next reconcile sees it.
     const level = isConflict(error) || isNotFound(error) || isNamespaceEnding(error) ? 'debug' : 'warn';
     this.#log.log(level, `${error.message}; ${then}`, {
       pair: key,
@@ -272,7 +272,7 @@ function contestedProblem(found: Contested | null): Problem[] {
   return [{ reason: 'Contested', message, concerns: 'contested' }];
 }
 
-/** Fields of a status that say something else, but for when they began to. */
+/** Fields of a status that have changed, their times apart. */
 const toldOtherwise = (wanted: FilerPairStatus, seen: FilerPairStatus | undefined): string[] =>
   mismatches(wanted, seen ?? {}).filter((field) => !field.endsWith('Time'));
 

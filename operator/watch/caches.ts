@@ -27,7 +27,7 @@ import { attachmentsOf, movingVolumes, volumeSlots } from './volumes-seen.ts';
 
 export interface CachesOptions {
   readonly client: KubernetesClient;
-  /** Optional kinds not to look for: without the right to, looking fails forever. */
+  /** Optional kinds that are not watched: without the right to list them a watch would fail forever. */
   readonly without: ReadonlySet<WatchedKindName>;
   /** Namespaces to watch; none: all. */
   readonly namespaces: readonly string[];
@@ -103,12 +103,12 @@ export class Caches {
     return everyPair(this.#copy);
   }
 
-  /** Has Secrets read again the next time that they are asked for: those of one pair, or of all. */
+  /** Drops what is known of Secrets, of one pair or of all: the next question reads them again. */
   forgetSecrets(pairUid?: string): void {
     this.#secrets.forget(pairUid);
   }
 
-  /** Has the DNS asked in the background; wakes the pair when an answer is another one. */
+  /** Asks the DNS in the background, and wakes the pair when an answer has changed. */
   ask(key: string, lookups: readonly DnsLookup[]): void {
     this.#dnsAnswers.want(key, lookups, () => this.#wake(key));
   }
