@@ -127,6 +127,9 @@ class Together {
 
 /** By key, of all queues of this thread. */
 const together = new Map<string, Together>();
+/** Empty ones, for the flushes to come: nearly every flush has one of its own. */
+const spare: Together[] = [];
+const SPARE_MAX = 16;
 
 export interface FlushCalls {
   readonly fsync: (fd: number, done: NoParamCallback) => void;
@@ -162,7 +165,7 @@ export class FlushQueue {
     this.#running += 1;
     let beside = together.get(key);
     if (beside === undefined) {
-      beside = new Together();
+      beside = spare.pop() ?? new Together();
       together.set(key, beside);
     }
     const mine = beside;
@@ -172,7 +175,10 @@ export class FlushQueue {
       times.took(performance.now() - begunAt);
       this.#running -= 1;
       const certain = mine.end(flush, error);
-      if (mine.isEmpty) together.delete(key);
+      if (mine.isEmpty) {
+        together.delete(key);
+        if (spare.length < SPARE_MAX) spare.push(mine);
+      }
       this.#startNext();
       for (const { done, fault, times: ofVolume } of certain) {
         done(fault);
