@@ -67,6 +67,9 @@ export const spec = {
   volumes: [{ name: 'data', claimTemplate }],
 } satisfies FilerPairSpecInput;
 
+/** More than a second, since times in a status have whole ones. */
+const LATER_MS = 15_000;
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Named = { metadata: { name?: string } };
 
@@ -171,12 +174,24 @@ export class World {
       const lies = statusLies(this.observed, plan);
       if (lies.length > 0) throw new Error(lies.join('; '));
       const actions = [...plan.actions, ...nodesUnmarked(this.observed.nodes)];
-      if (actions.length === 0 && plan.status === null) return done;
+      if (actions.length === 0 && plan.status === null) {
+        this.#mustBeInPeace(plan);
+        return done;
+      }
       for (const action of actions) this.carryOut(action);
       done.push(...actions);
       if (plan.status !== null) this.#changePair({ status: plan.status });
     }
     throw new Error(`still not settled: ${JSON.stringify(this.plan(), null, 1)}`);
+  }
+
+  /** Nothing is written because time passes: a reconcile may come at any moment, for something that is no news. */
+  #mustBeInPeace({ wakeAt }: Plan): void {
+    const later = this.now + LATER_MS;
+    if (wakeAt !== null && wakeAt <= later) return;
+    const { actions, status } = decide(this.observed, this.settings, later);
+    if (actions.length > 0 || status !== null)
+      throw new Error(`a reconcile without news writes: ${JSON.stringify([actions, status], null, 1)}`);
   }
 
   pod(server: string): Pod {
