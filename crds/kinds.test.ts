@@ -29,6 +29,21 @@ test('the definitions have the version of the package and of the chart', () => {
   });
 });
 
+test('Artifact Hub is told of every kind, and its examples are accepted', () => {
+  const text = readFileSync(new URL('../helm/filerpair/Chart.yaml', import.meta.url), 'utf8');
+  const { annotations, ...chart } = parse(text);
+  const told = parse(annotations['artifacthub.io/crds']) as { kind: string; name: string; version: string }[];
+  expect(told.map(({ kind, name, version }) => [kind, name, version]).toSorted()).toEqual(
+    kinds
+      .map((kind) => customResourceDefinition(kind))
+      .map(({ metadata, spec }) => [spec.names.kind, metadata.name, spec.versions[0]!.name])
+      .toSorted(),
+  );
+  const shown = parse(annotations['artifacthub.io/crdsExamples']) as { kind: string }[];
+  expect(shown.map(messageOf)).toEqual(shown.map(() => 'accepted'));
+  for (const field of ['icon', 'home', 'sources', 'maintainers']) expect(chart).toHaveProperty(field);
+});
+
 test('no category has the name of a kind: kubectl get filerpair NAME would ask for all kinds', () => {
   const names = kinds.map((kind) => customResourceDefinition(kind).spec.names);
   const words = names.flatMap(({ singular, plural, shortNames }) => [singular, plural, ...shortNames]);
