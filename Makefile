@@ -6,7 +6,7 @@ NODE := node
 export NODE_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check files unit simulate build bench bench-proxy bench-kernel-path docs images package kind kind-down e2e failures names console alerts monitoring reattach admission shares scale clients kernel-path conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
+.PHONY: help setup demo test check files unit simulate build bench bench-proxy bench-kernel-path docs images package kind kind-down e2e failures names console alerts recordings monitoring reattach admission shares scale clients kernel-path conformance disk hostile starve registers crashes mutants format generate clean explore fuzz sbom
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ console: setup ## The page of kubectl filerpair ui in headless Chromium, on a pa
 
 alerts: setup ## When each alert fires and when not, by promtool (seconds)
 	@$(NODE) e2e/main.ts alerts
+
+recordings: setup ## Series of real runs for make alerts: a kind cluster, then a pair of this machine (WHICH=takeovers|servers), 30 minutes
+	@$(NODE) e2e/main.ts recordings $(WHICH)
 
 monitoring: setup ## Alerts and dashboards by a real Prometheus on a kind cluster: a takeover on request, a kill
 	@$(NODE) e2e/main.ts monitoring

@@ -111,6 +111,10 @@ export class Stage {
     this.#processes.get(name)!.kill('SIGKILL');
   }
 
+  killSentinel(name: ServerName): void {
+    this.#processes.get(`${name}-sentinel`)!.kill('SIGKILL');
+  }
+
   /** Stops the process where it is, as a machine without memory or a frozen container would. */
   freeze(name: ServerName): void {
     this.#processes.get(name)!.kill('SIGSTOP');

@@ -38,7 +38,13 @@ import {
   clusterUp,
   loadImages,
 } from './kind/cluster.ts';
-import { type CsiAbilities, controlPlanePrograms, csiSidecars, drivingPrograms } from './kind/go-programs.ts';
+import {
+  type CsiAbilities,
+  controlPlanePrograms,
+  csiSidecars,
+  drivingPrograms,
+  type Programs,
+} from './kind/go-programs.ts';
 import { nodeImage } from './kind/node-image.ts';
 import { buildGuestImage } from './linux/guest-image.ts';
 import { cacheIn, contentHash } from './machine/cache.ts';
@@ -51,6 +57,7 @@ import { machineSlowness } from './machine/slowness.ts';
 import { say } from './machine/stage.ts';
 import { testAlertRules } from './monitoring/alert-rules.ts';
 import { prometheusPrograms } from './monitoring/prometheus-programs.ts';
+import { recordServers } from './monitoring/record-servers.ts';
 import { bindImage } from './names/bind-image.ts';
 import { externalDnsImage } from './names/external-dns-image.ts';
 import { installNames } from './names/install.ts';
@@ -70,13 +77,15 @@ import { measureScale } from './scale/scale.ts';
 //   node e2e/main.ts scale [PAIRS]     what the operator costs with so many pairs (1,000), on a real API server
 //   node e2e/main.ts names [FILTER]    names outside the cluster, by external-dns and BIND, and ways in from there
 //   node e2e/main.ts install [FILTER]  the README's own commands, from a registry, on a cluster that knows nothing of FilerPair, and
-//                                      the upgrade from the release before (FILTER: readme, upgrade)
+//                                      the upgrade from the release before (FILTER: readme, upgrade). After cluster-up on that
+//                                      cluster, from which they take away what is installed
 //   node e2e/main.ts moves [FILTER]    of these the two that belong to every run of all tests, or others that only move disks
 //   node e2e/main.ts disk [FILTER]     crashes of a machine and failing disks, on disks of the tests' own
 //   node e2e/main.ts conformance [FILTER] test suites in a mount, whole (FSX_SECONDS=60 of fsx), and the long versions of
 //                                      the random tests; writes docs/conformance.md
 //   node e2e/main.ts console           the page of kubectl filerpair ui in Chromium, on a pair of this machine; pictures of docs
 //   node e2e/main.ts alerts            when each alert fires and when not, by promtool
+//   node e2e/main.ts recordings [WHICH] series of real runs for promtool, in e2e/monitoring (takeovers, servers)
 //   node e2e/main.ts monitoring        the same and the dashboards by a real Prometheus that scrapes a kind cluster, and the page
 //                                      of kubectl filerpair ui there
 //   node e2e/main.ts kernel-path       FAULTS=200 under writers of the Linux kernel's own client, kernels 6.1 and 6.12, by the kernel's path
@@ -229,39 +238,47 @@ async function prepareClientsAndDisks(): Promise<void> {
   await engineUp(cache);
   await bindImage(cache);
   await externalDnsImage(cache);
+  await previousOr(['upgrade', 'others']);
 }
 
-/** Tests that install FilerPair themselves. */
+/** Tests that install FilerPair themselves, on a cluster of their own or on that of all tests, of which they are the last. */
 async function install(filters: readonly string[]): Promise<number> {
   await engineUp(cache);
   // First: it may not be possible.
   const upgraded = filters.includes('upgrade') ? await previousOr(filters) : null;
   const tests = filters.filter((name) => name !== 'upgrade' || upgraded !== null);
   const programs = await drivingPrograms(cache);
-  const target = clusterIn(REPOSITORY, `${cluster.name}-install`);
-  // The README's images come from a registry, as everybody's do.
-  const ours =
-    upgraded === null ? { fileserver: '', operator: '', client: '' } : await images(cache, REPOSITORY);
-  await clusterUp(target, programs, await nodeImage(cache));
-  const [kubectl, helm, kind] = ['kubectl', 'helm', 'kind'].map((name) => programs.get(name)!);
-  const environment = { cluster: target, images: ours, kubectl: kubectl!, helm: helm!, kind: kind! };
-  writeEnvironment(environment);
+  const shared = await isShared();
+  const environment = shared ? readEnvironment() : await emptyCluster(programs, upgraded !== null);
+  const target = environment.cluster;
   try {
     if (upgraded !== null) {
       writePreviousRelease(upgraded);
-      await loadImages(target, programs, [...Object.values(ours), ...Object.values(upgraded.images)]);
+      const ours = shared ? [] : Object.values(environment.images);
+      await loadImages(target, programs, [...ours, ...Object.values(upgraded.images)]);
     }
     if (tests.includes('readme')) await withDisks(environment, 'move');
     writeSlowness(await machineSlowness());
     // "make release-check" starts the images, without a cluster.
     return await vitest(['install'], tests);
   } finally {
-    if (keep) say(`the cluster ${target.name} stays`);
+    if (keep || shared) say(`the cluster ${target.name} stays`);
     else {
       await bringDown(target);
       await engineDown(cache);
     }
   }
+}
+
+/** `upgrades`: with our images. The README's come from a registry, as everybody's do. */
+async function emptyCluster(programs: Programs, upgrades: boolean): Promise<TestEnvironment> {
+  const target = clusterIn(REPOSITORY, `${cluster.name}-install`);
+  const ours = upgrades ? await images(cache, REPOSITORY) : { fileserver: '', operator: '', client: '' };
+  await clusterUp(target, programs, await nodeImage(cache));
+  const [kubectl, helm, kind] = ['kubectl', 'helm', 'kind'].map((name) => programs.get(name)!);
+  const environment = { cluster: target, images: ours, kubectl: kubectl!, helm: helm!, kind: kind! };
+  writeEnvironment(environment);
+  return environment;
 }
 
 /** The release before; null where the history does not have it, and other tests are wanted too: that is said. */
@@ -380,6 +397,17 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   },
   alerts: async () => {
     await testAlertRules(await prometheusPrograms(cache), REPOSITORY);
+    return 0;
+  },
+  recordings: async ([which]) => {
+    if (which !== 'servers') {
+      process.env['RECORD'] = '1';
+      const code = await COMMANDS['monitoring']!(['planned-and-not']);
+      if (code !== 0 || which !== undefined) return code;
+    }
+    if (!isRoot())
+      throw new NotPossible('A volume that runs full needs a file system of its own, and so root.');
+    await recordServers();
     return 0;
   },
   monitoring: async (filters) => {

@@ -15,9 +15,17 @@ export class LocalPair {
     this.stage = stage;
   }
 
-  /** Starts both servers and waits until each serves its own disk set. */
-  static async start(): Promise<LocalPair> {
-    const pair = new LocalPair(await Stage.build(mkdtempSync(join(tmpdir(), 'filerpair-e2e-'))));
+  /**
+   * Starts both servers and waits until each serves its own disk set.
+   *
+   * @param directory of the caller, for all that the pair has
+   * @param timing of the servers' configuration, where it is not theirs by default
+   */
+  static async start(
+    directory = mkdtempSync(join(tmpdir(), 'filerpair-e2e-')),
+    timing: object = {},
+  ): Promise<LocalPair> {
+    const pair = new LocalPair(await Stage.build(directory, timing));
     for (const server of SERVERS) {
       pair.stage.startSentinel(server);
       pair.stage.startServer(server);
@@ -78,9 +86,14 @@ export class LocalPair {
     }
   }
 
+  /** Ends all processes, and leaves what they wrote. */
+  async stopServers(): Promise<void> {
+    await this.stage.stop();
+  }
+
   /** Ends all processes and removes everything. */
   async stop(): Promise<void> {
-    await this.stage.stop();
+    await this.stopServers();
     rmSync(this.stage.directory, { recursive: true, force: true });
   }
 }

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { pause } from '../../testing/pause.ts';
 import { OPERATOR_NAMESPACE } from '../application/chart.ts';
 import { REPOSITORY, readEnvironment, readPrometheusPrograms, type TestEnvironment } from '../environment.ts';
 import { killServerProcess } from '../harness/faults/processes.ts';
@@ -13,6 +14,7 @@ import { PAIR, Pair } from '../harness/pair.ts';
 import { step } from '../harness/step.ts';
 import { SERVER_BACK_MS_MAX, WRITER_FINISHED_MS_MAX } from '../harness/timeouts.ts';
 import { Prometheus, type ScrapedPod } from './prometheus.ts';
+import { RECORDED_TAKEOVERS, recordingOf, type TimedMoment, writeRecording } from './recording.ts';
 
 interface EventThing extends Thing {
   readonly type: string;
@@ -20,6 +22,8 @@ interface EventThing extends Thing {
   readonly note?: string;
   readonly message?: string;
 }
+
+const TITLE = 'a takeover that was asked for, a kill, and ping-pong, with two operators';
 
 /** Prometheus looks every 2 s, on a machine that may be busy. */
 const SEEN = { timeout: 120_000, interval: 1000 };
@@ -34,6 +38,24 @@ test(
       (await prometheus.query(expression))?.[0]?.value;
     const failovers = async () =>
       (await prometheus.alerts()).filter(({ labels }) => labels['alertname'] === 'FilerPairFailover');
+    let beganAt = 0;
+    const moments: TimedMoment[] = [];
+    /** These alerts fire now, and no others; on the grid of the recording, too. */
+    const firing = async (name: string, ...alerts: string[]): Promise<void> => {
+      const now = async () =>
+        (await prometheus.alerts()).flatMap(({ labels, state }) =>
+          state === 'firing' ? (labels['alertname'] ?? '') : [],
+        );
+      await expect.poll(async () => [...new Set(await now())].toSorted(), SEEN).toEqual(alerts);
+      await pause(20_000, 'a recording has one value for each 15 s');
+      moments.push({ name, at: Date.now(), firing: alerts });
+    };
+    const giveBack = async (): Promise<void> => {
+      await pair.takeoverPossible(SERVER_BACK_MS_MAX);
+      await pair.request('giveback', 'a');
+      await pair.servedBy('a', 'a', WRITER_FINISHED_MS_MAX);
+      await pair.takeoverPossible(WRITER_FINISHED_MS_MAX);
+    };
     const mine = `namespace="${pair.namespace}",name="${PAIR}"`;
     const takeovers = (cause: string): string =>
       `sum(filerpair_operator_transitions_total{${mine},kind="Takeover",cause=~"${cause}"})`;
@@ -48,6 +70,7 @@ test(
           await scrapedPods(environment, pair),
         );
         await expect.poll(() => value('count(up{job="operator"} == 1)'), SEEN).toBe(2);
+        beganAt = Date.now();
         const servers = `count(up{job="servers",namespace="${pair.namespace}",filerpair_dev_pair="${PAIR}"} == 1)`;
         await expect.poll(() => value(servers), SEEN).toBe(2);
       });
@@ -74,7 +97,7 @@ test(
         await pair.request('takeover', 'a');
         await pair.servedBy('a', 'b', WRITER_FINISHED_MS_MAX);
         await expect.poll(() => value(takeovers('Requested|Released')), SEEN).toBe(1);
-        expect(await failovers()).toEqual([]);
+        await firing('a takeover that was asked for');
       });
       await step('it is an event of type Normal', async () => {
         const events = await pair.kubectl.list<EventThing>('events.events.k8s.io');
@@ -84,11 +107,8 @@ test(
         expect(found?.type).toBe('Normal');
       });
       await step('it is given back', async () => {
-        await pair.takeoverPossible(SERVER_BACK_MS_MAX);
-        await pair.request('giveback', 'a');
-        await pair.servedBy('a', 'a', WRITER_FINISHED_MS_MAX);
-        await pair.takeoverPossible(WRITER_FINISHED_MS_MAX);
-        expect(await failovers()).toEqual([]);
+        await giveBack();
+        await firing('given back');
       });
       await step('the server process is killed: the alert fires, for this pair, once', async () => {
         await killServerProcess(pair, 'a');
@@ -100,10 +120,15 @@ test(
             SEEN,
           )
           .toEqual([['firing', pair.namespace, PAIR]]);
-        const pingPong = (await prometheus.alerts()).filter(
-          ({ labels }) => labels['alertname'] === 'FilerPairPingPong',
-        );
-        expect(pingPong).toEqual([]);
+        await firing('a server was killed', 'FilerPairFailover');
+      });
+      await step('it is killed twice more: that is ping-pong', async () => {
+        for (let again = 0; again < 2; again++) {
+          await giveBack();
+          await killServerProcess(pair, 'a');
+          await pair.servedBy('a', 'b', WRITER_FINISHED_MS_MAX);
+        }
+        await firing('killed three times', 'FilerPairFailover', 'FilerPairPingPong');
       });
       await step('room and certificates of the servers are known', async () => {
         const room = `count(filerpair_volume_available_bytes{namespace="${pair.namespace}"} > 0)`;
@@ -111,6 +136,8 @@ test(
         const days = `min(filerpair_certificate_expiry_timestamp_seconds{namespace="${pair.namespace}"} - time()) / 86400`;
         expect(await value(days)).toBeGreaterThan(5);
       });
+      if (process.env['RECORD'] === '1')
+        writeRecording(RECORDED_TAKEOVERS, await recordingOf(prometheus, TITLE, beganAt, moments));
     } finally {
       await prometheus?.stop();
       await pair.remove();

@@ -24,6 +24,12 @@ export interface ScrapedPod {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+export interface ScrapedSeries {
+  readonly labels: Readonly<Record<string, string>>;
+  /** As they were scraped, the oldest first. */
+  readonly samples: readonly (readonly [ms: number, value: number])[];
+}
+
 interface Answer<T> {
   readonly data: T;
 }
@@ -76,6 +82,22 @@ export class Prometheus {
 
   async alerts(): Promise<readonly FiringAlert[]> {
     return (await this.#get<{ alerts: FiringAlert[] }>('alerts'))?.alerts ?? [];
+  }
+
+  /** All that was scraped of a metric between two times, ms since the epoch. */
+  async samples(metric: string, from: number, to: number): Promise<readonly ScrapedSeries[]> {
+    const query = new URLSearchParams({
+      query: `${metric}[${Math.ceil((to - from) / 1000)}s]`,
+      time: `${to / 1000}`,
+    });
+    const answer = await this.#get<{
+      result: { metric: Record<string, string>; values: [number, string][] }[];
+    }>(`query?${query}`);
+    if (answer === null) throw new Error(`Prometheus does not answer for ${metric}`);
+    return answer.result.map(({ metric: labels, values }) => ({
+      labels,
+      samples: values.map(([seconds, value]) => [seconds * 1000, Number(value)] as const),
+    }));
   }
 
   stop(): Promise<void> {
