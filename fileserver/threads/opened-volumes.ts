@@ -1,5 +1,7 @@
 /** Opens the volumes that a thread is to change, one after the other, with what was read of them during the claim. */
+import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
+import type { WrittenVolume } from '../storage/ownership/behind.ts';
 import { mustBeDifferent } from '../storage/volume/open-failure.ts';
 import { openVolume } from '../storage/volume/open-volume.ts';
 import type { Volume } from '../storage/volume/volume.ts';
@@ -11,6 +13,12 @@ export interface OpeningHooks {
   /** Throws when the right to serve has ended. */
   readonly mustHoldLease: () => void;
   readonly onFault: (volume: Volume, reason: FaultReason, text: string) => void;
+}
+
+/** What the Lease knows of the volume; null: nothing. A volume may be called `constructor`. */
+function writtenOf(name: string, written: WrittenVolumes | undefined): WrittenVolume | null {
+  if (written === undefined || !Object.hasOwn(written.volumes, name)) return null;
+  return { epoch: written.epoch, uuid: written.volumes[name]! };
 }
 
 /** `into`: gets each volume at once. If a later one can't be opened the caller closes those. */
@@ -28,9 +36,7 @@ export async function openVolumes(
       mustHoldLease();
       const read = (await prepared.get(spec.name)) ?? null;
       prepared.delete(spec.name);
-      const uuid = written?.volumes[spec.name];
-      const known = uuid === undefined ? null : { epoch: written!.epoch, uuid };
-      into.push(await openVolume(spec, owner, gate, onFault, read, known));
+      into.push(await openVolume(spec, owner, gate, onFault, read, writtenOf(spec.name, written)));
     }
   } finally {
     discardReadings(prepared);

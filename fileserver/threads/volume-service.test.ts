@@ -45,6 +45,20 @@ afterEach(() => {
 const volumes = (): Volume[] => service.volumes;
 const isClean = async (): Promise<boolean> => (await readOwnership(directory))!.clean;
 
+test('a volume that is named like a member of every object, and that the Lease does not know yet, is opened', async () => {
+  const path = mkdtempSync(join(directory, 'new-'));
+  const volumes = [{ name: 'constructor', path }];
+  const written = { epoch: 1, volumes: {} };
+  const opened = volumeService(openMessage(path, { volumes, written, epoch: 2 }), {
+    session: 2,
+    leases,
+    told,
+  });
+  await opened.verify();
+  expect(told).not.toContain('failed');
+  await opened.close('fence');
+});
+
 test('what was written unstable is flushed before the volume is declared clean', async () => {
   const flushed = Promise.withResolvers<Volume[]>();
   const flush = vi
