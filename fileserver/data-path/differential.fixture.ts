@@ -1,3 +1,8 @@
+/**
+ * One random operation, done twice: by an NFS client in one directory, and by system calls of the same user in another directory
+ * of the same file system. Status, attributes, wcc_data and contents have to agree; the kernel is the oracle, not another reading
+ * of the RFC.
+ */
 import { inspect, isDeepStrictEqual } from 'node:util';
 import * as nfs from '../../protocol/nfs3.ts';
 import type { SeededRandom } from '../../testing/seeded-random.ts';
