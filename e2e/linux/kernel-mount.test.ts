@@ -3,6 +3,7 @@
  * directors die.
  * They see pauses, no error, and no line is lost or doubled.
  */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { REPOSITORY, readKernelGuests } from '../environment.ts';
@@ -111,6 +112,22 @@ describe.each(readKernelGuests())(`Debian $debian, ${way}`, ({ debian, image }) 
   );
 
   test.skipIf(way !== 'kernel')(
+    'the three commands of the README mount, and the mount survives a kill',
+    async () => {
+      const commands = commandsOfReadme();
+      expect(commands).toHaveLength(3);
+      for (const command of commands)
+        await mount.run(command.replaceAll('nfs://nas-a/home', `'${mount.url}'`));
+      await mount.run('echo before >/mnt/readme; sync');
+      await mount.killServer();
+      expect(await mount.run('echo after >>/mnt/readme; cat /mnt/readme')).toBe('before\nafter\n');
+      await mount.giveBack();
+      await mount.run('filerpair umount /mnt');
+      await nothingRuns();
+    },
+  );
+
+  test.skipIf(way !== 'kernel')(
     'without a part of the kernel the mount goes through the proxy, and says why',
     async () => {
       await mount.run(
@@ -160,6 +177,16 @@ describe.each(readKernelGuests())(`Debian $debian, ${way}`, ({ debian, image }) 
     expect(await mount.run('ip netns list; ip -brief link show type veth')).toBe('');
   }
 });
+
+/** The first block below "Mount it". */
+function commandsOfReadme(): string[] {
+  const readme = readFileSync(join(REPOSITORY, 'README.md'), 'utf8');
+  const block = /^## Mount it\n[\s\S]*?\n\n((?: {4}.*\n)+)/m.exec(readme)![1]!;
+  return block
+    .trim()
+    .split('\n')
+    .map((line) => line.trim());
+}
 
 function report(kernel: string, figures: readonly FaultFigures[], acknowledged: number): void {
   const afterAnswerMs = spread(figures.flatMap(({ afterAnswerMs }) => afterAnswerMs ?? []));
