@@ -332,7 +332,7 @@ test('what is listed comes as JSON and YAML, too', { timeout: 240_000 }, async (
   expect(list).toMatchObject({ kind: 'List', items: [{ kind: 'FilerShare', metadata: { name: 'home' } }] });
   const pair = parse((await filerpair('status', 'nas', '-o', 'yaml')).out);
   expect(pair).toMatchObject({ kind: 'FilerPair', metadata: { name: 'nas' } });
-  expect((await filerpair('status', '-A', '-o', 'wide')).out).toMatch(/LAST +NODES +MESSAGE/);
+  expect((await filerpair('status', '-A', '-o', 'wide')).out).toMatch(/LAST +NODES +VERSIONS +MESSAGE/);
   expect((await filerpair('status', '-A')).out).not.toContain('NODES');
 });
 

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import * as nfs from '../../protocol/nfs3.ts';
 import { packed, unpacked } from '../exports/export-specs.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
+import { exportIdOf } from '../storage/handles/file-handle.ts';
 import { EVERYBODY, mount, openMessage, TestDataThread, temporaryDirectory } from './data-thread.fixture.ts';
 import { RpcClient } from './rpc-client.fixture.ts';
 
@@ -23,8 +24,11 @@ const one = (i: number): ExportSpec => ({
   ...EVERYBODY,
 });
 const ALL = [WHOLE, ...Array.from({ length: COUNT }, (_, i) => one(i))];
-/** The last that an opening looks for: by their numbers, not their names. */
-const unseen = (i: number): number => (i * 37) % COUNT;
+/** Those that are looked for last: in the order of the numbers of their exports. */
+const LAST = Array.from({ length: COUNT }, (_, i) => i)
+  .toSorted((a, b) => exportIdOf(one(b).path) - exportIdOf(one(a).path))
+  .slice(0, 20);
+const unseen = (i: number): number => LAST[i]!;
 
 let thread: TestDataThread;
 let directory: { path: string; remove: () => void };
@@ -141,6 +145,9 @@ test('a directory whose maker has died in the middle is not mounted, looked for 
   const client = await opened(packed(created));
   const tries = Array.from({ length: 20 }, (_, i) => mount(client, `/people/${unseen(i)}`).catch(String));
   for (const tried of await Promise.all(tries)) expect(tried).toContain('MNT');
+  // So that an ordinary user may remove them.
+  await thread.close('local', 'fence');
+  for (let i = 0; i < COUNT; i++) chmodSync(join(directory.path, 'dept', 'people', `${i}`), 0o700);
 });
 
 test('exports that change while directories are looked for: the last word counts, for each of them', async () => {

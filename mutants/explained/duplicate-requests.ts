@@ -46,14 +46,16 @@ export const duplicateRequestsExplained: readonly Explained[] = [
   },
   {
     file: 'fileserver/system/flush-queue.ts',
-    line: 'if (this.#running.size === 1 && this.#ended.length === 0) {',
-    code: 'this.#running.size === 1 && this.#ended.length === 0',
+    line: 'if (this.#running.length === 1 && this.#ended.length === 0) {',
+    code: 'this.#running.length === 1 && this.#ended.length === 0',
     becomes: 'false',
     why: 'It spares a set and a list for a flush that is alone: the rest of the method returns the same.',
   },
   {
     file: 'fileserver/system/flush-queue.ts',
-    line: 'if (mine.isEmpty) together.delete(key);',
+    line: 'if (mine.isEmpty) {',
+    code: 'mine.isEmpty',
+    becomes: 'false',
     why: 'An empty entry that stays is used again by the next flush of the object; only memory would grow.',
   },
   {

@@ -225,13 +225,6 @@ export const journalExplained: readonly Explained[] = [
     why: 'One byte behind the size, which is written next.',
   },
   {
-    file: 'fileserver/storage/journal/journal-payloads.ts',
-    line: 'payload.set(size === bytes.length ? bytes',
-    code: 'size === bytes.length',
-    becomes: 'false',
-    why: 'It spares a view of the whole.',
-  },
-  {
     file: 'fileserver/storage/journal/recovered-journal.ts',
     line: 'if (starts.size > 0) starts.delete(key);',
     code: 'starts.size > 0',
