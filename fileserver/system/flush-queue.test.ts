@@ -54,6 +54,18 @@ test('an error is told at once, and the flush that still runs gets it whatever t
   expect(disk.told).toEqual(['first: EIO', 'second: EIO']);
 });
 
+test('another object has nothing to do with flushes that still run, whatever has ended beside them', () => {
+  const disk = new Disk();
+  disk.flush('first', 'data', 7, 'one');
+  disk.flush('second', 'metadata', 8, 'one');
+  disk.asked[0]!.ends(null);
+  disk.flush('other', 'data', 9, 'two');
+  disk.asked[2]!.ends(null);
+  expect(disk.told).toEqual(['first: ok', 'other: ok']);
+  disk.asked[1]!.ends(EIO);
+  expect(disk.told.at(-1)).toBe('second: EIO');
+});
+
 test('nobody waits for what began later, nor for other descriptors', () => {
   const disk = new Disk();
   disk.flush('first', 'data');

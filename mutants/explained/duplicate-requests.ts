@@ -53,6 +53,32 @@ export const duplicateRequestsExplained: readonly Explained[] = [
   },
   {
     file: 'fileserver/system/flush-queue.ts',
+    line: 'this.#waiters = [];',
+    code: 'this.#waiters = [];',
+    becomes: ';',
+    why: 'A promise that is resolved once more stays as it is.',
+  },
+  {
+    file: 'fileserver/system/flush-queue.ts',
+    line: 'this.#running.length === 0 && this.#ended.length === 0',
+    code: '===',
+    becomes: '!==',
+    why: 'Where none runs none waits for one: an empty entry stays and is used again. The other one is noticed.',
+  },
+  {
+    file: 'fileserver/system/flush-queue.ts',
+    line: 'times.took(performance.now() - begunAt);',
+    code: '-',
+    becomes: '+',
+    why: 'A figure of the metrics.',
+  },
+  {
+    file: 'fileserver/system/flush-queue.ts',
+    line: 'if (spare.length < SPARE_MAX) spare.push(mine);',
+    why: 'How many are kept to be used again is a matter of memory.',
+  },
+  {
+    file: 'fileserver/system/flush-queue.ts',
     line: 'if (mine.isEmpty) {',
     code: 'mine.isEmpty',
     becomes: 'false',
