@@ -61,7 +61,7 @@ export class HandleData {
     return readRange(nfs, this.#file.handle, range);
   }
 
-  /** `position`: null, none or negative: after the last one. `owned`: nobody changes the bytes any more. */
+  /** `position`: null, absent or negative means behind the last byte read or written. `owned`: the bytes do not change any more. */
   async put(
     bytes: Uint8Array,
     position: number | null | undefined,

@@ -12,7 +12,7 @@ import { serverName } from './pair/servers.ts';
 import { storageType } from './pair/storage.ts';
 import { withRules } from './rule.ts';
 
-/** A manifest in Git is created again when its object's time is over; nobody keeps so many of them for one disk set. */
+/** Git creates a manifest again after the TTL of its object. No repository is expected to hold so many for one disk set. */
 export const OPERATIONS_REMEMBERED_MAX = 256;
 
 const rememberedOperation = z.object({

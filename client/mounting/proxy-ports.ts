@@ -44,7 +44,7 @@ function claimedBy(path: string, pair: string): { readonly by: string; readonly 
   }
 }
 
-/** Somebody listens there. A proxy that runs while it is mounted looks after each connection whether it still is. */
+/** Whether a program listens at the port. A proxy with --while-mounted checks its mount after each connection. */
 export function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port });

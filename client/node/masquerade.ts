@@ -37,7 +37,7 @@ export class Masquerade {
   }
 
   /**
-   * Answers find their way back into the namespace. False: somebody has emptied the table of tracked connections, or the connection
+   * Answers find their way back into the namespace. False: the table of tracked connections was emptied, or the connection
    * began while there was no rule. `entry`: of the connection in the namespace. Throws NetlinkError.
    */
   translates({ reply }: Entry): boolean {

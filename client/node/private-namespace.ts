@@ -1,5 +1,5 @@
 /**
- * A network namespace that mounts have for themselves: nobody outside it reaches its virtual addresses. Its packets leave through this
+ * A network namespace that mounts have for themselves: its virtual addresses cannot be reached from outside it. Its packets leave through this
  * machine, which puts its own address in front of them (masquerade.ts).
  */
 import { spawnSync } from 'node:child_process';

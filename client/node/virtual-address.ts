@@ -104,7 +104,7 @@ export class VirtualAddress {
   }
 
   /**
-   * Ends those of its sockets whose connection is no longer translated, because somebody has emptied the kernel's tables: answers cannot reach
+   * Ends those of its sockets whose connection is no longer translated, because the kernel's tables were emptied: answers cannot reach
    * them, and their client would wait for a minute. `all`: there were no rules for a while. An answer that came meanwhile is lost,
    * and this machine has reset the server's end, so every connection ends.
    */

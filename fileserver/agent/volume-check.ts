@@ -5,7 +5,7 @@
  */
 import type { ServerName } from '../../pair/incarnation.ts';
 import type { WrittenVolumes } from '../../pair/lease.ts';
-import { whyBehind } from '../storage/ownership/behind.ts';
+import { whyBehind, writtenOf } from '../storage/ownership/behind.ts';
 import { readOwnership } from '../storage/ownership/ownership.ts';
 import { readVolumeRecord, saysRestored } from '../storage/ownership/volume-record.ts';
 
@@ -104,10 +104,10 @@ async function whyNot(
     if (record.home !== home)
       return `${path} holds a volume of ${record.home}, and should hold ${name} of ${home}`;
     const ownership = await readOwnership(path);
-    const uuid = Object.hasOwn(written?.volumes ?? {}, name) ? written?.volumes[name] : undefined;
-    if (uuid === undefined || (await saysRestored(path))) return null;
+    const known = writtenOf(name, written);
+    if (known === null || (await saysRestored(path))) return null;
     const found = { uuid: record.uuid, epoch: ownership?.epoch ?? null };
-    return whyBehind(name, path, { epoch: written!.epoch, uuid }, found);
+    return whyBehind(name, path, known, found);
   } catch (error) {
     return `volume ${name} of ${home} cannot be read at ${path}: ${(error as Error).message}`;
   }

@@ -1,7 +1,6 @@
 /** Opens the volumes that a thread is to change, one after the other, with what was read of them during the claim. */
-import type { WrittenVolumes } from '../../pair/lease.ts';
 import type { FaultReason } from '../storage/failures/fault-reason.ts';
-import type { WrittenVolume } from '../storage/ownership/behind.ts';
+import { writtenOf } from '../storage/ownership/behind.ts';
 import { mustBeDifferent } from '../storage/volume/open-failure.ts';
 import { openVolume } from '../storage/volume/open-volume.ts';
 import type { Volume } from '../storage/volume/volume.ts';
@@ -13,12 +12,6 @@ export interface OpeningHooks {
   /** Throws when the right to serve has ended. */
   readonly mustHoldLease: () => void;
   readonly onFault: (volume: Volume, reason: FaultReason, text: string) => void;
-}
-
-/** What the Lease knows of the volume; null: nothing. A volume may be called `constructor`. */
-function writtenOf(name: string, written: WrittenVolumes | undefined): WrittenVolume | null {
-  if (written === undefined || !Object.hasOwn(written.volumes, name)) return null;
-  return { epoch: written.epoch, uuid: written.volumes[name]! };
 }
 
 /** `into`: gets each volume at once. If a later one can't be opened the caller closes those. */

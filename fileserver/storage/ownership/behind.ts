@@ -4,6 +4,8 @@
  * it, is not served until an administrator says on the volume itself that it was restored. Pure.
  */
 
+import type { WrittenVolumes } from '../../../pair/lease.ts';
+
 /** What the Lease knows of one volume. */
 export interface WrittenVolume {
   /** The volume has, or has had, an ownership record of this epoch. */
@@ -16,6 +18,12 @@ export interface FoundVolume {
   readonly uuid: string;
   /** Of its ownership record; null: it has none. */
   readonly epoch: number | null;
+}
+
+/** What the Lease knows of the volume of this name; null: nothing. A volume may be called `constructor`. */
+export function writtenOf(name: string, written: WrittenVolumes | undefined): WrittenVolume | null {
+  if (written === undefined || !Object.hasOwn(written.volumes, name)) return null;
+  return { epoch: written.epoch, uuid: written.volumes[name]! };
 }
 
 /**
