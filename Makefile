@@ -48,7 +48,7 @@ mutants: setup ## Small faults in the code that safety depends on: does a test n
 clients: setup ## Real NFS clients: libnfs, and the Linux kernel's in a virtual machine
 	@$(NODE) e2e/main.ts clients
 
-kernel-path: setup ## FAULTS= (200) under writers of the Linux kernel's client, in guests with kernel 6.1 and 6.12 (WAY=private, nconnect, proxy); writes out/kernel-path.json
+kernel-path: setup ## FAULTS= (200) under writers of the Linux kernel's client, in guests with kernel 6.1 and 6.12 (WAY=private, nconnect, proxy), and by the kernel's path on this machine; writes out/kernel-path.json
 	@FAULTS=$(or $(FAULTS),200) WAY=$(or $(WAY),kernel) $(NODE) e2e/main.ts kernel-path
 
 conformance: setup ## Test suites in a Linux mount: pjdfstest, fsx (FSX_SECONDS=), a C build; long random tests (TEST=); writes docs/conformance.md

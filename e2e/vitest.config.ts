@@ -40,7 +40,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'kernel-path',
-          include: ['e2e/linux/kernel-mount.test.ts'],
+          include: ['e2e/linux/kernel-{mount,path}.test.ts'],
           provide: {
             kernelPathFaults: Number(process.env['FAULTS'] || 200),
             kernelMountWay: (process.env['WAY'] ?? 'kernel') as Way,

@@ -20,6 +20,14 @@ export function whyNoNamespace(): string | null {
 
 /** What the script prints as its last line, from JSON. Rejects with all that it said if it fails. */
 export async function inOwnNamespace<T>(script: string, ...args: readonly string[]): Promise<T> {
+  return (await inOwnNamespaceWithLog<T>(script, ...args)).result;
+}
+
+/** The same, with the lines that it wrote to standard error. */
+export async function inOwnNamespaceWithLog<T>(
+  script: string,
+  ...args: readonly string[]
+): Promise<{ result: T; log: string[] }> {
   const child = spawn('unshare', ['-n', '-m', 'sh', '-c', PREPARE, 'sh', process.execPath, script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -29,5 +37,5 @@ export async function inOwnNamespace<T>(script: string, ...args: readonly string
   child.stderr.on('data', (chunk) => (errors += chunk));
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   if (code !== 0) throw new Error(`${script} ended with ${code}:\n${output}${errors}`);
-  return JSON.parse(output.trim().split('\n').at(-1)!) as T;
+  return { result: JSON.parse(output.trim().split('\n').at(-1)!) as T, log: errors.split('\n') };
 }

@@ -10,6 +10,7 @@ import { REPOSITORY, readKernelGuests } from '../environment.ts';
 import { step } from '../harness/step.ts';
 import { readJsonFile, writeJsonFile } from '../machine/json-file.ts';
 import { type Fault, type FaultFigures, KernelMount, type Way } from './kernel-mount.ts';
+import { spread } from './waits.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -197,11 +198,4 @@ function report(kernel: string, figures: readonly FaultFigures[], acknowledged: 
   );
   const before = readJsonFile<object>(FIGURES, {});
   writeJsonFile(FIGURES, { ...before, [name]: { acknowledged, gapMs, afterAnswerMs, faults: figures } });
-}
-
-function spread(values: readonly number[]): { p50: number | null; p99: number | null; max: number | null } {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number) =>
-    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
-  return { p50: at(0.5), p99: at(0.99), max: at(1) };
 }

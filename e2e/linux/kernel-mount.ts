@@ -10,6 +10,7 @@ import { Guest, HOST_IN_GUEST } from './guest.ts';
 import type { GuestImage } from './guest-image.ts';
 import { packGuestPrograms, UNPACK_PROGRAMS } from './guest-programs.ts';
 import { type GuestAnswer, GuestShell } from './guest-shell.ts';
+import { answersIn, waitAfter } from './waits.ts';
 
 export const FAULTS = [
   /** SIGKILL of the server. */
@@ -173,7 +174,7 @@ export class KernelMount {
     await this.#progress();
     const log = await this.#newLogLines();
     this.#logLines += log.length;
-    const answers = log.flatMap((line) => (line.includes(' answers, after ') ? [timeIn(line)] : []));
+    const answers = answersIn(log).map((atMs) => atMs / 1000);
     const gaps = this.#writers.map(({ acks }, index) => longestGap(acks, counts[index]!));
     const gap = gaps.reduce((longest, each) =>
       each.to - each.from > longest.to - longest.from ? each : longest,
@@ -354,9 +355,6 @@ table ip power {
 }
 END`;
 
-/** The time at the beginning of a line of the director's log. Seconds. */
-const timeIn = (line: string): number => Date.parse(line.split(' ', 1)[0]!) / 1000;
-
 /** From the `begin`-th acknowledged line on. */
 function longestGap(acks: readonly number[], begin: number): { from: number; to: number } {
   let longest = { from: 0, to: 0 };
@@ -365,10 +363,4 @@ function longestGap(acks: readonly number[], begin: number): { from: number; to:
     if (gap.to - gap.from > longest.to - longest.from) longest = gap;
   }
   return longest;
-}
-
-/** How long after this moment the next line was acknowledged. Seconds. */
-function waitAfter(acks: readonly number[], moment: number): number {
-  const next = acks.find((time) => time > moment);
-  return next === undefined ? 0 : next - moment;
 }

@@ -12,12 +12,24 @@ import { NodeState } from '../../client/node/state.ts';
 import { Supervisor } from '../../client/node/supervisor.ts';
 import { LOCAL_EXPORT, LocalPair } from '../harness/local-pair.ts';
 
-export type Fault = 'kill' | 'freeze' | 'giveback' | 'director' | 'director-and-kill';
+export type Fault =
+  | 'kill'
+  | 'freeze'
+  | 'giveback'
+  | 'director'
+  | 'directorAndKill'
+  | 'directorAndFreeze'
+  | 'directorAndGiveback'
+  | 'nodeReplaced';
 
 export interface FaultResult {
   readonly fault: Fault;
   /** The longest time between two acknowledged writes of one client. Ms. */
   readonly gapMs: number;
+  /** Of the wall clock, as what follows. */
+  readonly begunAtMs: number;
+  /** Of each client, when its writes were acknowledged until all went on. */
+  readonly acknowledgedAtMs: readonly (readonly number[])[];
   /** Connections that were refused: each costs the kernel's client three seconds. */
   readonly refused: number;
   readonly connections: readonly string[];
@@ -41,7 +53,8 @@ const pair = await LocalPair.start();
 const directory = mkdtempSync(join(tmpdir(), 'filerpair-kernel-path-'));
 const state = new NodeState(directory);
 const { virtual } = state.allocate(pair.stage.url('filer-a'), false);
-const supervisor = new Supervisor({ stateDirectory: directory, verbose: true });
+const supervise = () => new Supervisor({ stateDirectory: directory, verbose: true });
+let supervisor = supervise();
 while (!isDirected(virtual)) await delay(10);
 const clients = Array.from(
   { length: CLIENTS },
@@ -64,31 +77,57 @@ const DOES: Record<Fault, () => Promise<void>> = {
     await pair.servedBy('filer-a', 'filer-b');
     pair.stage.kill('filer-a');
   },
-  async giveback() {
-    pair.stage.startServer('filer-a');
-    // It is refused until the servers have heard each other for a while.
-    for (;;) {
-      const set = (await pair.stage.status('filer-a'))?.diskSets.find(({ home }) => home === 'filer-a');
-      if (set?.owner === 'filer-a' && set.phase === 'open') return;
-      await pair.stage.giveback('filer-b', 'filer-a').catch(() => {});
-      await delay(50);
-    }
-  },
+  giveback: giveBack,
   async director() {
-    process.kill(supervisor.directorPid!, 'SIGKILL');
+    killDirector();
     await delay(500);
   },
-  async 'director-and-kill'() {
-    process.kill(supervisor.directorPid!, 'SIGKILL');
-    pair.stage.kill('filer-a');
-    await pair.servedBy('filer-a', 'filer-b');
+  directorAndKill() {
+    killDirector();
+    return DOES.kill();
+  },
+  directorAndFreeze() {
+    killDirector();
+    return DOES.freeze();
+  },
+  async directorAndGiveback() {
+    const isGivenBack = giveBack();
+    await pair.stage.waitFor('the giveback begins', async () => {
+      const set = (await pair.stage.status('filer-b'))?.diskSets.find(({ home }) => home === 'filer-a');
+      return set?.owner === 'filer-b' && set.phase === 'open' ? null : true;
+    });
+    killDirector();
+    await isGivenBack;
+  },
+  async nodeReplaced() {
+    await supervisor.stop();
+    supervisor = supervise();
+    while (supervisor.directorPid === undefined || !isDirected(virtual)) await delay(10);
   },
 };
+
+function killDirector(): void {
+  process.kill(supervisor.directorPid!, 'SIGKILL');
+}
+
+async function giveBack(): Promise<void> {
+  pair.stage.startServer('filer-a');
+  // It is refused until the servers have heard each other for a while.
+  for (;;) {
+    const set = (await pair.stage.status('filer-a'))?.diskSets.find(({ home }) => home === 'filer-a');
+    if (set?.owner === 'filer-a' && set.phase === 'open') return;
+    await pair.stage.giveback('filer-b', 'filer-a').catch(() => {});
+    await delay(50);
+  }
+}
 
 async function suffer(fault: Fault): Promise<FaultResult> {
   const begunMs = performance.now();
   await DOES[fault]();
   await progress();
+  const acknowledgedAtMs = clients.map(({ acks }) =>
+    acks.filter(({ atMs }) => atMs >= begunMs).map(({ atMs }) => performance.timeOrigin + atMs),
+  );
   const gaps = clients.flatMap(({ acks }) =>
     acks.slice(1).map(({ atMs }, index) => (atMs < begunMs ? 0 : atMs - acks[index]!.atMs)),
   );
@@ -96,6 +135,8 @@ async function suffer(fault: Fault): Promise<FaultResult> {
   return {
     fault,
     gapMs: Math.round(Math.max(...gaps)),
+    begunAtMs: performance.timeOrigin + begunMs,
+    acknowledgedAtMs,
     refused: connections.filter(({ outcome }) => outcome === 'ECONNREFUSED').length,
     connections: connections.map(({ atMs, outcome }) => `${Math.round(atMs - begunMs)} ${outcome}`),
   };
@@ -127,5 +168,4 @@ for (const client of clients) client.close();
 await supervisor.stop();
 await pair.stop();
 rmSync(directory, { recursive: true });
-process.stdout.write(`${JSON.stringify(result)}\n`);
-process.exit(0);
+process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
