@@ -39,8 +39,6 @@ const PROXY_END_MS = 10_000;
 /** Says which way it took. Rejects with one sentence if neither is possible. */
 export async function mountPair(request: MountRequest): Promise<void> {
   const isV6 = await isReachedByV6(request.url);
-  if (request.state.isPrivate && isV6)
-    throw new Error(`${request.url.server} is reached by IPv6, and --private by IPv4 only`);
   const missing = request.by === 'proxy' ? 'the proxy was asked for' : await whyNoKernelPath(isV6);
   if (missing === null) return mountByKernel(request, isV6);
   if (request.by === 'kernel' || request.state.isPrivate) throw new Error(`no kernel path here: ${missing}`);
@@ -50,7 +48,7 @@ export async function mountPair(request: MountRequest): Promise<void> {
 
 async function mountByKernel(request: MountRequest, isV6: boolean): Promise<void> {
   const { url, state, target, say } = request;
-  if (state.isPrivate) await makePrivate();
+  if (state.isPrivate) await makePrivate(isV6);
   const file = state.allocate(request.text, isV6);
   try {
     await directed(request, file);
@@ -68,11 +66,11 @@ async function mountByKernel(request: MountRequest, isV6: boolean): Promise<void
 }
 
 /** What a director would do, so that what is missing is said here. */
-async function makePrivate(): Promise<void> {
+async function makePrivate(isV6: boolean): Promise<void> {
   const { Masquerade } = await import('../node/masquerade.ts');
   makePrivateNamespace();
   const masquerade = new Masquerade();
-  masquerade.renew();
+  masquerade.begin(isV6);
   masquerade.close();
 }
 

@@ -46,7 +46,6 @@ function follow(serving: KernelPath): void {
 
 function begin(): void {
   const masquerade = settings.isPrivate ? new Masquerade() : null;
-  masquerade?.renew();
   const serving = new KernelPath({
     namespace: settings.isPrivate ? PRIVATE_NAMESPACE_FILE : null,
     masquerade,

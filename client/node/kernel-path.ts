@@ -151,10 +151,11 @@ export class KernelPath implements NamespaceTables {
     }
   }
 
-  /** False: there is no holder for this version of IP. Throws NetlinkError. */
+  /** False: there is no holder for this version of IP. Throws NetlinkError, or an Error if nothing leads to the servers. */
   #install(isV6: boolean): boolean {
     const holder = this.#options.holders.find(({ address }) => isIPv6(address.address) === isV6);
     if (holder === undefined) return false;
+    if (!this.#families.has(isV6)) this.#options.masquerade?.begin(isV6);
     this.#commit(installTransaction(isV6, holder.address, this.#cures));
     this.#families.add(isV6);
     return true;

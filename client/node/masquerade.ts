@@ -1,39 +1,55 @@
 /**
- * This machine's address in front of what comes from the private namespace: one table of nf_tables in the first namespace. Source ports
- * are kept where they are free, and one below 1024 stays below.
+ * This machine's address in front of what comes from the private namespace: one table of nf_tables in the first namespace for each
+ * version of IP that is used. Source ports are kept where they are free, and one below 1024 stays below.
  */
-import { isIPv6 } from 'node:net';
 import { addressBytes } from './netlink/address.ts';
 import { Conntrack, type Entry } from './netlink/conntrack.ts';
 import { compare, masquerade, payload, REGISTERS } from './netlink/nft-expressions.ts';
-import { type Chain, NFPROTO_IPV4, Nftables, Transaction } from './netlink/nftables.ts';
-import { INSIDE } from './private-namespace.ts';
+import { type Chain, Nftables, Transaction } from './netlink/nftables.ts';
+import { addressInside, linkPrivateNamespaceByV6 } from './private-namespace.ts';
+import { familyNumber } from './ruleset.ts';
 
 const TABLE = 'filerpair_private';
 const CHAIN: Chain = { name: 'masquerade', type: 'nat', hook: 'postrouting', priority: 100 };
-/** Of an IPv4 header: where the source address is. */
-const SOURCE_AT = 12;
+/** Offset of the source address in the header. Bytes. */
+const SOURCE_AT = { v4: 12, v6: 8 };
 
-export function masqueradeTransaction(): Transaction {
+export function masqueradeTransaction(isV6: boolean): Transaction {
   const { r0 } = REGISTERS;
-  const source = addressBytes(INSIDE);
-  return new Transaction(NFPROTO_IPV4, TABLE)
+  const source = addressBytes(addressInside(isV6));
+  const sourceAt = isV6 ? SOURCE_AT.v6 : SOURCE_AT.v4;
+  return new Transaction(familyNumber(isV6), TABLE)
     .addTable()
     .addChain(CHAIN)
     .flushChain(CHAIN.name)
-    .addRule(CHAIN.name, [payload('network', SOURCE_AT, source.length, r0), compare(r0, source), masquerade]);
+    .addRule(CHAIN.name, [payload('network', sourceAt, source.length, r0), compare(r0, source), masquerade]);
 }
 
 export class Masquerade {
   // Of this process's own namespace.
   readonly #nftables = new Nftables();
   readonly #conntrack = new Conntrack();
+  /** Versions of IP that are translated: true is IPv6. */
+  readonly #versions = new Set<boolean>();
 
-  /** True: it was not there, and is now. Throws NetlinkError. */
+  /** Begins to translate a version of IP. Throws NetlinkError where the kernel cannot, or an Error with one sentence. */
+  begin(isV6: boolean): void {
+    if (isV6) linkPrivateNamespaceByV6();
+    this.#install(isV6);
+    this.#versions.add(isV6);
+  }
+
+  /** True: the table of a version was not there, and is now. Throws NetlinkError. */
   renew(): boolean {
-    if (this.#nftables.ruleCount(NFPROTO_IPV4, TABLE) === 1) return false;
-    this.#nftables.commit(masqueradeTransaction());
-    return true;
+    const missing = [...this.#versions].filter(
+      (isV6) => this.#nftables.ruleCount(familyNumber(isV6), TABLE) !== 1,
+    );
+    for (const isV6 of missing) this.#install(isV6);
+    return missing.length > 0;
+  }
+
+  #install(isV6: boolean): void {
+    this.#nftables.commit(masqueradeTransaction(isV6));
   }
 
   /**
@@ -41,7 +57,6 @@ export class Masquerade {
    * began while there was no rule. `entry`: of the connection in the namespace. Throws NetlinkError.
    */
   translates({ reply }: Entry): boolean {
-    if (isIPv6(reply.source)) return true;
     const flow = {
       source: reply.destination,
       sourcePort: reply.destinationPort,
@@ -56,9 +71,12 @@ export class Masquerade {
     return false;
   }
 
-  /** The rule goes: nothing is mounted in the namespace any more. */
+  /** The rules go: nothing is mounted in the namespace any more. */
   remove(): void {
-    this.#nftables.commit(new Transaction(NFPROTO_IPV4, TABLE).addTable().deleteTable());
+    for (const isV6 of [false, true]) {
+      if (this.#nftables.ruleCount(familyNumber(isV6), TABLE) === 0) continue;
+      this.#nftables.commit(new Transaction(familyNumber(isV6), TABLE).addTable().deleteTable());
+    }
   }
 
   close(): void {

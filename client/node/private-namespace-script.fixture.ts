@@ -1,10 +1,11 @@
 /**
  * A director for the private network namespace, a pair on another machine (a namespace behind a link), and a client. The client is in
- * the private namespace and connects as the kernel's does. What happens: failover, giveback, and what others do to this machine's tables. Prints it as JSON.
+ * the private namespace and connects as the kernel's does. What happens: failover, giveback, and what others do to this machine's tables.
+ * Prints it as JSON. Argument: the version of IP, 4 or 6.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +13,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Conntrack } from './netlink/conntrack.ts';
 import { Nftables, Transaction } from './netlink/nftables.ts';
 import { isDirected } from './observe.ts';
-import { INSIDE, PRIVATE_NAMESPACE_FILE, removePrivateNamespace } from './private-namespace.ts';
+import { addressInside, PRIVATE_NAMESPACE_FILE, removePrivateNamespace } from './private-namespace.ts';
+import { familyNumber } from './ruleset.ts';
 import { NodeState } from './state.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -25,12 +27,18 @@ export interface PrivateResult {
   readonly afterFlush: string;
   /** Of a connection with a call under way whose entry was removed outside. */
   readonly afterConntrackFlush: 'ended' | 'hangs';
+  /** accept_ra of a link with router advertisements, and of one that ignores them. */
+  readonly routerAdvertisements: readonly string[];
   readonly left: readonly string[];
 }
 
 const SERVERS = 'servers';
-const PAIR = '10.99.0.1';
-const NODE = '10.99.0.2';
+const isV6 = process.argv[2] === '6';
+const [PAIR, NODE, PREFIX] = isV6
+  ? (['fd00:99::1', 'fd00:99::2', 64] as const)
+  : (['10.99.0.1', '10.99.0.2', 24] as const);
+/** Without waiting whether the address is in use. */
+const DIRECTLY = isV6 ? ['nodad'] : [];
 const PORTS = { primary: 22_049, secondary: 22_050 };
 const CLIENT_PORT = 700;
 const SILENCE_MS = 700;
@@ -44,10 +52,14 @@ function ip(...words: string[]): void {
 // The machine of the pair.
 ip('netns', 'add', SERVERS);
 ip('link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', SERVERS);
-ip('address', 'add', `${NODE}/24`, 'dev', 'uplink');
+ip('address', 'add', `${NODE}/${PREFIX}`, 'dev', 'uplink', ...DIRECTLY);
 ip('link', 'set', 'uplink', 'up');
-ip('-n', SERVERS, 'address', 'add', `${PAIR}/24`, 'dev', 'eth0');
+ip('-n', SERVERS, 'address', 'add', `${PAIR}/${PREFIX}`, 'dev', 'eth0', ...DIRECTLY);
 for (const link of ['lo', 'eth0']) ip('-n', SERVERS, 'link', 'set', link, 'up');
+
+const acceptRa = (link: string) => `/proc/sys/net/ipv6/conf/${link}/accept_ra`;
+writeFileSync(acceptRa('uplink'), '1');
+writeFileSync(acceptRa('lo'), '0');
 
 const children: ChildProcess[] = [];
 function startIn(namespace: string, script: string, ...args: string[]): ChildProcess {
@@ -90,10 +102,9 @@ function askingClient(virtual: string, localPort: number): { answers: string[]; 
 let primary = await serve('primary');
 const directory = mkdtempSync(join(tmpdir(), 'filerpair-private-'));
 const state = new NodeState(directory, true);
-const { virtual } = state.allocate(
-  `nfs://${PAIR}:${PORTS.primary}:${PORTS.secondary}/home?failover=${PAIR}`,
-  false,
-);
+const host = isV6 ? `[${PAIR}]` : PAIR;
+const url = `nfs://${host}:${PORTS.primary}:${PORTS.secondary}/home?failover=${host}`;
+const { virtual } = state.allocate(url, isV6);
 const supervisor = new Supervisor({ stateDirectory: directory, verbose: false, isPrivate: true });
 while (!isDirected(virtual, PRIVATE_NAMESPACE_FILE)) await delay(10);
 
@@ -126,10 +137,11 @@ await kill(primary);
 const successor = await serve('secondary');
 await said(client, from('secondary'));
 const answers = [...client.answers];
+const routerAdvertisements = ['uplink', 'lo'].map((link) => readFileSync(acceptRa(link), 'latin1').trim());
 
 // Another program removes the masquerade, as `nft flush ruleset` does.
 const nftables = new Nftables();
-nftables.commit(new Transaction(2, 'filerpair_private').deleteTable());
+nftables.commit(new Transaction(familyNumber(isV6), 'filerpair_private').deleteTable());
 const late = askingClient(virtual, CLIENT_PORT - 1);
 await said(late, from('secondary', CLIENT_PORT - 1));
 const afterFlush = late.answers.join(', ');
@@ -139,7 +151,7 @@ successor.kill('SIGSTOP');
 await delay(SILENCE_MS);
 const conntrack = new Conntrack();
 const flow = {
-  source: INSIDE,
+  source: addressInside(isV6),
   sourcePort: CLIENT_PORT,
   destination: PAIR,
   destinationPort: PORTS.secondary,
@@ -159,7 +171,14 @@ await supervisor.stop();
 removePrivateNamespace();
 const listed = ['link', 'netns'].map((what) => spawnSync('ip', [what, 'show'], { encoding: 'utf8' }).stdout);
 const left = listed.join('').match(/\bfilerpair\b/g) ?? [];
-const result: PrivateResult = { answers, outside, afterFlush, afterConntrackFlush, left };
+const result: PrivateResult = {
+  answers,
+  outside,
+  afterFlush,
+  afterConntrackFlush,
+  routerAdvertisements,
+  left,
+};
 rmSync(directory, { recursive: true });
 process.stdout.write(`${JSON.stringify(result)}\n`);
 process.exit(0);

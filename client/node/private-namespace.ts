@@ -3,16 +3,18 @@
  * machine, which puts its own address in front of them (masquerade.ts).
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 const NAME = 'filerpair';
 /** Of the namespace: mount(8) is run in it by nsenter. */
 export const PRIVATE_NAMESPACE_FILE = `/run/netns/${NAME}`;
 
-/** The two ends of its link to this machine. They are link-local: no router forwards them (RFC 3927). */
-const OUTSIDE = '169.254.78.1';
-export const INSIDE = '169.254.78.2';
-const PREFIX = 30;
+/** The two ends of its link to this machine: link-local addresses, which no router forwards (RFC 3927). */
+const LINK_V4 = { outside: '169.254.78.1', inside: '169.254.78.2', prefix: 30 };
+/** With IPv6, unique local addresses of our own (RFC 4193): masquerade needs an address that is routed. */
+const LINK_V6 = { outside: 'fd46:5046:5046:78::1', inside: 'fd46:5046:5046:78::2', prefix: 126 };
+const IPV6_SETTINGS = '/proc/sys/net/ipv6/conf';
 const LINK = 'filerpair';
 const LINK_INSIDE = 'outside';
 
@@ -20,13 +22,43 @@ const LINK_INSIDE = 'outside';
 export function makePrivateNamespace(): void {
   if (!existsSync(PRIVATE_NAMESPACE_FILE)) ip('netns', 'add', NAME);
   if (!hasLink()) ip('link', 'add', LINK, 'type', 'veth', 'peer', 'name', LINK_INSIDE, 'netns', NAME);
-  ip('address', 'replace', `${OUTSIDE}/${PREFIX}`, 'dev', LINK);
+  const { outside, inside, prefix } = LINK_V4;
+  ip('address', 'replace', `${outside}/${prefix}`, 'dev', LINK);
   ip('link', 'set', LINK, 'up');
-  ip('-n', NAME, 'address', 'replace', `${INSIDE}/${PREFIX}`, 'dev', LINK_INSIDE);
+  ip('-n', NAME, 'address', 'replace', `${inside}/${prefix}`, 'dev', LINK_INSIDE);
   for (const link of ['lo', LINK_INSIDE]) ip('-n', NAME, 'link', 'set', link, 'up');
-  ip('-n', NAME, 'route', 'replace', 'default', 'via', OUTSIDE);
+  ip('-n', NAME, 'route', 'replace', 'default', 'via', outside);
   // Packets pass from one link of this machine to another.
   writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+}
+
+/** Lets IPv6 pass between this machine and the namespace, which exists. Throws an Error with one sentence. */
+export function linkPrivateNamespaceByV6(): void {
+  const { outside, inside, prefix } = LINK_V6;
+  // At once: nobody else is on the link whose address could be the same (RFC 4862, section 5.4).
+  ip('-6', 'address', 'replace', `${outside}/${prefix}`, 'dev', LINK, 'nodad');
+  ip('-n', NAME, '-6', 'address', 'replace', `${inside}/${prefix}`, 'dev', LINK_INSIDE, 'nodad');
+  ip('-n', NAME, '-6', 'route', 'replace', 'default', 'via', outside);
+  if (readSetting('all', 'forwarding') === '1') return;
+  keepRouterAdvertisements();
+  writeFileSync(join(IPV6_SETTINGS, 'all', 'forwarding'), '1');
+}
+
+/**
+ * A machine that forwards IPv6 ignores router advertisements by default, and forgets the default routes that it has from them. With
+ * accept_ra=2 it goes on with them (Linux, Documentation/networking/ip-sysctl.rst). Links that ignore them already are left as they are.
+ */
+function keepRouterAdvertisements(): void {
+  for (const link of readdirSync(IPV6_SETTINGS))
+    if (readSetting(link, 'accept_ra') === '1') writeFileSync(join(IPV6_SETTINGS, link, 'accept_ra'), '2');
+}
+
+const readSetting = (link: string, name: string): string =>
+  readFileSync(join(IPV6_SETTINGS, link, name), 'latin1').trim();
+
+/** Address of the namespace on its link. */
+export function addressInside(isV6: boolean): string {
+  return (isV6 ? LINK_V6 : LINK_V4).inside;
 }
 
 /** Only when nothing is mounted in it. */

@@ -18,8 +18,8 @@ export type VirtualAddressFile = z.infer<typeof virtualAddressFile>;
 
 /** Link-local addresses that no router forwards (RFC 3927), but none of the first and last 256, which are reserved. */
 const IPV4_PREFIX = { shared: '169.254.77.', private: '169.254.76.' };
-/** A unique local prefix (RFC 4193) of our own. */
-const IPV6_PREFIX = 'fd46:5046:5046:77::';
+/** Unique local prefixes (RFC 4193) of our own. */
+const IPV6_PREFIX = { shared: 'fd46:5046:5046:77::', private: 'fd46:5046:5046:76::' };
 const ADDRESSES_MAX = 254;
 
 const STATE_DIRECTORY = { shared: '/var/lib/filerpair/node', private: '/var/lib/filerpair/private' };
@@ -58,9 +58,8 @@ export class NodeState {
     const taken = new Set(addresses.map(({ virtual }) => canonicalAddress(virtual)));
     const indexes = new Set(addresses.map(({ index }) => index));
     for (let number = 1; number <= ADDRESSES_MAX; number++) {
-      const virtual = isV6
-        ? `${IPV6_PREFIX}${number.toString(16)}`
-        : `${IPV4_PREFIX[this.isPrivate ? 'private' : 'shared']}${number}`;
+      const where = this.isPrivate ? 'private' : 'shared';
+      const virtual = isV6 ? `${IPV6_PREFIX[where]}${number.toString(16)}` : `${IPV4_PREFIX[where]}${number}`;
       if (taken.has(canonicalAddress(virtual))) continue;
       let index = 0;
       while (indexes.has(index)) index += 1;
