@@ -24,8 +24,14 @@ export interface Client {
  * Starts the client pod on a node that the scenario will not break.
  *
  * @param dns further fields of the pod: whom it asks for names
+ * @param beside further containers
  */
-export async function createClientPod(pair: Pair, node: string, dns: object = {}): Promise<Client> {
+export async function createClientPod(
+  pair: Pair,
+  node: string,
+  dns: object = {},
+  beside: readonly object[] = [],
+): Promise<Client> {
   await pair.kubectl.apply({
     apiVersion: 'v1',
     kind: 'Pod',
@@ -35,7 +41,7 @@ export async function createClientPod(pair: Pair, node: string, dns: object = {}
       terminationGracePeriodSeconds: 1,
       containers: [
         {
-          name: 'client',
+          name: CLIENT_POD,
           image: pair.environment.images.client,
           imagePullPolicy: 'Never',
           // What it measures is the servers' gap, not its own.
@@ -43,6 +49,7 @@ export async function createClientPod(pair: Pair, node: string, dns: object = {}
           // The writer comes with kubectl exec; the pod itself only waits.
           command: WAITING,
         },
+        ...beside,
       ],
       ...dns,
     },
@@ -57,7 +64,8 @@ export async function createClientPod(pair: Pair, node: string, dns: object = {}
  */
 async function startInClientPod(pair: Pair, ...command: string[]): Promise<ChildProcess> {
   const { spec, status } = await pair.kubectl.get<PodThing>('pod', CLIENT_POD);
-  const id = status.containerStatuses?.[0]?.containerID?.replace('containerd://', '');
+  const own = status.containerStatuses?.find(({ name }) => name === CLIENT_POD);
+  const id = own?.containerID?.replace('containerd://', '');
   if (id === undefined) throw new Error(`pod ${CLIENT_POD} shows no container`);
   const exec = [
     'ctr',

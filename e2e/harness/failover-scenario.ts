@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import type { TestEnvironment } from '../environment.ts';
 import { say } from '../machine/stage.ts';
+import type { Client } from './client-pod.ts';
 import type { Pair, Server, Transition } from './pair.ts';
 import { LINES_AFTERWARDS, PARTNER, SERVER, type Stage, scenario } from './scenario.ts';
 import { step } from './step.ts';
@@ -23,6 +24,7 @@ export interface FailoverScenario {
   /** How long until the partner serves, at most. ms */
   readonly servedMsMax?: number;
   readonly makePair?: (environment: TestEnvironment, namespace: string) => Pair;
+  readonly makeClient?: (pair: Pair, node: string) => Promise<Client>;
   readonly survivorsClient?: boolean;
   /** Before the pair is made. */
   readonly prepare?: (pair: Pair) => Promise<void>;
