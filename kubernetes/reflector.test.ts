@@ -165,6 +165,27 @@ test('a watch that the server ends is resumed from the last bookmark', async () 
   expect(listsOf(api)).toHaveLength(1);
 });
 
+test('a first list that breaks off between two pages is made anew: what is gone by then does not stay', async () => {
+  const { lists, reflector, changes } = await scripted();
+  const begun: boolean[] = [];
+  lists.push((response) =>
+    json(response, 200, {
+      metadata: { resourceVersion: '5', continue: 'next' },
+      items: [thing('a', 3), thing('b', 4)],
+    }),
+  );
+  lists.push((response) => {
+    begun.push(reflector.listed);
+    json(response, 410, failure(410, 'Expired', 'the continue parameter is too old'));
+  });
+  lists.push(list(9, thing('b', 4), thing('c', 8)));
+  reflector.start();
+  await reflector.whenListed();
+  expect(begun).toEqual([false]);
+  expect(changes).toEqual(['added a', 'added b', 'added c', 'deleted a']);
+  expect([...reflector.values()].map(({ metadata }) => metadata.name)).toEqual(['b', 'c']);
+});
+
 test.each([
   [
     'inside the stream',

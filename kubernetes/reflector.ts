@@ -17,7 +17,8 @@ import { isOlder } from './resource-version.ts';
 // So after a watch that ended before its time the version of now is asked for (resourceVersions are comparable: KEP-5504).
 //
 // Bookmarks keep the resourceVersion fresh on a quiet selection, so that resuming after an hour needs no list. A copy
-// may be old; it is never half new: after a list the differences are reported object by object, deletions included.
+// may be old; it is never half new: after a list the differences are reported object by object, deletions included. Only the first
+// list is taken page by page: until it is whole nobody may rely on the copy.
 
 export type Change<T extends KubernetesObject> =
   | { readonly kind: 'added'; readonly object: T }
@@ -188,16 +189,19 @@ export class Reflector<T extends KubernetesObject> {
     const gone = new Set(this.#objects.keys());
     const changed: Entry<T>[] = [];
     let version: string | undefined;
-    // Reduced page by page, and taken when the last page is there: the copy is never half new.
+    // Reduced page by page. A later list is taken when the last page is there: the copy is never half new.
+    const first = !this.#listed;
     for await (const page of client.pages<T>(resource, this.#options, { signal: this.#abort.signal })) {
       version = page.metadata.resourceVersion;
       for (const object of page.items) {
         gone.delete(keyOf(object));
-        if (wentBack || !this.#objects.has(object))
-          changed.push(this.#objects.prepare(this.#reduced(object)));
+        if (!wentBack && this.#objects.has(object)) continue;
+        const reduced = this.#reduced(object);
+        if (first) this.#set(reduced);
+        else changed.push(this.#objects.prepare(reduced));
       }
     }
-    for (const entry of changed) this.#set(entry);
+    for (const entry of changed) this.#put(entry, read(entry));
     for (const key of gone) this.#forget(key, this.#objects.get(key)!);
     this.#listed = true;
     this.#firstList.resolve();
@@ -209,12 +213,15 @@ export class Reflector<T extends KubernetesObject> {
     if (type === 'DELETED') {
       const key = keyOf(arrived);
       if (this.#objects.get(key) !== undefined) this.#forget(key, this.#reduced(arrived));
-    } else if (!this.#objects.has(arrived)) this.#set(this.#objects.prepare(this.#reduced(arrived)));
+    } else if (!this.#objects.has(arrived)) this.#set(this.#reduced(arrived));
   }
 
-  #set(entry: Entry<T>): void {
+  #set(reduced: T): void {
+    this.#put(this.#objects.prepare(reduced), reduced);
+  }
+
+  #put(entry: Entry<T>, object: T): void {
     const previous = this.#objects.get(entry.key);
-    const object = read(entry);
     this.#objects.set(entry);
     this.#options.onChange?.(
       previous === undefined ? { kind: 'added', object } : { kind: 'modified', object, previous },

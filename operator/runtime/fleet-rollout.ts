@@ -86,11 +86,16 @@ export class FleetRollout {
 
   /** Nothing else wakes a pair that waits for others. One at a time of each image: it may not need its turn any more, and wakes the next. */
   #wakeNext(key: string): void {
+    const queued = [...this.#noted].filter(
+      ([other, { rollout }]) => other !== key && rollout?.step === 'Queued',
+    );
+    // Nearly always: after each reconcile.
+    if (queued.length === 0) return;
     const pairs = new Map(this.#pairs());
     const woken = new Set<string>();
-    for (const [other, { rollout }] of this.#noted) {
+    for (const [other] of queued) {
       const pair = pairs.get(other);
-      if (other === key || pair === undefined || rollout?.step !== 'Queued') continue;
+      if (pair === undefined) continue;
       const image = this.#imageOf(pair);
       if (woken.has(image)) continue;
       woken.add(image);

@@ -9,10 +9,18 @@ import type { Observed } from '../model/observed.ts';
 import { type ClusterCopy, keyOf } from './cluster-copy.ts';
 import { objectOf } from './concerned-pairs.ts';
 
+/** No more of a FilerPair: the object itself would stay in memory beside every later version of it. */
+interface User {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string | undefined;
+  readonly since: string;
+}
+
 export class ClaimUsers {
   readonly #copy: ClusterCopy;
   /** By namespace and name of a claim. Made anew after specs have changed only. */
-  #users: ReadonlyMap<string, readonly FilerPairObject[]> | null = null;
+  #users: ReadonlyMap<string, readonly User[]> | null = null;
 
   constructor(copy: ClusterCopy) {
     this.#copy = copy;
@@ -23,14 +31,8 @@ export class ClaimUsers {
     const { namespace = '', uid } = pair?.metadata ?? {};
     const found = byName<Observed['claimUsers'][string]>();
     for (const name of pair === null ? [] : Object.keys(claims)) {
-      const others = (this.#all().get(keyOf(namespace, name)) ?? []).filter(
-        ({ metadata }) => metadata.uid !== uid,
-      );
-      if (others.length > 0)
-        found[name] = others.map(({ metadata }) => ({
-          name: metadata.name ?? '',
-          since: metadata.creationTimestamp ?? '',
-        }));
+      const others = (this.#all().get(keyOf(namespace, name)) ?? []).filter((one) => one.uid !== uid);
+      if (others.length > 0) found[name] = others.map((one) => ({ name: one.name, since: one.since }));
     }
     return found;
   }
@@ -43,18 +45,21 @@ export class ClaimUsers {
     this.#users = null;
     return before
       .flatMap((key) => this.#all().get(key) ?? [])
-      .map(({ metadata }) => keyOf(metadata.namespace ?? '', metadata.name ?? ''));
+      .map((user) => keyOf(user.namespace, user.name));
   }
 
-  #all(): ReadonlyMap<string, readonly FilerPairObject[]> {
+  #all(): ReadonlyMap<string, readonly User[]> {
     if (this.#users !== null) return this.#users;
-    const users = new Map<string, FilerPairObject[]>();
-    for (const pair of this.#copy.values('filerPairs'))
+    const users = new Map<string, User[]>();
+    for (const pair of this.#copy.values('filerPairs')) {
+      const { namespace = '', name = '', uid, creationTimestamp: since = '' } = pair.metadata;
+      const user = { namespace, name, uid, since };
       for (const key of claimKeys(pair)) {
         const known = users.get(key);
-        if (known === undefined) users.set(key, [pair]);
-        else known.push(pair);
+        if (known === undefined) users.set(key, [user]);
+        else known.push(user);
       }
+    }
     this.#users = users;
     return users;
   }
