@@ -49,14 +49,14 @@ export type ProofQuestion = 'Holds' | 'RootAttributes';
 export type ProofAnswer =
   | { readonly kind: 'Proven' }
   | { readonly kind: 'Ask'; readonly question: ProofQuestion }
-  /** Of another disk set, or not to be found out. `reason` follows the server's address in a sentence. */
+  /** The server belongs to another disk set, or that cannot be found out. `reason` follows the server's address in a sentence. */
   | { readonly kind: 'Refused'; readonly reason: string };
 
 /** What is known of a disk set, for another thread. */
 export interface DiskSetKnowledge {
-  /** Of any file. */
+  /** Handle of any file. */
   readonly handle: Uint8Array | null;
-  /** Of the exported directory, with the credential of the call that named it. */
+  /** Handle of the exported directory, with the credential of the call that named it. */
   readonly root: { readonly handle: Uint8Array; readonly credential: opaque_auth } | null;
 }
 

@@ -68,7 +68,7 @@ export class FailoverConnection {
   #suspicion: Suspicion | null = null;
   readonly #clock = new EventLoopClock();
   readonly #silence: SilenceWatch;
-  /** Of the adopted connection, when it was looked at last. */
+  /** Unsent bytes of the adopted connection at the last look. */
   #unsentSize = 0;
   #paused = false;
   #ref = true;

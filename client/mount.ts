@@ -24,7 +24,7 @@ export interface Mounted {
 export interface IoSizes {
   readonly readSize: number;
   readonly writeSize: number;
-  /** Of one reply of READDIRPLUS. */
+  /** Size of one reply of READDIRPLUS. */
   readonly listingSize: number;
 }
 

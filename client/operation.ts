@@ -26,7 +26,7 @@ export class Operation implements ErrorContext {
   readonly signal: AbortSignal | undefined;
   readonly timeoutMs: number;
   readonly callTimeoutMs: number | undefined;
-  /** Of performance.now(); Infinity: any time. */
+  /** A time of performance.now(); Infinity: no deadline. */
   readonly deadlineMs: number;
 
   constructor(context: ErrorContext, { signal, timeoutMs, callTimeoutMs }: OperationOptions = {}) {

@@ -19,7 +19,7 @@ export interface PortCandidatesOptions {
   /** The program and version whose NULL procedure proves that a port is served. */
   readonly program: number;
   readonly version: number;
-  /** Of the disk set that is looked for; shared by connections to the same one. Default: one of its own. */
+  /** The disk set that is searched for; connections to the same one share it. Default: one of its own. */
   readonly identity?: DiskSetIdentity | undefined;
   /** Asked before each attempt: may another connection be opened? A process may run out of descriptors. */
   readonly mayConnect?: (() => boolean) | undefined;

@@ -39,7 +39,7 @@ export interface Procedure<Args, Res> {
 export interface CallRecord {
   /** Transaction ID (RFC 5531 §9). */
   readonly xid: number;
-  /** Of the procedure: `GETATTR`. */
+  /** Name of the procedure: `GETATTR`. */
   readonly name: string;
   /** When the call was made. */
   readonly sentAtMs: number;

@@ -25,7 +25,7 @@ export interface Namespace {
 export interface LimitRule {
   /** CEL over `variables.spec` and `variables.limits`. */
   readonly cel: string;
-  /** Of the FilerPair's spec: what the message is about. */
+  /** Path in the FilerPair's spec that the message is about. */
   readonly field: string;
   readonly message: string;
   readonly holds: (spec: Spec, limits: Limits) => boolean;
@@ -210,7 +210,7 @@ export function allowsNamespace(
   return Object.entries(allowed.matchLabels ?? {}).every(([key, value]) => namespace.labels[key] === value);
 }
 
-/** Of no class: for FilerPairs where there is none. */
+/** Limits for FilerPairs without a class. */
 export const noLimits: Limits = {};
 
 /** What the spec asks for that its class does not allow, one sentence each, as the API server says it. */

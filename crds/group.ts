@@ -4,6 +4,6 @@ export const GROUP = 'filerpair.dev';
 export const VERSION = 'v1beta1';
 export const apiVersion = `${GROUP}/${VERSION}`;
 
-/** Of the definitions, as of the chart and the package: an older one is not installed over a newer one. */
+/** Version of the definitions, the chart and the package: an older one is not installed over a newer one. */
 export const BUNDLE_VERSION = '0.1.0';
 export const bundleVersionAnnotation = `${GROUP}/bundle-version`;

@@ -165,7 +165,7 @@ export class KubernetesClient {
     readonly namespace: string;
     readonly name: string;
     readonly container: string;
-    /** Of the run before the present one. */
+    /** The log is that of the run before the present one. */
     readonly previous?: boolean | undefined;
     readonly tailLines?: number | undefined;
   }): Promise<string> {

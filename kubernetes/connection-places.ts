@@ -48,7 +48,7 @@ export class ConnectionPlaces {
     }
   }
 
-  /** Of the addresses with the most places: who has said nothing yet, else who has been there longest. */
+  /** Among the addresses with the most places: the connection that has said nothing yet, else the oldest. */
   #leastWorthy(): Socket | null {
     let worst: Socket | null = null;
     let most = 0;

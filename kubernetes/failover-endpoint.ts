@@ -17,7 +17,7 @@ import type { KubernetesObject, MergePatch } from './objects.ts';
 // A writer that knows an earlier point of this line than the slice shows leaves it alone: `isBehind`.
 
 export interface FailoverEndpoint {
-  /** Of the disk set, when the writer knew `open`. */
+  /** Epoch of the disk set when the writer knew `open`. */
   readonly epoch: number;
   /** Whether the partner's secondary port is open. */
   readonly open: boolean;

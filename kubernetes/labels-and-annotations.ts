@@ -111,7 +111,7 @@ export interface RequestAnnotation {
   readonly reason?: string;
   /** An administrator's confirmation that the acknowledger which the Lease names can act no more. Needs a reason. */
   readonly force?: boolean;
-  /** Of a forced request: whom the Lease named when it was made. It counts for nothing else. */
+  /** The state that a forced request is about: holders named by the Lease when it was made. It counts for nothing else. */
   readonly about?: {
     readonly holder: string | null;
     readonly epoch: number;
@@ -158,7 +158,7 @@ export interface OpenFailureAnnotation {
 /** Nothing on the disk set's volumes is to change for a moment, so that they can be copied as they are. */
 export interface FreezeAnnotation {
   readonly id: string;
-  /** Of the disk set: an owner at another epoch does not obey. */
+  /** Epoch of the disk set: an owner at another epoch does not obey. */
   readonly epoch: number;
   /** It ends by itself after this time. */
   readonly msMax: number;

@@ -61,7 +61,7 @@ export function createProbeServer(
   return server;
 }
 
-/** Of what is asked for often: worked out `EFFORTS_MAX` times a second, and repeated in between. */
+/** Repeats the result of frequent requests: it is worked out `EFFORTS_MAX` times a second. */
 export function sparingly<T>(work: () => T): () => T {
   let secondBegan = Number.NEGATIVE_INFINITY;
   let made = 0;

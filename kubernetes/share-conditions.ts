@@ -36,7 +36,7 @@ export const shareReasons = {
   ],
   /** False, besides those of Accepted. */
   Ready: ['Served', 'DirectoryAbsent', 'DirectoryUnreadable', 'DirectoryNotMade', 'Deleting'],
-  /** Of a share that is being deleted, with deletionPolicy Delete. */
+  /** Reasons of a share that is being deleted, with deletionPolicy Delete. */
   DirectoryDeleted: ['Deleted', 'DirectoryAbsent', 'InProgress', 'InUse', 'CannotBeDeleted'],
 } as const;
 

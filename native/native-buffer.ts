@@ -10,7 +10,7 @@ import koffi from 'koffi';
 export class NativeBuffer {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView<ArrayBuffer>;
-  /** Of the first byte. Below 2^47 on the supported machines, so a number holds it exactly. */
+  /** Address of the first byte. Below 2^47 on the supported machines, so a number holds it exactly. */
   readonly address: number;
 
   constructor(size: number) {

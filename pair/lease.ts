@@ -39,8 +39,8 @@ export interface TransferRequest {
    */
   readonly force?: boolean;
   /**
-   * Of a forced request: the state of the Lease that the administrator spoke about. Whatever the Lease says later, the word does
-   * not count for it. Absent: what the server sees first together with the request.
+   * State of the Lease that the administrator of a forced request spoke about: the request does not count for a later one.
+   * Absent: the state that the server sees first together with the request.
    */
   readonly about?: LeaseParties;
   /** Vetoes (transfer-policy.ts) that the asker has seen and overrides, by name. */
@@ -68,7 +68,7 @@ export interface WrittenVolumes {
 
 /** R6: a server that owned the disk set found a volume that has been served at this epoch, by somebody else. */
 export interface VolumesAhead {
-  /** Of the volume: at least that of the Lease. */
+  /** Epoch of the volume: at least that of the Lease. */
   readonly epoch: number;
   /** A sentence: which volume, and what was found. */
   readonly message: string;

@@ -47,7 +47,7 @@ const handingOver = z.object({ kind: z.literal('handingOver'), home: name, epoch
 /** Sent by a sentinel, never by a server: this process has exited (rule R5). `holdings`: what it held. */
 const died = z.object({ kind: z.literal('died'), incarnation, holdings, evidence: z.string().max(1000) });
 
-/** Of the connection itself: keeps it from looking dead. */
+/** Keeps the connection itself from looking dead. */
 const ping = z.object({ kind: z.literal('ping') });
 
 /** From a server to a sentinel: its message has arrived and need not be repeated. */

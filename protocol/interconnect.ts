@@ -44,7 +44,7 @@ export interface InterconnectCrypto {
 export interface InterconnectIdentity {
   readonly pair: string;
   readonly server: string;
-  /** Of a sentinel: an incarnation of its own, which never owns anything. */
+  /** Incarnation of a sentinel: it has its own, and never owns anything. */
   readonly incarnation: string;
   readonly role: 'server' | 'sentinel';
 }

@@ -19,7 +19,7 @@ import type { XdrReader, XdrWriter } from './xdr.ts';
 // leads to the wrong server must not turn into NFS3ERR_STALE for a file that is there. GETATTR is no substitute, since its
 // NFS3ERR_STALE may also mean that the file has been removed. No disk is needed for the answer.
 
-/** Of the numbers that RFC 5531 §8.1 leaves to users (0x20000000 to 0x3fffffff). */
+/** One of the numbers that RFC 5531 §8.1 leaves to users (0x20000000 to 0x3fffffff). */
 export const SUCCESSION_PROGRAM = 0x2046_5031;
 export const SUCCESSION_VERSION = 1;
 /** Earlier servers answer PROC_UNAVAIL to HOLDS and IDENTIFY. */

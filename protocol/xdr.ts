@@ -235,7 +235,7 @@ export class XdrWriter {
   /** Next byte to be written, an index into `bytes`. */
   position: number;
   #view: DataView<ArrayBuffer>;
-  /** Of writtenNow(), by size. */
+  /** Results of writtenNow(), by size. */
   readonly #views: Map<number, Uint8Array<ArrayBuffer>>;
   /** What they are views of. */
   #viewed: Uint8Array<ArrayBuffer>;

@@ -60,7 +60,7 @@ interface Call {
   readonly name: string;
   readonly operation: Operation;
   xid: string;
-  /** Of a WRITE that is not stable: what has been said to it. Null: not yet, or all that it was about has to be sent again. */
+  /** Verifier of a WRITE that is not stable, as it was told. Null: not yet, or all of its data has to be sent again. */
   verifier: string | null;
   /** Grows with each request that is not a copy. */
   requests: number;
@@ -101,7 +101,7 @@ export class Histories {
     return call;
   }
 
-  /** Of that opening; its first call makes it. */
+  /** Memory of that opening; its first call makes it. */
   memoryOf(opening: OpenDiskSet, make: (number: number) => ServersMemory): ServersMemory {
     const known = this.#memories.get(opening);
     if (known !== undefined) return known;

@@ -33,7 +33,7 @@ export interface Surroundings {
   readonly queue: EventQueue;
   readonly random: SeededRandom;
   readonly timing: PairTiming;
-  /** Of a process that starts now: lease times may be under change. */
+  /** Timing of a process that starts now: lease times may be under change. */
   timingOfNext(): PairTiming;
   readonly variant: Variant | null;
   /** The most by which a clock runs fast or slow. */
@@ -90,7 +90,7 @@ export class SimulatedProcess implements DataPathHost {
   readonly #dataPath: SimulatedPath;
   /** Falls where the clock stops while the process does. */
   #offset: number;
-  /** Of a pause that the clock does not see: when it ends, in true time, and what the clock shows meanwhile. */
+  /** A pause that the clock does not see: when it ends, in true time, and what the clock shows meanwhile. */
   #unseen: { readonly until: number; readonly shows: number } | null = null;
   /** Off from other machines' wall clocks, ms. */
   readonly #wallOffset: number;

@@ -20,7 +20,7 @@ export interface RunOptions {
 
 export function runSeed(seed: number, options: RunOptions = {}): Outcome {
   const { faults: strike, variant = null, keepTrace = false } = options;
-  // Of several volumes one shows the newer owner where another one's record was written over: a single one has to.
+  // One of several volumes shows the newer owner where another one's record was written over; a single one has to.
   const several = strike === 'volumes' || (strike === 'machines' && seed % 2 === 1);
   const world = new World(seed, variant, keepTrace, several ? 3 : 1);
   world.machinesPause = options.faults === 'machines';

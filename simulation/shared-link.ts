@@ -47,7 +47,7 @@ export interface LinkOptions {
   readonly bytesPerSecond: number;
   /** What a client's kernel takes before it has sent it, in bytes. */
   readonly socketBuffer: number;
-  /** Of the server's disk for each call, one after the other. */
+  /** Time of the server's disk for each call, one after the other. */
   readonly diskMs: number;
   readonly fault?: LinkFault | null;
 }

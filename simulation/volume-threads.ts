@@ -41,7 +41,7 @@ interface Thread {
   ending: boolean;
   /** On the process's clock. */
   lookedAt: number;
-  /** Of what was read from the journal: groups of changes. */
+  /** Number of groups of changes read from the journal. */
   read: number;
   /** Not flushed yet. */
   unflushed: Written[];
@@ -138,7 +138,7 @@ export class VolumeThreads implements SimulatedPath {
           ? closing.some(({ phase }) => phase === 'ended')
           : closing.every((one) => one.phase === 'ended'),
       () => {
-        // Of a quiescing that was fenced meanwhile the fence reports.
+        // The fence reports a quiescing that was fenced meanwhile.
         if (mode === 'quiesce' && this.diskSets.get(home) !== diskSet) return;
         this.diskSets.delete(home);
         this.#connections.end((one) => one === home);

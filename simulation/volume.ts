@@ -21,7 +21,7 @@ export class SimulatedVolume {
   readonly name: string;
   /** Groups of changes whose intents are in the journal. */
   journalled = 0;
-  /** Of these, the last of which a client was told. */
+  /** Number of the last of these that a client was told. */
   told = 0;
   /** The newest owner that has read the journal, and how far. */
   readBy: { readonly epoch: number; readonly journalled: number } = { epoch: 0, journalled: 0 };
@@ -39,7 +39,7 @@ export class SimulatedVolume {
     this.name = name;
   }
 
-  /** Of the last owner that opened it. */
+  /** Epoch of the last owner that opened it. */
   get epoch(): number {
     return this.#newest?.epoch ?? 0;
   }

@@ -35,7 +35,7 @@ export interface Outcome {
   readonly seed: number;
   readonly violations: readonly string[];
   readonly writes: number;
-  /** Of them: after somebody newer had taken the volume. Only where machines are paused as a whole. */
+  /** Those that landed after a newer owner had taken the volume. Only where machines are paused as a whole. */
   readonly landedLate: number;
   /** Calls of clients that were answered; 0 without clients. */
   readonly answered: number;

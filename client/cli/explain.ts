@@ -46,7 +46,7 @@ function explain(error: unknown): string[] {
   return (error instanceof Error ? (error.stack ?? error.message) : String(error)).split('\n');
 }
 
-/** Of a path that is in no export: as many of its names as the exports have, so that what was mistyped is compared. */
+/** A path that is in no export is cut to as many names as the exports have, so that the mistyped part is compared. */
 function asExports({ path = '', exports }: MountError): [word: string, known: readonly string[]] {
   const depth = Math.max(0, ...exports.map((each) => each.split('/').length));
   return [path.split('/').slice(0, depth).join('/'), exports];

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Background {
-  /** Of the unit, and of the log: `filerpair-node`. */
+  /** Name of the unit and of the log: `filerpair-node`. */
   readonly name: string;
   readonly command: readonly string[];
   /** For the log where there is no systemd. */

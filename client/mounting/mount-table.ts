@@ -25,7 +25,7 @@ export function hostIn(source: string): string {
   return match?.[1] ?? match?.[2] ?? '';
 }
 
-/** Of an NFS mount: the port of its server, 0 if the list does not say it. */
+/** Port of an NFS mount's server; 0: the list does not say it. */
 export function portOf({ options }: MountEntry): number {
   return Number(options.find((each) => each.startsWith('port='))?.slice('port='.length) ?? 0);
 }

@@ -17,7 +17,7 @@ export interface MountRequest {
   readonly text: string;
   readonly url: NfsUrl;
   readonly target: string;
-  /** Of the kernel's client, in addition to ours. */
+  /** Options of the kernel's client, in addition to ours. */
   readonly options: string | undefined;
   /** Which way is wanted; `auto`: the kernel's path where it is possible. */
   readonly by: 'auto' | 'kernel' | 'proxy';

@@ -16,7 +16,7 @@ const EXPRESSIONS: Readonly<Record<string, string>> = {
   dynset: 'sets that packets change (nf_tables)',
   objref: 'timeout policies of connections (nf_conntrack_timeout)',
 };
-/** Of nf_tables' messages: those that declare something. */
+/** Types of nf_tables' messages that declare something. */
 const NEWTABLE = 0;
 const NEWSET = 9;
 const NEWOBJ = 18;
@@ -68,7 +68,7 @@ function partOf({ type, body }: Message): string {
   }
   const list = decodeAttributes(Buffer.from(body.subarray(NETFILTER_HEADER_SIZE))).get(4);
   const names = list === undefined ? [] : attributesIn(list).map(([, each]) => nameOf(each));
-  // Of several the last: it is what the rule is for.
+  // The last one counts: the rule is made for it.
   const found = names.reverse().find((name) => name in EXPRESSIONS);
   return found === undefined ? 'a rule of nf_tables' : EXPRESSIONS[found]!;
 }

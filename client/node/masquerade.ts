@@ -26,7 +26,7 @@ export function masqueradeTransaction(isV6: boolean): Transaction {
 }
 
 export class Masquerade {
-  // Of this process's own namespace.
+  // The sockets are in this process's own namespace.
   readonly #nftables = new Nftables();
   readonly #conntrack = new Conntrack();
   /** Versions of IP that are translated: true is IPv6. */

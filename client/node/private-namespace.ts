@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const NAME = 'filerpair';
-/** Of the namespace: mount(8) is run in it by nsenter. */
+/** File of the namespace: nsenter runs mount(8) in it. */
 export const PRIVATE_NAMESPACE_FILE = `/run/netns/${NAME}`;
 
 /** The two ends of its link to this machine: link-local addresses, which no router forwards (RFC 3927). */

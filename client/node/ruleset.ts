@@ -154,7 +154,7 @@ function sets(family: Family): SetDeclaration[] {
 interface Family {
   readonly isV6: boolean;
   readonly type: number;
-  /** Of an address. Bytes. */
+  /** Size of an address. Bytes. */
   readonly size: number;
   readonly sourceAt: number;
   readonly destinationAt: number;
@@ -319,7 +319,7 @@ function endOfServer(family: Family, sourceAt: number, endsIt: readonly Expressi
 /** Where new connections to one virtual address go now. */
 export interface Route {
   readonly virtual: string;
-  /** Of markOf(). */
+  /** Result of markOf(). */
   readonly mark: number;
   /** The server that was found last; null: none yet. */
   readonly target: AddressAndPort | null;

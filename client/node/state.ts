@@ -9,7 +9,7 @@ import { canonicalAddress } from './netlink/address.ts';
 
 const virtualAddressFile = z.strictObject({
   virtual: z.string(),
-  /** Of the address, for its mark. */
+  /** Number of the address, from which its mark is made. */
   index: z.int().min(0).max(16_383),
   /** nfs://SERVER...: where its pair is. */
   url: z.string(),

@@ -19,7 +19,7 @@ const cures = z.strictObject({
 export const directorSettings = z.strictObject({
   stateDirectory: z.string(),
   verbose: z.boolean(),
-  /** Of the mounts in the private network namespace. */
+  /** The director serves the mounts in the private network namespace. */
   isPrivate: z.boolean(),
   holders: z.array(
     z.strictObject({

@@ -52,7 +52,7 @@ export class Supervisor {
     this.#start();
   }
 
-  /** Of the director; it changes when one is replaced. */
+  /** Process of the director; it changes when one is replaced. */
   get directorPid(): number | undefined {
     return this.#director?.pid;
   }

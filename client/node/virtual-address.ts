@@ -52,7 +52,7 @@ export interface NamespaceTables {
 
 export interface VirtualAddressOptions {
   readonly virtual: string;
-  /** Of the addresses of its namespace, for its mark. */
+  /** Number of the address in its namespace, from which its mark is made. */
   readonly index: number;
   readonly url: NfsUrl;
   readonly resolver: Resolver;

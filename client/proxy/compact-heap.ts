@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 
 type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
 
-/** Of this thread. Takes some milliseconds. */
+/** Compacts the heap of this thread. Takes some milliseconds. */
 export function compactHeap(): void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as Collect;

@@ -31,7 +31,7 @@ export class DescriptorBudget {
     this.#base = openNow() + ofThreads;
   }
 
-  /** Of one relay thread. */
+  /** Limit of one relay thread. */
   get pipesMax(): number {
     return Math.max(1, Math.min(PIPES_MAX, Math.floor(this.#limit / PIPES_PART)));
   }

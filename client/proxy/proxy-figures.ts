@@ -36,7 +36,7 @@ export class CallTimes {
 }
 
 export class ProxyFigures {
-  /** Of this thread, and of others. */
+  /** Counters of this thread and of the others. */
   readonly #memories: Float64Array[] = [new Float64Array(CallTimes.SIZE)];
   readonly #times = new CallTimes(this.#memories[0]!);
   #lost = 0;

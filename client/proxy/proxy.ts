@@ -67,7 +67,7 @@ export interface ProxyOptions {
   readonly clientIdentity?: Uint8Array | undefined;
   readonly resolver?: Resolver | undefined;
   readonly attempts?: Partial<AttemptsOptions> | undefined;
-  /** Of the unanswered calls of one client, and of all. Bytes. */
+  /** Limits for the unanswered calls of one client, and of all. Bytes. */
   readonly memory?: { readonly ofOne: number; readonly ofAll: number } | undefined;
   /** Connections of clients; more wait until there is room. */
   readonly connectionsMax?: number | undefined;

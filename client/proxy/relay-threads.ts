@@ -30,7 +30,7 @@ export interface RelayOptions {
   readonly memory: { readonly ofOne: number; readonly ofAll: number };
   readonly clientsMax: number;
   readonly socketsMax: number;
-  /** Of each thread. */
+  /** Limit for each thread. */
   readonly pipesMax: number;
   /** A connection to the servers is silent, or has ended. */
   readonly onDoubt: () => void;

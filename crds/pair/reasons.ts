@@ -186,7 +186,7 @@ const ofPair = {
 
 export const pairReasons: Readonly<Record<string, Meanings>> = ofPair;
 
-/** Of status.servers[].conditions. */
+/** Reasons in status.servers[].conditions. */
 const ofServer = {
   Running: {
     Running: 'It runs, and is ready.',
@@ -207,7 +207,7 @@ const ofServer = {
 
 export const serverReasons: Readonly<Record<string, Meanings>> = ofServer;
 
-/** Of status.diskSets[].conditions, and of the FilerDiskSet’s. */
+/** Reasons in status.diskSets[].conditions, and in the FilerDiskSet’s. */
 export const diskSetReasons: Readonly<Record<string, Meanings>> = { Served: served, AtHome: atHome };
 
 type KeysOf<T> = T extends unknown ? keyof T : never;

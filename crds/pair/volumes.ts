@@ -84,7 +84,7 @@ const whenDeleted = z.enum(['Retain', 'Delete']).optional().meta({
 
 const volumeName = dnsLabel('Name of the volume, unique in its disk set. Shares refer to it.', 30);
 
-/** Of both servers. */
+/** Volumes of both servers. */
 export const volumes = withRules(
   keyed(
     z.object({ name: volumeName, claimTemplate, whenDeleted }),
@@ -135,7 +135,7 @@ const serverVolume = withRules(
   ],
 );
 
-/** Of one server: instead of those of the pair with the same names, or besides. */
+/** Volumes of one server: they replace those of the pair with the same names, or are added. */
 export const serverVolumes = withRules(
   keyed(
     serverVolume,

@@ -55,7 +55,7 @@ export class DiskSetPort {
   #epoch = 0;
   #exports: readonly ExportSpec[] = [];
   #port: number | null = null;
-  /** Of the last time that this server tried to open it. */
+  /** Failure of this server's last attempt to open it. */
   #openFailure: OpenFailureStatus | null = null;
   #absentExports: readonly AbsentExport[] = [];
   /** Runs while the Lease has a note of the volumes' errors. */

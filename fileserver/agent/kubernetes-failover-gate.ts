@@ -27,9 +27,9 @@ export interface KubernetesFailoverGateOptions {
   readonly namespace: string;
   /** Name of the EndpointSlice. */
   readonly name: string;
-  /** Of this pod. */
+  /** Address of this pod. */
   readonly address: string;
-  /** Of this pod; null: not known, as of a pod that an older operator made. */
+  /** Node of this pod; null: not known, as for a pod that an older operator made. */
   readonly nodeName: string | null;
   readonly log: Log;
 }

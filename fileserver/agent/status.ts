@@ -24,7 +24,7 @@ export interface DiskSetStatus {
   readonly owner: ServerName | null;
   readonly holder: Incarnation | null;
   readonly epoch: number | null;
-  /** Of the Lease: whose acknowledgements count; null: the holder renews alone (solo). */
+  /** The server whose acknowledgements count, by the Lease; null: the holder renews alone (solo). */
   readonly acknowledger: Incarnation | null;
   /** Ms that this process may still serve it without another confirmation; 0: it may not. */
   readonly leaseMsLeft: number;
@@ -36,7 +36,7 @@ export interface DiskSetStatus {
   readonly stuckVolumes: readonly StuckVolume[];
   /** Errors of system calls of which clients were told, until 10 minutes after the last of a kind. */
   readonly volumeErrors: readonly VolumeErrorStatus[];
-  /** Of the last time that this server tried to open it; null: it could. */
+  /** Failure of this server's last attempt to open it; null: it succeeded. */
   readonly openFailure: OpenFailureStatus | null;
   /** Exports that are not served because their directories are not there. */
   readonly absentExports: readonly AbsentExport[];
@@ -64,7 +64,7 @@ export interface Status {
   /** Whether the sentinel watches this process. */
   readonly sentinel: { readonly watching: boolean };
   readonly ports: { readonly interconnect: number; readonly metrics: number };
-  /** Of the configuration file's last change. */
+  /** Outcome of the configuration file's last change. */
   readonly configuration: ConfigurationStatus;
   readonly lastTransition: HomeTransition | null;
   readonly lastHandover: Handover | null;

@@ -11,7 +11,7 @@ export const TROUBLED_MS = 600_000;
 const LOG_EVERY_MS = 60_000;
 
 export interface VolumeErrorStatus {
-  /** Of the volume. */
+  /** Name of the volume. */
   readonly name: string;
   readonly call: string;
   /** "EIO" */

@@ -114,7 +114,7 @@ export class ConnectionOrder {
     }
   }
 
-  /** Of two connections of one client only the younger is current. */
+  /** Only the younger of two connections of one client is current. */
   #putInOrder(own: number, number: number, other: number): void {
     const words = this.#words;
     const theirs = Atomics.load(words, other + NUMBER);

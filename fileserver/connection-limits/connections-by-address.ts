@@ -6,7 +6,7 @@ import { networkOf } from '../../kubernetes/client-network.ts';
 // - An address in no export gets a few, which are none of the clients': enough for the answer that it may not, and for the reply of
 //   a call that was executed while it still might.
 //
-// Of an IPv6 address the first 64 bits count: the rest its owner chooses. Pure.
+// The first 64 bits of an IPv6 address count: its owner chooses the rest. Pure.
 
 const SHARE = 8;
 /** Connections of addresses in no export, all of them together, and of one. */

@@ -14,7 +14,7 @@ const THREAD_OWN = 16;
 /** Ten thousand clients of a pair, all at one server after a takeover, and some more; a bound all the same. */
 export const CONNECTIONS_MAX = 16_384;
 const CONNECTIONS_MIN = 16;
-/** Of one table. */
+/** Limit for one table. */
 const FILES_MAX = 32768;
 /** A file that is read and written has three. */
 const FILES_MIN = 8;
@@ -22,7 +22,7 @@ const FILES_MIN = 8;
 export interface DescriptorBudget {
   /** Connections of clients, of both disk sets together. */
   readonly connectionsMax: number;
-  /** Of each table of files: each connection thread has one for each disk set, each volume thread one. */
+  /** Limits for each table of files: each connection thread has one for each disk set, each volume thread one. */
   readonly files: FileTableLimits;
 }
 

@@ -130,7 +130,7 @@ export class GroupDirectory {
   }
 }
 
-/** Of a thread; null: users' groups are not looked up. */
+/** Directory for a thread; null: users' groups are not looked up. */
 export function groupsOf(channelName: string | undefined): GroupDirectory | null {
   return channelName === undefined ? null : new GroupDirectory({ channelName });
 }

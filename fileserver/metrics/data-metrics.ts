@@ -22,7 +22,7 @@ export function lineOf(label: string): number {
   return labels.push(label) - 1;
 }
 
-/** Of a connection thread: what its lines stand for. The agent's thread loads no RPC program. */
+/** Publishes the labels of a connection thread's lines. The agent's thread loads no RPC program. */
 export function publishLabels(buffer: SharedArrayBuffer): void {
   const bytes = new Uint8Array(buffer, buffer.byteLength - LABELS_SIZE);
   for (const [line, label] of labels.entries()) bytes.set(Buffer.from(label), line * LABEL_SIZE);
@@ -218,7 +218,7 @@ export class DataFigures {
     return { counts, ms: this.#sum(slot, SUMS_AT + procedure) };
   }
 
-  /** Of the export with this number. */
+  /** Figures of the export with this number. */
   exported(slot: Slot, number: number): ExportFigures {
     const all = this.#all;
     const figures = { calls: 0, bytesRead: 0, bytesWritten: 0 };
@@ -238,7 +238,7 @@ export class DataFigures {
     return this.#sum(slot, CONNECTIONS_AT);
   }
 
-  /** Of the volume at this place in the configuration; null: it is not told apart. */
+  /** Figures of the volume at this place in the configuration; null: it has none of its own. */
   volumeAt(slot: Slot, index: number): VolumeFigures | null {
     const { connections, own, partner } = this.#counts;
     const threads = slot === 0 ? own : partner;

@@ -13,7 +13,7 @@ import { afterThisCallback } from '../system/turns.ts';
 // to the next change. The code that applies one reads them again afterwards, or forgets them.
 
 export class DirectoryAttributes {
-  /** Of the object that the last call was about; meaningless after a call that did not say `ok`. */
+  /** Attributes of the object that the last call was about; meaningless unless that call said `ok`. */
   readonly stat = new StatBuffer();
   readonly #diskSet: DiskSet;
   #known: OpenFile | null = null;

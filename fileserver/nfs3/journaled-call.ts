@@ -31,7 +31,7 @@ export function callJournaled(procedure: AnyJournaledProcedure, call: RpcCall, c
   return LATER;
 }
 
-/** Of the first handle of the arguments, which all nine begin with; null: it is none that is open here. */
+/** Volume of the first handle of the arguments, which all nine begin with; null: it is not open here. */
 function volumeOf({ r }: RpcCall, { diskSet }: NfsContext): Volume | null {
   const start = r.position;
   const size = r.skipOpaque(NFS3_FHSIZE);

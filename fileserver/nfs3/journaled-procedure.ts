@@ -53,7 +53,7 @@ export type AnyJournaledProcedure = JournaledProcedure<any, any>;
 export class Target {
   readonly context: NfsContext;
   readonly key: string;
-  /** Of the handles, in their order. */
+  /** Files of the handles, in their order. */
   readonly files: readonly OpenFile[];
   readonly user: Identity;
   readonly tree: Export;
@@ -122,7 +122,7 @@ export class Target {
     return this.#request.results(nfsstat3Of(failure), this.files);
   }
 
-  /** Of a procedure whose results are attributes alone. */
+  /** Results of a procedure that returns attributes alone. */
   succeeded(): Uint8Array {
     return this.#request.results(NFS3_OK, this.files);
   }

@@ -26,7 +26,7 @@ import type { NfsContext } from './nfs-context.ts';
 // failovers, so the cookie verifier never changes either: it is the volume's UUID, and only tells a cookie of
 // another volume.
 
-/** Of one reply of READDIRPLUS. A client that wants more asks again, and others have their turn before that. ms */
+/** Time for one reply of READDIRPLUS. A client that wants more asks again, and others have their turn before that. ms */
 const LISTING_MS_MAX = 5;
 /** Entries between two looks at the clock. */
 const ENTRIES_BETWEEN_LOOKS = 64;

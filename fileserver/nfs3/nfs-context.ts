@@ -36,7 +36,7 @@ export class NfsContext {
   readonly directory: DirectoryAttributes;
   /** Attributes before a change, of the objects that the call's reply has them of, in the reply's order. */
   readonly before = [new BeforeAttributes(), new BeforeAttributes()] as const;
-  /** Of a second object beside that of Volume.stat. */
+  /** Attributes of a second object, beside Volume.stat. */
   readonly stat = new StatBuffer();
   /** Results that do not go into the connection's output at once; copied out. */
   readonly out = new XdrWriter(1024);

@@ -41,7 +41,7 @@ const SPREAD = 0x9e3779b1;
 const XID = 0;
 const SUM = 1;
 const OUTCOME = 2;
-/** Of the connection that it came by (Origin). */
+/** Number of the connection that it came by (Origin). */
 const NUMBER = 3;
 const MARK_WORDS = 4;
 
@@ -62,7 +62,7 @@ const DONE = 2;
 /** A WRITE that has come. Both numbers have 32 bits, whether they count as signed or not. */
 export interface Arrived {
   readonly xid: number;
-  /** Of sumOf(). */
+  /** Result of sumOf(). */
   readonly sum: number;
   readonly caller: Sender;
 }
@@ -85,7 +85,7 @@ export class RecentWrites {
     this.#turns = new Uint8Array(SETS);
   }
 
-  /** Of the WRITE that begins at `start` in the reader's buffer and whose data begins at `data`. */
+  /** Checksum of the WRITE that begins at `start` in the reader's buffer and whose data begins at `data`. */
   sumOf(r: XdrReader, start: number, data: number): number {
     return r.sum(start, Math.min(data + DATA_SIZE, r.end), this.#secret);
   }

@@ -165,7 +165,7 @@ export function settleIntent(context: NfsContext, payload: Uint8Array, flushes: 
 
 const NOT_BEGUN: Settled = { outcome: 'notBegun' };
 
-/** Of disks, and of what the server lacked: errno-outcomes.ts. */
+/** Errors of disks, and of resources that the server lacked: errno-outcomes.ts. */
 function errorsSoFar({ diskSet }: NfsContext): number {
   let total = 0;
   for (const { errors } of diskSet.volumes.values()) total += errors.total;

@@ -14,7 +14,7 @@
  */
 export const ENTRY_HEADER_SIZE = 16;
 
-/** Of a batch that is written; not of what a batch may hold: a longer entry gets a buffer of its own. */
+/** Size of a batch's memory. A longer entry gets a buffer of its own. */
 export const BATCH_SIZE = 256 * 1024;
 /** Holds the longest call (a WRITE of 1 MiB) with its header. */
 export const LONG_BATCH_SIZE = 1024 * 1024 + 32 * 1024;

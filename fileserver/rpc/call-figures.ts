@@ -26,7 +26,7 @@ export class CallFigures {
     this.#uncounted = [];
   }
 
-  /** Of the call that the dispatcher has just answered. Counted when its reply is sent. */
+  /** Counts the call that the dispatcher has just answered when its reply is sent. */
   answered({ procedure, meter, exportNumber, status, byteCount }: Dispatcher): void {
     if (meter === UNMETERED) return;
     this.#uncounted.push(meter, status);

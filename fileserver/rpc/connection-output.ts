@@ -26,7 +26,7 @@ export interface OutputHooks {
 
 /** A reply that came after its call was handled. */
 export interface LateReply {
-  /** Of the call. */
+  /** Transaction id of the call. */
   readonly xid: number;
   /** `bytes` is the whole record; otherwise the results alone. */
   readonly whole: boolean;

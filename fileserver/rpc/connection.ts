@@ -89,7 +89,7 @@ export class Connection implements LateReplies {
   readonly #registry: Services['registry'];
   readonly #output: ConnectionOutput;
   readonly #pending: PendingCalls;
-  /** Of the call that is handled now. */
+  /** Room for the reply to the call that is handled now. */
   #replyRoom: number;
   #answers: Answer[];
   #answersScheduled: boolean;

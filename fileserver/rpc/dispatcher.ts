@@ -72,9 +72,9 @@ export interface HeldCalls {
 
 /** Takes the replies to calls that are not answered at once. */
 export interface LateReplies extends ForwardingConnection {
-  /** Of a procedure: its results are to be put behind a reply header. */
+  /** Listener for a procedure: its results are put behind a reply header. */
   answerLater(xid: number): ReplyListener;
-  /** Of another thread: complete records. `size`: bytes of the call that wait with it, counted in `held`. */
+  /** Listener for another thread, which gives complete records. `size`: bytes of the call that wait with it, counted in `held`. */
   answerForwarded(xid: number, size: number, held: HeldCalls): ReplyListener;
   /** See RpcCall. */
   announced(client: Uint8Array): void;
@@ -87,11 +87,11 @@ export type Handled = 'answered' | 'later' | 'refused';
 
 /** One for each connection. */
 export class Dispatcher {
-  /** Of the call that was handled last. null: no procedure of ours. */
+  /** Procedure of the call that was handled last. null: no procedure of ours. */
   procedure: RpcProcedure | null = null;
   /** Its line of the metrics, or UNMETERED. */
   meter: number = UNMETERED;
-  /** Of its export, as in handles; -1 if it has no handle of an export. */
+  /** Number of its export, as in handles; -1 if it has no handle of an export. */
   exportNumber = -1;
   /** If it was answered: of its results, or REFUSED or FAILED_INTERNALLY if it has none. */
   status: number = REFUSED;

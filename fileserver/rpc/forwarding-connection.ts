@@ -4,7 +4,7 @@ import type { ClientKey } from '../callers/origin.ts';
 
 /** A connection whose calls another thread executes. */
 export interface ForwardingConnection {
-  /** Of the connections of its thread. */
+  /** Unique among the connections of its thread. */
   readonly id: number;
   /** Its client's address. */
   readonly host: string;

@@ -42,7 +42,7 @@ export class LongRecords implements LongRecordMemory {
     return bytes;
   }
 
-  /** Of the parser. What has gone to another thread meanwhile comes back from there. */
+  /** Takes memory of the parser back. Memory that has gone to another thread comes back from there. */
   giveBack(bytes: Uint8Array): void {
     if (!this.#lent.delete(bytes.buffer)) return;
     this.keep(bytes.buffer as SharedArrayBuffer);

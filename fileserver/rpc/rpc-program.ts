@@ -70,7 +70,7 @@ export interface RpcVersion {
 /** Bytes of a short reply: attributes, a path of 4 KiB, headers. */
 export const SHORT_REPLY_SIZE = 8 * 1024;
 const SIZED_MAX = 1024 * 1024;
-/** Of a call's header: program, version, procedure (RFC 5531 §9). */
+/** Offset of program, version and procedure in a call's header (RFC 5531 §9). */
 const PROGRAM_AT = 12;
 const HEADER_SIZE = 28;
 

@@ -157,7 +157,7 @@ export class Sentinel {
   }
 }
 
-/** Of a sentinel that was killed. Two at once would be a mistake: the later one wins, the earlier goes deaf. */
+/** Removes the socket of a sentinel that was killed. Two at once would be a mistake: the later one wins, the earlier goes deaf. */
 function removeStaleSocket(path: string): void {
   try {
     unlinkSync(path);

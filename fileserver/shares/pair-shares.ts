@@ -48,7 +48,7 @@ export interface PairSharesOptions {
 /** A disk set that this server opens or serves. */
 interface OpenDiskSet {
   isServed: boolean;
-  /** Of each export it is known whether its directory is there: before, nothing is said of shares. */
+  /** Every export's directory is known to be there or not: nothing is said of shares before. */
   directoriesKnown: boolean;
   /** Last change that was given, and last that is in force. */
   given: number;

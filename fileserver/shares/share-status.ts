@@ -19,7 +19,7 @@ export interface ShareFacts {
     readonly cause: Exclude<RootProblem, 'DirectoryNotMadeYet'>;
     readonly reason: string;
   } | null;
-  /** Of the directory of a share that is being deleted; null: nothing becomes of it. */
+  /** News of the directory of a share that is being deleted; null: its directory stays. */
   readonly directory: DirectoryNews | null;
   readonly deleting: boolean;
 }

@@ -22,7 +22,7 @@ export interface PlacedShare {
 
 interface Entry extends PlacedShare {
   readonly created: string;
-  /** Of the shares that exclude each other. */
+  /** Name for the shares that exclude each other. */
   readonly group: string;
   /** Whatever the others are. */
   readonly ownVerdict: Verdict;
@@ -108,7 +108,7 @@ export class ShareTable {
     yield* this.#shares.values();
   }
 
-  /** Of the share that is exported there. */
+  /** Names of the shares that are exported there. */
   namesAt(home: ServerName, path: string): string[] {
     const group = this.#groups.get(`${home} ${exportIdOf(path)}`) ?? [];
     return [...group].filter((one) => one.export.path === path).map(({ name }) => name);

@@ -22,7 +22,7 @@ export interface StatusWriterOptions {
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #queue: Set<string>;
-  /** Of which a write is under way. */
+  /** Shares whose write is under way. */
   readonly #writing: Set<string>;
   /** How many may be begun now. */
   #allowed: number;

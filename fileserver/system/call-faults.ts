@@ -9,7 +9,7 @@ import { SYSTEM_CALLS } from './system-calls.ts';
 export const FAULT_CALLS = [...SYSTEM_CALLS, 'setgroups'] as const;
 export type FaultCall = (typeof FAULT_CALLS)[number];
 
-/** Of each call: the errno of the next one (0: none), and how many have failed. */
+/** Numbers for each call: the errno of the next one (0: none), and how many have failed. */
 const SIZE = 2;
 
 export function callFaultsSize(): number {

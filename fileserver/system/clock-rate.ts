@@ -23,7 +23,7 @@ export function clockSlew(): number | null {
   return adjtimex(timex) < 0 ? null : slewOf(timex);
 }
 
-/** Of a struct timex. */
+/** Rate of a struct timex. */
 export function slewOf(timex: Buffer): number {
   const tick = Number(timex.readBigInt64LE(TICK_AT));
   const freqPpm = Number(timex.readBigInt64LE(FREQ_AT)) / 65_536;

@@ -63,9 +63,9 @@ export class CloseQueue {
   #receiver: number;
   /** Those that no message holds yet. */
   #fds: number[];
-  /** Of the message under way. */
+  /** Number of descriptors in the message under way. */
   #closing: number;
-  /** Of all that were taken over. */
+  /** Number of all descriptors that were taken over. */
   #taken: number;
   #closed: number;
   #waiters: Waiter[];

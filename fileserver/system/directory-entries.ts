@@ -25,7 +25,7 @@ export class DirectoryReader {
   #fd: number;
   #filled: number;
   #at: number;
-  /** Of the current entry: inode number, the cookie of the entry *after* it, name (a view, valid until next()). */
+  /** The current entry: inode number, the cookie of the entry *after* it, name (a view, valid until next()). */
   inode: bigint;
   cookieNext: bigint;
   name: Uint8Array;

@@ -87,7 +87,7 @@ const openHow = new NativeBuffer(24);
 const linkTarget = new NativeBuffer(PATH_SIZE);
 const empty = new NativeBuffer(8);
 
-/** Of a path of no bytes: with AT_EMPTY_PATH, the descriptor itself. Asked for at each call (NativeBuffer says why). */
+/** Address of a path of no bytes: with AT_EMPTY_PATH, the descriptor itself. Asked for at each call (NativeBuffer says why). */
 export function emptyPathAddress(): number {
   return empty.address;
 }

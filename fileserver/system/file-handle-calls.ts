@@ -49,12 +49,12 @@ export class KernelHandleBuffer {
     this.mountId = 0;
   }
 
-  /** Of the name itself, a symbolic link not followed. 0 or -errno (EOPNOTSUPP: the file system has no handles). */
+  /** Handle of the name itself, a symbolic link not followed. 0 or -errno (EOPNOTSUPP: the file system has no handles). */
   ofName(dir: number, name: Uint8Array): number {
     return this.#call(dir, pathAddress(name), 0);
   }
 
-  /** Of what the descriptor stands for; O_PATH will do. */
+  /** Handle of the descriptor's object; O_PATH will do. */
   ofFd(fd: number): number {
     return this.#call(fd, emptyPathAddress(), AT_EMPTY_PATH);
   }

@@ -34,7 +34,7 @@ const BTRFS_FSID_AT = 16;
 const BTRFS_METADATA_UUID_AT = 64;
 
 const UUID_SIZE = 16;
-/** Of the largest argument, struct btrfs_ioctl_fs_info_args. */
+/** Memory for the largest argument, struct btrfs_ioctl_fs_info_args. */
 const argument = new NativeBuffer(1024);
 
 export interface FileSystemIdentity {
@@ -51,7 +51,7 @@ export interface FileSystemIdentity {
   readonly nameFolding: NameFolding;
 }
 
-/** Of any descriptor but an O_PATH one. Where the kernel does not answer, nothing is known. */
+/** Identity by any descriptor but an O_PATH one. Where the kernel does not answer, nothing is known. */
 export function fileSystemIdentity(fd: number): FileSystemIdentity {
   const magic = fileSystemMagic(fd);
   const nameFolding = nameFoldingOf(magic);

@@ -12,7 +12,7 @@ export type FlushDepth = 'data' | 'all';
 
 /** The flushes of one volume: how many there were, and which are under way. */
 export class FlushTimes {
-  /** Of those that have ended. */
+  /** Number of flushes that have ended. */
   count = 0;
   /** What they took together, from when the disk was asked. ms */
   ms = 0;

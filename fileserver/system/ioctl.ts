@@ -4,7 +4,7 @@
  */
 import { changingCall, systemCall } from './libc.ts';
 
-/** Of an inode: FS_*_FL, 32 bits in memory of 64. */
+/** Request for an inode's flags: FS_*_FL, 32 bits in memory of 64. */
 export const FS_IOC_GETFLAGS = 0x80086601;
 export const FS_IOC_SETFLAGS = 0x40086602;
 

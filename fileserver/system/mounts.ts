@@ -5,11 +5,11 @@ import { basename } from 'node:path';
 export interface Mount {
   /** ext4, xfs, btrfs... */
   readonly type: string;
-  /** Of the block device: "253:0". */
+  /** Number of the block device: "253:0". */
   readonly device: string;
   /** Directory of the file system that is mounted: `/` for all of it. */
   readonly root: string;
-  /** Of the file system, not of the single mount: `rw`, `nobarrier`, `logdev=/dev/sdb1`... */
+  /** Options of the file system, not of the single mount: `rw`, `nobarrier`, `logdev=/dev/sdb1`... */
   readonly options: readonly string[];
 }
 

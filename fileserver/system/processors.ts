@@ -37,7 +37,7 @@ export function processorTime(read: (path: string) => string = readText): 'ratio
   return answers > 0 ? 'free' : 'unknown';
 }
 
-/** Of each group from the process's own up to the root: is there a limit? Groups that say nothing are left out. */
+/** Says for each group from the process's own up to the root whether there is a limit. Groups that say nothing are left out. */
 function* limitsAbove(path: string, version1: boolean, read: (path: string) => string): Iterable<boolean> {
   const root = version1 ? '/sys/fs/cgroup/cpu' : '/sys/fs/cgroup';
   // In a container the path may be the host's, while the container's own group is what is mounted: that is the root here.

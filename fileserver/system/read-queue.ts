@@ -52,7 +52,7 @@ export class ReadQueue {
     this.#running.add(one);
     read(one.fd, one.into, one.at, one.size, one.offset, (error, bytesRead) => {
       this.#running.delete(one);
-      // Of all calls in the pool, this is the one that libuv does not make again itself.
+      // Among the calls in the pool, this is the one that libuv does not repeat itself.
       if (error?.code === 'EINTR') {
         this.#start(one);
         return;

@@ -44,12 +44,12 @@ export class StatBuffer {
     this.view = this.#memory.view;
   }
 
-  /** Of what the descriptor stands for. 0 or -errno. */
+  /** Reads the attributes of the descriptor's object. 0 or -errno. */
   ofFd(fd: number): number {
     return this.#call(fd, emptyPathAddress(), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
   }
 
-  /** Of the name itself, a symbolic link not followed. 0 or -errno. */
+  /** Reads the attributes of the name itself, a symbolic link not followed. 0 or -errno. */
   ofName(dir: number, name: Uint8Array): number {
     return this.#call(dir, pathAddress(name), AT_SYMLINK_NOFOLLOW);
   }

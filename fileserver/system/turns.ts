@@ -15,7 +15,7 @@ let report: Report = (error) => {
   });
 };
 
-/** Of this thread, for good. */
+/** Sets the listener of this thread, for good. */
 export function reportErrorsTo(listener: Report): void {
   report = listener;
 }

@@ -18,7 +18,7 @@ export interface IdRange {
   readonly end: number;
 }
 
-/** Of a kernel without user namespaces. */
+/** Range of a kernel without user namespaces. */
 const EVERY_ID: readonly IdRange[] = [{ first: 0, end: NO_ID }];
 
 /**

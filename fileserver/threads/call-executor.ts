@@ -42,7 +42,7 @@ interface CallingThread {
 interface Batch {
   readonly number: number;
   readonly replies: ThreadReplies;
-  /** Of its calls. */
+  /** Number of its waiting calls. */
   waiting: number;
 }
 

@@ -113,7 +113,7 @@ export class CallForwarder {
   #dropped: number[];
   readonly #spare: SpareMemory;
   readonly #longRecords: LongRecords;
-  /** Of it, what the receiver knows. */
+  /** Memory of long records that the receiver knows. */
   readonly #longMemories: Map<SharedArrayBuffer, Memory>;
 
   constructor(session: number, channel: Channel, longRecords: LongRecords, objects: OpenObjects) {

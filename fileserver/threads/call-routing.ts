@@ -61,7 +61,7 @@ export class CallRouting implements Forwarding {
     return typeof file === 'string' ? null : () => this.#diskSet.becameWarm(file);
   }
 
-  /** Of the handle that begins with its length at bytes[at]. */
+  /** Volume of the handle that begins with its length at bytes[at]. */
   #volumeAt(bytes: Uint8Array, at: number, end: number): RoutedVolume | null {
     if (at + 4 > end) return null;
     const size = lengthAt(bytes, at);

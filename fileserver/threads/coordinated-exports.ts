@@ -19,7 +19,7 @@ export class CoordinatedExports {
   readonly #absent: Map<string, ExportRoot>;
   /** How many exports name a client. */
   #clientCounts: Map<string, number>;
-  /** Of all of them; null: not asked for since they changed. */
+  /** Clients of all exports; null: not asked for since they changed. */
   #clients: ClientNetworks | null;
   /** By path, as told last. */
   readonly #told: Map<string, AbsentExport>;

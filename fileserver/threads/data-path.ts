@@ -29,7 +29,7 @@ export class DataPath {
   readonly #threads: DataThreads;
   readonly #coordinators: Map<DiskSetSide, DiskSetCoordinator>;
   #sessions: number;
-  /** Of volumes that move, what the agent has said last. */
+  /** Last message of the agent about volumes that move. */
   readonly #disks: Map<DiskSetSide, DisksMessage>;
 
   constructor(setup: DataPathSetup) {

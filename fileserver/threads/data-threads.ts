@@ -44,7 +44,7 @@ export interface DataThreadsSetup {
   readonly board: SharedArrayBuffer;
   readonly metrics: SharedArrayBuffer;
   readonly limits: FileTableLimits;
-  /** Of all ports together. */
+  /** Limit for all ports together. */
   readonly connectionsMax: number;
   /** Channel of the group thread; undefined: users' groups are those of their credentials. */
   readonly groupChannel: string | undefined;
@@ -55,7 +55,7 @@ export interface DataThreadsSetup {
 }
 
 export class DataThreads {
-  /** Of all ports. */
+  /** Connections of all ports. */
   readonly connections: ConnectionsByAddress;
   readonly connectionThreads: number[];
   readonly #volumeThreads: Readonly<Record<DiskSetSide, readonly number[]>>;

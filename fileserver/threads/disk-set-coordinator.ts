@@ -272,7 +272,7 @@ export class DiskSetCoordinator {
         return;
       }
       case 'ended':
-        // Of a connection; counted whatever has become of its session (DataPath).
+        // The message is of a connection; it is counted whatever has become of its session (DataPath).
         return;
       case 'firstReply':
         if (this.#answered) return;

@@ -29,7 +29,7 @@ export class ExportUpdates {
   #keptChanges: ExportChangesMessage[];
   /** Number of the last change that the threads were given. */
   #change: number;
-  /** Of the last by which all exports were replaced. */
+  /** Number of the last update that replaced all exports. */
   #lookedSince: number;
 
   constructor(

@@ -33,7 +33,7 @@ export interface ExportUpkeepSetup {
   /** May the volumes be changed at this moment, on the server's own account? */
   readonly mayWrite: () => boolean;
   readonly removed: (id: string, result: RemovalResult) => void;
-  /** Of some exports it is known now where their directories are. */
+  /** Called when the directories of some exports have been found. */
   readonly found: () => void;
 }
 

@@ -22,7 +22,7 @@ export class ForwardedConnection implements LateReplies {
   readonly clientKey: ClientKey;
   readonly caller: ConnectionCaller;
   readonly dispatcher: Dispatcher;
-  /** Of the call that is being handled. */
+  /** Number of the call that is being handled. */
   number: number;
   /** Its thread has said that it has ended. */
   hasEnded: boolean;

@@ -74,7 +74,7 @@ export class ReplyGathering {
     this.#gatherings = this.#gatherings.filter((gathering) => gathering.kind !== kind);
   }
 
-  /** Of a gathering that is under way; null: none is. */
+  /** Replies of a gathering that is under way; null: none is. */
   awaited(kind: Reply['kind']): Promise<Reply[]> | null {
     return this.#gatherings.find((gathering) => gathering.kind === kind)?.done.promise ?? null;
   }

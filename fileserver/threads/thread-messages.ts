@@ -152,7 +152,7 @@ export type FromDataThreads = OfSession &
     | { readonly kind: 'leaseExpired' }
     /** A call for this volume has waited so long; said again until it is answered. */
     | { readonly kind: 'waiting'; readonly volume: string; readonly waitedMs: number }
-    /** Of the thread's system calls on this volume, since it said so last. */
+    /** Errors of the thread's system calls on this volume since its last such message. */
     | {
         readonly kind: 'volumeErrors';
         readonly volume: string;

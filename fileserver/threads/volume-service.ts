@@ -63,7 +63,7 @@ export class VolumeService {
   readonly #setup: VolumeServiceSetup;
   readonly #message: OpenMessage;
   #state: State;
-  /** Of all volumes. */
+  /** The gate is that of all volumes. */
   readonly #gate: VolumeGate;
   readonly volumes: Volume[];
   #diskSet: DiskSet | null;

@@ -97,7 +97,7 @@ export class VolumeUpkeep {
     }
   }
 
-  /** Of exports that had to wait for the disk set to be served, or could not be made the last time. */
+  /** Makes directories of exports that had to wait for the disk set to be served, or could not be made the last time. */
   async #makeMissing(): Promise<void> {
     await this.#parts.exports.makeMissing();
     this.tellRoots();

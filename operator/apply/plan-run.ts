@@ -29,10 +29,10 @@ export interface PlanRunOptions {
 
 export class PlanRun {
   readonly #options: PlanRunOptions;
-  /** Of the log: the pair, or what else it is about. */
+  /** Subject of log lines: the pair, or what else the run is about. */
   readonly #key: string;
   readonly #pair: FilerPairObject | null;
-  /** Of the attempt before. */
+  /** Problems of the attempt before. */
   readonly #known: ReadonlyMap<string, Problem>;
   readonly #failedParts = new Set<string>();
   readonly #problems = new Map<string, Problem>();

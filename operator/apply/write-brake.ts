@@ -22,7 +22,7 @@ const NEWS_AT_ONCE = 100;
 const NEWS_REFILL_MS = 1000;
 /** After this long of peace every object may be written as often as at first. */
 const FORGOTTEN_MS = REPETITIONS_AT_ONCE * REPETITION_REFILL_MS;
-/** Of one object. */
+/** Limit for one object. */
 const FIELDS_TOLD = 5;
 /** So many different writes of an object are remembered. */
 const REMEMBERED = 8;
@@ -37,7 +37,7 @@ export interface Write {
   readonly content: unknown;
   /** Names of what was found otherwise, for people. */
   readonly fields?: readonly string[] | undefined;
-  /** Of a status, which comes back to what it was when the pair does: only a repetition of the last one counts. */
+  /** A status comes back to what it was when the pair does: only a repetition of the last one counts. */
   readonly tells?: {
     /** resourceVersion of the copy from which it was decided. */
     readonly seen: string | undefined;

@@ -22,7 +22,7 @@ export const accepted = question(({ className, classMissing, forbidden }: Assess
   );
 });
 
-/** Of a pair of which nobody says what holds for its volumes; there is nothing to assess. */
+/** Result for a pair whose volumes' promises are not stated; there is nothing to assess. */
 export const noStorageType = isFalse(
   'NoStorageType',
   `Nobody says what holds for the volumes: set spec.storage.type, or have the administrator say it of their StorageClass, the same for all, in spec.storage of the FilerPairClass. ${SO}`,

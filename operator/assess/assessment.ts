@@ -11,7 +11,7 @@ export interface Assessed {
   readonly answers: Map<unknown, Map<unknown, unknown>>;
 }
 
-/** Of a FilerPair. */
+/** The assessment of a FilerPair. */
 export type Assessment = View & Assessed;
 
 export const assess = <Known extends object>(known: Known): Known & Assessed => ({

@@ -71,7 +71,7 @@ export const degradedChain: readonly Policy<Assessment>[] = [
   function volumeErrors(view) {
     const told = view.servers.flatMap(({ name, lease }) => {
       const found = lease?.volumeErrors ?? null;
-      // Of an owner before, who has nothing to say any more.
+      // The finding is about an earlier owner, which no longer counts.
       if (found === null || found.epoch !== lease?.epoch || found.server !== lease.holderServer) return [];
       return [
         `${found.server} serves the disk set of ${name}, and has told clients of errors: ${found.message}.`,

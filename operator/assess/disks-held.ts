@@ -27,7 +27,7 @@ export const disksHeld = question((view: Assessment, home: ServerView): DisksHel
   if (deleted !== undefined) return { reason: 'ClaimBeingDeleted', why: beingDeleted(deleted) };
   const { status, reason } = accepted(view);
   if (status !== 'True') return { reason, why: NOT_ACCEPTED };
-  // Of either disk set: attachment pods are made for both, or for none.
+  // Either disk set will do: attachment pods are made for both, or for none.
   const found = misfit(view);
   return found === null ? null : { reason: found.reason, why: unfit(found.claim, found.reason) };
 });

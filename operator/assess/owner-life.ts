@@ -22,7 +22,7 @@ export type OwnerLife =
   /** Its container does not run, and is started again. */
   | 'restarting';
 
-/** Of a disk set that somebody owns. */
+/** Life of the owner of a disk set that has one. */
 export const ownerLife = question((view: Assessment, home: ServerView): OwnerLife => {
   const { lease } = home;
   const owner = lease && podOfIncarnation(view, lease.holderServer, lease.holderPodUid);

@@ -42,7 +42,7 @@ export type SnapshotStep =
   | { readonly kind: 'stand'; readonly homes: readonly ServerView[] }
   /** Wait, until this time at most, ms since the epoch. */
   | { readonly kind: 'wait'; readonly until: number }
-  /** Of these claims. */
+  /** Take snapshots of these claims. */
   | { readonly kind: 'make'; readonly missing: readonly SnapshotOf[] }
   /** All are cut: tell them that it is over. */
   | { readonly kind: 'end'; readonly homes: readonly ServerView[] }
@@ -143,7 +143,7 @@ function beginning(view: Assessment, name: string, made: readonly VolumeSnapshot
   return { kind: 'stand', homes: view.servers };
 }
 
-/** Of this very snapshot. */
+/** The freeze for this very snapshot. */
 function freezeOf({ lease }: ServerView, operation: string): FreezeAnnotation | null {
   const { freeze = null } = lease ?? {};
   return freeze !== null && operationIn(freeze.id) === operation ? freeze : null;

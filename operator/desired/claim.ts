@@ -40,7 +40,7 @@ export function newClaim(
   });
 }
 
-/** Of a claim whose template does not say it. */
+/** Access mode of a claim whose template does not say it. */
 const accessModes: Readonly<Record<StorageType, string>> = {
   Reattach: 'ReadWriteOnce',
   SameNode: 'ReadWriteOnce',

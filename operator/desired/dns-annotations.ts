@@ -13,7 +13,7 @@ export function dnsAnnotations(view: View, name: string, to: ServerView): Record
   const { publishedNames } = view.effective;
   if (publishedNames?.publisher !== 'ServiceAnnotations') return {};
   const records = recordsOf(view, name, to);
-  // Of a load balancer ExternalDNS knows by itself; ClusterIPs and the right node of a node port it would not take.
+  // ExternalDNS knows a load balancer by itself; it would not take ClusterIPs and the right node of a node port.
   const explicit = view.effective.exposure.type !== 'LoadBalancer';
   const targets = explicit ? records.flatMap((record) => record.targets) : [];
   const kept = explicit && leadsToNodes(view) ? targetsBefore(view, name) : null;

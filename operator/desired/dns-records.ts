@@ -23,7 +23,7 @@ export const dnsRecords = (view: View): DnsRecord[] =>
     ...recordsOf(view, server.failoverName, partnerOf(view, server)),
   ]);
 
-/** Of one Service, whose connections lead to a pod of the server `to`. */
+/** Records of one Service, whose connections lead to a pod of the server `to`. */
 export function recordsOf(view: View, name: string, to: ServerView): DnsRecord[] {
   const { publishedNames } = view.effective;
   const service = view.observed.services.find((one) => one.metadata.name === name);
@@ -53,7 +53,7 @@ function serviceTargets(service: Service): Targets[] {
 }
 
 /**
- * Of the one node where the server's pod is: others would refuse the connection, or hide the client's address. It changes
+ * Targets on the one node where the server's pod is: others would refuse the connection, or hide the client's address. They change
  * when the pod gets another node, which is after a failover and not in it.
  */
 function nodeTargets(view: View, to: ServerView): Targets[] {

@@ -11,7 +11,7 @@ import { containerPorts, type PortUse } from './ports.ts';
 
 const port = (use: PortUse) => ({ port: containerPorts[use], protocol: 'TCP' });
 
-/** Of the servers, and of the pair's other pods. */
+/** Policies of the servers, and of the pair's other pods. */
 export const networkPolicyNames = (pair: string): readonly [string, string] => [
   `${pair}-servers`,
   `${pair}-others`,

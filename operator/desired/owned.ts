@@ -36,7 +36,7 @@ export interface Desired<Name extends ResourceName = OwnKindName> {
 
 interface Parts {
   readonly server?: string | undefined;
-  /** Of the user; the operator's own win. */
+  /** Annotations or labels of the user; the operator's own win. */
   readonly template?: Readonly<Record<string, string>> | undefined;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>> | undefined;

@@ -50,7 +50,7 @@ const resourcesDefault = {
 };
 const sentinelResources = { requests: { cpu: '5m', memory: '48Mi' }, limits: { memory: '128Mi' } };
 
-/** Of nobody else: neither of clients, whom the server squashes to 65534, nor of an account of the image. */
+/** A user that nothing else has: clients are squashed to 65534, and no account of the image has it. */
 const SENTINEL_UID = 65532;
 
 interface ServerPod {
@@ -211,7 +211,7 @@ export const imagesOfPod = ({ spec }: Pod): string[] =>
     ({ image }) => image ?? [],
   );
 
-/** Of the server alone: what others put beside it does not count. */
+/** Image of the server alone: containers that others put beside it do not count. */
 export const serverImageOf = ({ spec }: Pod): string | undefined =>
   ((spec?.['containers'] ?? []) as readonly { readonly name?: string; readonly image?: string }[]).find(
     ({ name }) => name === 'server',

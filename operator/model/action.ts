@@ -98,7 +98,7 @@ export type Action =
   | (Of & {
       readonly kind: 'confirmDetached';
       readonly namespace: string;
-      /** Of the pod that is to be made. */
+      /** Name of the pod to make. */
       readonly name: string;
       /** Claims of the disk set. */
       readonly claims: readonly string[];
@@ -118,7 +118,7 @@ export type Action =
    */
   | (Of & {
       readonly kind: 'confirmNodeGone';
-      /** Of the cluster. */
+      /** The object is the cluster's. */
       readonly namespace?: undefined;
       readonly name: string;
     })
@@ -129,7 +129,7 @@ export type Action =
    */
   | (Of & {
       readonly kind: 'confirmReleased';
-      /** Of the cluster. */
+      /** The object is the cluster's. */
       readonly namespace?: undefined;
       readonly name: string;
       /** As in Node.status.volumesInUse. */
@@ -145,7 +145,7 @@ export type Action =
       readonly name: string;
       readonly uid: string;
     })
-  /** Of the very object that was seen (uid). */
+  /** Concerns the very object that was seen (uid). */
   | (Of & {
       readonly kind: 'delete';
       readonly namespace: string;
@@ -225,7 +225,7 @@ export interface PairEvent {
   /** Reason of a condition or transition, in one word. */
   readonly reason: string;
   readonly note: string;
-  /** Of a change of owner, for logs: disk set and epoch, as the servers' logs name it. */
+  /** Name of a change of owner in logs: disk set and epoch, as in the servers' logs. */
   readonly transition?: string;
   /** Absent: the pair. */
   readonly about?: { readonly resource: ResourceName; readonly object: KubernetesObject };

@@ -11,7 +11,7 @@ import type { ServerView, View } from './view.ts';
 const TERMS_MAX = 32;
 
 interface Reach {
-  /** Of the PersistentVolume. */
+  /** Name of the PersistentVolume. */
   readonly volume: string;
   readonly nodes: NodeSelector;
 }

@@ -21,7 +21,7 @@ export type ClaimTemplate = PairVolume['claimTemplate'];
 
 export interface EffectiveVolume {
   readonly name: string;
-  /** Of the claim; made from the template, or adopted where there is none. */
+  /** Name of the claim; it is made from the template, or adopted where there is none. */
   readonly claimName: string;
   readonly claimTemplate: ClaimTemplate | null;
   readonly whenDeleted: 'Retain' | 'Delete';

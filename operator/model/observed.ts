@@ -17,7 +17,7 @@ import type { OwnObjects } from './watched-kinds.ts';
 
 /** An action of the last plan that the API server refused, for a reason that stays. */
 export interface Problem {
-  /** Of a condition. */
+  /** Reason of a condition. */
   readonly reason: Reason;
   readonly message: string;
   /** Only the rollout of a change is held up, or others change back what is written; the servers serve. */
@@ -75,7 +75,7 @@ export interface Observed extends OwnObjects {
   readonly claims: Readonly<Record<string, Claim | 'absent' | 'unknown'>>;
   /** By name of a claim: the other FilerPairs of the namespace whose spec names it too, and when they were made, RFC 3339. */
   readonly claimUsers: Readonly<Record<string, readonly { readonly name: string; readonly since: string }[]>>;
-  /** Of the PersistentVolumes that the pair's claims are bound to. */
+  /** Attachments of the PersistentVolumes that the pair's claims are bound to. */
   readonly volumeAttachments: readonly VolumeAttachment[];
   /** By name of the PersistentVolume that a claim of a pair with storage type Reattach is bound to: where it can be attached. */
   readonly volumeReach: Readonly<Record<string, NodeSelector | 'every node' | 'unknown'>>;
@@ -83,7 +83,7 @@ export interface Observed extends OwnObjects {
   readonly volumeSlots: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** By name of a node with servers of a pair with storage type Reattach: what it could still give to pods. Missing: not known (yet). */
   readonly nodeRoom: Readonly<Record<string, Room>>;
-  /** Of the same PersistentVolumes: what keeps each from two nodes at once. 'unknown' or missing: not seen (yet). */
+  /** Fences of the same PersistentVolumes: they keep each from two nodes at once. 'unknown' or missing: not seen (yet). */
   readonly volumeFences: Readonly<Record<string, VolumeFence | 'unknown'>>;
   /** The Secrets of the interconnect. The operator may look for them by name, not list Secrets. */
   readonly credentials: ObservedCredentials;
@@ -119,7 +119,7 @@ export interface Room {
 
 /** What the attach/detach controller goes by when two nodes want one volume. */
 export interface VolumeFence {
-  /** Of the PersistentVolume. */
+  /** Access modes of the PersistentVolume. */
   readonly accessModes: readonly string[];
   /** CSI driver, also where a plug-in of old is carried out by one; null: none. */
   readonly driver: string | null;

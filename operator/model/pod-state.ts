@@ -30,7 +30,7 @@ export interface PodFinding {
   readonly because: string;
   /** When time alone may change the state, ms since the epoch. */
   readonly wakeAt: number | null;
-  /** Of a pod that is lost because its node is gone: that node. */
+  /** The node that is gone, if the pod is lost because of that. */
   readonly goneNode?: string;
 }
 

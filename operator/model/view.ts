@@ -51,7 +51,7 @@ export interface View {
   readonly pair: FilerPairObject;
   readonly uid: string;
   readonly effective: EffectivePair;
-  /** Of the class; null: there is none. */
+  /** Name of the class; null: there is none. */
   readonly className: string | null;
   /** The class that the spec names does not exist, or cannot be understood. */
   readonly classMissing: boolean;

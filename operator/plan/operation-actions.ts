@@ -113,7 +113,7 @@ function snapshotFindings(view: Assessment): OperationFinding[] {
   ];
 }
 
-/** Of a pair that is not there, not yet, or not for long. What was asked of one that goes is not asked of the next of its name. */
+/** Actions for operations whose pair is not there, not yet, or not for long. A request to a pair that goes is not passed to the next of its name. */
 export function operationsWithoutPair(observed: Observed, now: number): Action[] {
   const { name, namespace, pair } = observed;
   const verdict =

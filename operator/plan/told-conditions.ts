@@ -7,7 +7,7 @@ import { served } from '../assess/ready.ts';
 import type { ServerView } from '../model/view.ts';
 
 export interface Moment {
-  /** Of the object that the condition is about. */
+  /** Generation of the object that the condition is about. */
   readonly generation: number;
   readonly now: number;
 }

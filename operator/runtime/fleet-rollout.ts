@@ -105,7 +105,7 @@ export class FleetRollout {
   }
 }
 
-/** Of a pair that was not looked at yet: whatever is under way there may have begun. */
+/** Note about a pair that was not reconciled yet: whatever is under way there may have begun. */
 function fromStatus({ status }: FilerPairObject): RolloutNote | null {
   const { rollout } = status ?? {};
   return rollout === undefined ? null : { ...rollout, begun: rollout.step !== 'Queued' };

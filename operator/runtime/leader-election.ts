@@ -18,7 +18,7 @@ export interface LeaderElectionOptions {
   readonly client: KubernetesClient;
   readonly namespace: string;
   readonly name: string;
-  /** Of this instance; unique for each process. */
+  /** Name of this instance; unique for each process. */
   readonly identity: string;
   /** After so long without a renewal others may take it. Whole seconds. */
   readonly leaseMs: number;

@@ -26,7 +26,7 @@ export class ClaimUsers {
     this.#copy = copy;
   }
 
-  /** Of these claims: the other pairs that name them. */
+  /** The other pairs that name one of these claims. */
   others(pair: FilerPairObject | null, claims: Observed['claims']): Observed['claimUsers'] {
     const { namespace = '', uid } = pair?.metadata ?? {};
     const found = byName<Observed['claimUsers'][string]>();

@@ -20,7 +20,7 @@ export interface ClusterCopyOptions {
   readonly namespaces: readonly string[];
   /** Optional kinds not to look for: without the right to, looking fails forever. */
   readonly without: ReadonlySet<WatchedKindName>;
-  /** Of what is kept; not called for a change that leaves it as it is. */
+  /** Called for changes of what is kept, and for no other change. */
   readonly onChange: (name: WatchedKindName, change: Change<KubernetesObject>) => void;
   /** An optional kind was installed and listed, or removed. */
   readonly onServed: () => void;
@@ -36,7 +36,7 @@ type Copy = ObjectCopy<KubernetesObject>;
 export class ClusterCopy {
   readonly #options: ClusterCopyOptions;
   readonly #copies = new Map<WatchedKindName, Copy>();
-  /** Of the definitions of optional kinds. */
+  /** Copies for the definitions of optional kinds. */
   readonly #definitions: Copy[] = [];
 
   constructor(options: ClusterCopyOptions) {

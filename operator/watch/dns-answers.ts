@@ -38,7 +38,7 @@ interface Known {
 
 const NEVER: Known = { answer: 'unknown', at: Number.NEGATIVE_INFINITY, asking: false };
 
-/** Of all pairs, by `namespace/name`. */
+/** Answers for all pairs, by `namespace/name`. */
 export class DnsAnswers {
   readonly #ask: Ask;
   readonly #clock: () => number;

@@ -17,7 +17,7 @@ interface NodeWithRoom extends KubernetesObject {
 }
 
 interface Container {
-  /** Of an init container, Always: it goes on beside the others. */
+  /** `Always` on an init container that goes on beside the others. */
   readonly restartPolicy?: string;
   readonly resources?: { readonly requests?: Quantities };
 }

@@ -12,7 +12,7 @@ export function classOfPair(copy: ClusterCopy, pair: FilerPairObject | null): Ob
   const defaults = [...copy.values('filerPairClasses')].filter(
     ({ metadata }) => metadata.annotations?.[DEFAULT_CLASS_ANNOTATION] === 'true',
   );
-  // Of several the newest, as with StorageClasses.
+  // The newest of several counts, as with StorageClasses.
   return defaults.toSorted((a, b) => (age(a) < age(b) ? 1 : -1))[0] ?? null;
 }
 

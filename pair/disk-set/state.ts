@@ -105,7 +105,7 @@ export interface DiskSetState {
   readonly asked: { readonly id: string; readonly since: number; readonly about: LeaseParties } | null;
   /** Asked of this process itself while it is not the owner; answered once it is, and after REQUEST_MS at the latest. */
   readonly local: TransferRequest | null;
-  /** Of hand-overs: attempts, takeovers, the last release. */
+  /** Memory of hand-overs: attempts, takeovers, the last release. */
   readonly memory: TransferMemory;
   /** Writes of the Lease that were sent and have no outcome yet, also those that the role has given up. */
   readonly writesUnderWay: number;

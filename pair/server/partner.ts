@@ -49,7 +49,7 @@ export function partnerCouldServe(state: ServerState, home: ServerName, now: num
 }
 
 /**
- * Of the partner's incarnations that have been heard without a gap for long enough, the one that could follow: whom the witness
+ * The partner's incarnation that could follow, among those that have been heard without a gap for long enough: the one that the witness
  * answers; of those the one that was started last, whichever connected last. An older one may run on where its node is cut off from
  * the API, without having noticed.
  */

@@ -54,7 +54,7 @@ export interface DisksAt {
   readonly partnerCouldServe: boolean;
 }
 
-/** Of a process that has just started. `now`: ms on CLOCK_BOOTTIME. */
+/** State of a process that has just started. `now`: ms on CLOCK_BOOTTIME. */
 export function initialServer(identity: PairIdentity, now: number): ServerState {
   return {
     identity,

@@ -19,7 +19,7 @@ export type Home = 'filer-a' | 'filer-b';
 export class OneServer {
   state: ServerState;
   now = 0;
-  /** Of the last input. */
+  /** Effects of the last input. */
   effects: readonly Effect[] = [];
 
   constructor(policy?: PairPolicy) {
@@ -121,7 +121,7 @@ export class OneServer {
     return this.effects.filter((effect): effect is Extract<Effect, { kind: K }> => effect.kind === kind);
   }
 
-  /** Of the last step. */
+  /** The write of the last step. */
   get write() {
     return this.of('writeLease')[0];
   }

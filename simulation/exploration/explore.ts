@@ -24,7 +24,7 @@ export interface Bounds {
   readonly faults: Readonly<Record<string, number>>;
   /** Default: one disk set. Two: each server is the home of one. */
   readonly diskSets?: 1 | 2;
-  /** Of each disk set. Default: one. */
+  /** Volumes of each disk set. Default: one. */
   readonly volumes?: number;
   /** Default: takeovers by themselves, givebacks by an administrator. */
   readonly policy?: PairPolicy;
@@ -53,7 +53,7 @@ export interface ExploreOptions {
   readonly recoveries?: boolean;
 }
 
-/** Of so many worlds one is asked whether the pair serves again when everything is well from now on. */
+/** One world in so many is tested: whether the pair serves again when everything is well from now on. */
 const RECOVERY_SAMPLE = 50;
 /** Within this time, some leases' worth. */
 const RECOVERY_QUANTA = 60;

@@ -57,7 +57,7 @@ export function keyOf(world: World): string {
   return hash('sha1', ranked(text), 'base64').slice(0, 20);
 }
 
-/** Of renewals of one Lease only the order matters: which came first, and which are the same. */
+/** Only the order of one Lease's renewals matters: which came first, and which are the same. */
 function ranked(text: string): string {
   const found = new Map<string, Set<number>>();
   for (const [, home, digits] of text.matchAll(/r(\w):(\d+)!/g))

@@ -60,7 +60,7 @@ export interface DiskSetPath {
   readonly open: {
     readonly epoch: number;
     readonly phase: 'opening' | 'open' | 'quiescing' | 'fencing' | 'still' | 'failing' | 'halted';
-    /** Of a disk set of several volumes, one each. Those of a single volume are not told apart. */
+    /** One thread for each of several volumes of a disk set. Those of a single volume are not told apart. */
     readonly threads: readonly Thread[];
     /** Its machine was paused since: only the record on the volume tells it that its lease is over. */
     readonly paused?: true;
@@ -94,7 +94,7 @@ export interface World {
   readonly now: number;
   /** By home, of the disk sets that are explored. Those of others never answer. */
   readonly leases: Readonly<Record<ServerName, LeaseRecord>>;
-  /** Of each disk set. */
+  /** Volumes of each disk set. */
   readonly volumes: number;
   /** By home: the epoch of the ownership record on the volumes. */
   readonly records: Readonly<Record<ServerName, number>>;

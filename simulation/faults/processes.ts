@@ -233,7 +233,7 @@ function resumed(world: World, process: Process, rules: Rules): World {
   return queued(withoutInHand(running, process.me), ...process.waiting, tick);
 }
 
-/** Of each server that has run: its last run, and how many there were. */
+/** The last run of each server that has run, and how many runs there were. */
 function lastRuns(world: World): [server: string, last: Process, runs: number][] {
   return [HOME, PARTNER].flatMap((server) => {
     const runs = world.processes.filter((process) => process.server === server);

@@ -18,7 +18,7 @@ export const witnessFaults: readonly Fault[] = [
       for (const server of servers) world.api.lose(server, forMs);
     },
     explored: {
-      /** Of one process, until mended. */
+      /** One process hears nothing of the witness until mended. */
       quiet: (world) =>
         running(world).flatMap(({ me }): Transition[] => {
           if (world.withoutApi.includes(me)) {

@@ -75,7 +75,7 @@ export class SimulatedCluster {
   readonly mounts = new Map<string, Home>();
   /** `node volume`: detached by force while it was mounted there. */
   readonly forced = new Set<string>();
-  /** Of those: by Kubernetes' own clock, and nobody had said that the node is off. */
+  /** Those that Kubernetes detached by its own clock, although the node was not declared off. */
   readonly forcedByTime = new Set<string>();
   /** `node uid`: the API has forgotten the pod, the kubelet has not yet. */
   readonly orphans = new Map<string, Home>();
@@ -168,7 +168,7 @@ export class SimulatedCluster {
     return process?.alive && `run-${process.run}` === run ? process : null;
   }
 
-  /** Of a disk set's owner, by the Lease. */
+  /** Node of a disk set's owner, by the Lease. */
   ownersNode(home: Home): string | null {
     const uid = (this.lease(home).spec?.holderIdentity ?? '').split('/')[1] ?? '';
     return this.processes.get(uid)?.node ?? null;

@@ -51,7 +51,7 @@ export interface Request {
   readonly name: string;
   readonly verb: 'get' | 'list' | 'create' | 'apply' | 'mergePatch' | 'delete';
   readonly body: KubernetesObject | undefined;
-  /** Of a deletion: only the object with this UID. */
+  /** UID for a deletion: only the object with it is deleted. */
   readonly uid: string | undefined;
   /** Carried out: its answer, or an error, reaches the operator. */
   readonly serve: () => void;

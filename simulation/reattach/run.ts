@@ -383,7 +383,7 @@ class Run {
   #judgeDeletion(operator: SimulatedOperator, name: string, uid: string | undefined): void {
     const pod = this.#api.find<Pod>('pods', name);
     if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return;
-    // Of the name it is another pod by now, and the API server refuses.
+    // Another pod has the name by now, and the API server refuses.
     if (uid !== undefined && uid !== pod.metadata.uid) return;
     const home = homes.find((one) => name.startsWith(`home-${one}-disks-`));
     const node = pod.spec?.nodeName;

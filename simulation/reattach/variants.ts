@@ -21,7 +21,7 @@ export interface OperatorVariant {
   readonly name: string;
   /** The clause that is left out, as a sentence for docs/safety.md. */
   readonly clause: string;
-  /** Of the violation that it must lead to. */
+  /** Pattern of the violation that it must lead to. */
   readonly caughtAs: RegExp;
   /** Seeds within which that happens, from the first or from this one. */
   readonly from?: number;

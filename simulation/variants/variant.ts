@@ -69,7 +69,7 @@ export interface Variant {
 /** What broken ports see of the process around them. */
 export interface Around {
   readonly timing: PairTiming;
-  /** Of both disk sets. */
+  /** The homes of both disk sets. */
   readonly homes: readonly ServerName[];
   /** The data path has opened the disk set, and was not told to close it. */
   isOpen(home: ServerName): boolean;

@@ -35,7 +35,7 @@ const sum = (reading: Reading, name: string, labels: Readonly<Record<string, str
     )
     .reduce((total, { value }) => total + value, 0);
 
-/** Of a disk set; null: the first reading, or the server has started anew in between. */
+/** Figures of a disk set; null: this is the first reading, or the server has restarted since the last one. */
 export function figuresBetween(before: Reading | undefined, now: Reading, diskSet: string): Figures | null {
   if (before === undefined || now.atMs <= before.atMs) return null;
   const seconds = (now.atMs - before.atMs) / 1000;

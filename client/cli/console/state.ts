@@ -15,7 +15,7 @@ export interface ShownVolume {
   readonly availableBytes: number;
 }
 
-/** Of one disk set at its owner, between the last two readings. */
+/** Figures of one disk set at its owner, between the last two readings. */
 export interface Figures {
   readonly callsPerSecond: number;
   readonly readBytesPerSecond: number;

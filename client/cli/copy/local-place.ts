@@ -50,7 +50,7 @@ export class LocalPlace implements Place {
   readonly label: string;
   readonly name: Name;
   readonly #path: Name;
-  /** Of the directory that holds it, of which all in it share one. */
+  /** Flushes of the directory that holds the file, shared by all files in it. */
   readonly #flushes: Flushes;
   #flushesInside: ReturnType<Flushes> | undefined;
 

@@ -14,7 +14,7 @@ import { type Attributes, type FileSink, type Name, UNCONFIRMED_SIZE_MAX } from 
 /** READs and WRITEs in flight of one file. */
 export const WINDOW = 8;
 
-/** Of a server. */
+/** An export of a server. */
 export interface Export {
   readonly client: FilerPairClient;
   readonly url: NfsUrl;

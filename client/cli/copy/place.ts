@@ -83,7 +83,7 @@ export interface Place {
   makeLink(target: Name): Promise<void>;
   /** Creates the directory; false: it was there. */
   makeDirectory(mode: number): Promise<boolean>;
-  /** Of a directory. */
+  /** Sets the attributes of a directory. */
   setAttributes(attributes: Attributes): Promise<void>;
   /** Makes the names in a directory durable. */
   syncNames(): Promise<void>;
@@ -91,7 +91,7 @@ export interface Place {
   readonly parent: string;
   /** Temporary files beside it, among the first entries of the directory; `nowMs`: by the clock that gave them their times. */
   parts(): Promise<{ readonly parts: readonly Part[]; readonly nowMs: number }>;
-  /** Of parts(), removed. */
+  /** Removes one of parts(). */
   removePart(part: Part): Promise<void>;
 }
 

@@ -12,7 +12,7 @@ export interface Counts {
 
 /** The connection events of all clients of one copy. */
 export class Interruptions {
-  /** Of each client the port at which it is served. */
+  /** The port at which each client is served. */
   readonly #ports = new Map<object, string>();
   readonly #failovers: number[] = [];
   readonly #others: number[] = [];

@@ -14,7 +14,7 @@ const KNOWN_TYPES: ReadonlySet<bigint> = new Set([
 /** By device. */
 const known = new Map<bigint, Promise<SmallFileFlushes | null>>();
 
-/** Of the files in a directory; null where each of them has to be flushed by itself. */
+/** Flushes for the files in a directory; null where each of them has to be flushed by itself. */
 export async function flushesIn(directory: string | Buffer): Promise<SmallFileFlushes | null> {
   const { dev } = await stat(directory, { bigint: true });
   let found = known.get(dev);

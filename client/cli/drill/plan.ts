@@ -11,7 +11,7 @@ import {
   serviceOf,
 } from '../pairs/cluster.ts';
 
-/** Of a server's pod: where it runs, and how its image is had there. */
+/** The part of a server's pod that says where it runs and how its image is pulled. */
 export interface ServerPod extends KubernetesObject {
   readonly spec?: {
     readonly nodeName?: string;
@@ -26,7 +26,7 @@ export interface ServerPod extends KubernetesObject {
 }
 
 export interface DrillSubject extends ServerMeant {
-  /** Of the pair, all of them. */
+  /** All shares of the pair. */
   readonly shares: readonly ShareObject[];
   readonly record: DiskSetObject;
   /** That of the partner; undefined: it has none. */
@@ -50,7 +50,7 @@ export interface DrillPlan {
   readonly service: string;
   readonly partnerService: string;
   readonly share: string;
-  /** Of the disk set, before anything moves. */
+  /** Epoch of the disk set before anything moves. */
   readonly epoch: number;
   readonly port: number;
   readonly failoverPort: number;

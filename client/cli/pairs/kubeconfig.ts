@@ -46,7 +46,7 @@ export async function findKubeconfig(flags: Flags): Promise<Kubeconfig> {
   );
 }
 
-/** Of the kubeconfig that is meant, whatever else is wrong with it. */
+/** Contexts of the kubeconfig that the flags select, whatever else is wrong with it. */
 export async function contextNames(flags: Flags): Promise<string[]> {
   const { kubeconfig } = flags;
   const load = typeof kubeconfig === 'string' ? fromKubeconfig(kubeconfig) : defaultKubeconfig();

@@ -148,7 +148,7 @@ export function versionOf(image: string | undefined): string {
   return tag ?? digest?.slice(0, 'sha256:'.length + 12) ?? 'latest';
 }
 
-/** Of both disk sets, the latest first. */
+/** History of both disk sets, the latest first. */
 function history(diskSets: readonly DiskSetObject[], now: number): string {
   const all = diskSets.flatMap(({ spec, status }) =>
     (status?.history ?? []).map((one) => ({ diskSet: spec.server, ...one })),

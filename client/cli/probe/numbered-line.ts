@@ -8,7 +8,7 @@ export function lineText(number: number, writer: string): string {
   return `${text.padEnd(LINE_SIZE - 1, '.')}\n`;
 }
 
-/** Of lines 0 to `count` - 1 those that are not in the file's contents. */
+/** Those of lines 0 to `count` - 1 that are not in the file's contents. */
 export function lostLines(contents: string, count: number, writer: string): number[] {
   return Array.from({ length: count }, (_, number) => number).filter(
     (number) => contents.slice(number * LINE_SIZE, (number + 1) * LINE_SIZE) !== lineText(number, writer),

@@ -32,7 +32,7 @@ export class ProbeClient {
   readonly #zeroMs = Date.now() - performance.now();
   readonly #home: PortRole | null;
   #away = false;
-  /** Of performance.now(): it is back since then. */
+  /** The server is back since then, by performance.now(). */
   #backAtMs = Number.POSITIVE_INFINITY;
   #adopted = false;
   #lastMs = performance.now();

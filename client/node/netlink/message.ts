@@ -25,7 +25,7 @@ export interface Message {
 /** What the kernel said to a request. */
 export interface Reply {
   readonly messages: readonly { readonly type: number; readonly body: Buffer }[];
-  /** Of those messages that failed, in order: which of the request's, and the errno. */
+  /** The messages that failed, in order: their index in the request, and the errno. */
   readonly failures: readonly { readonly index: number; readonly errno: number }[];
   /** The request, or the last of its messages that asked for it, was acknowledged; a dump has ended. */
   readonly isComplete: boolean;

@@ -10,9 +10,9 @@ const AF_INET6 = 10;
 const IPPROTO_TCP = 6;
 /** struct inet_diag_sockid. Bytes. */
 const ID_SIZE = 48;
-/** Of struct inet_diag_msg: where its id begins. */
+/** Offset of the id in struct inet_diag_msg. */
 const ID_AT = 4;
-/** Of the id: where the two addresses are. */
+/** Offsets of the two addresses in the id. */
 const SOURCE_AT = 4;
 const DESTINATION_AT = 20;
 const INET_DIAG_REQ_BYTECODE = 1;

@@ -19,7 +19,7 @@ const CLONE_NEWNET = 0x40000000;
 export const NETLINK_SOCK_DIAG = 4;
 export const NETLINK_NETFILTER = 12;
 
-/** Of one datagram of a dump; the kernel makes none larger. Bytes. */
+/** Largest datagram of a dump; the kernel makes none larger. Bytes. */
 const RECEIVE_SIZE = 64 * 1024;
 /** Room for the answers to a large transaction. Bytes. */
 const QUEUE_SIZE = 4 * 1024 * 1024;

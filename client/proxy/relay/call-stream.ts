@@ -17,7 +17,7 @@ const MARK_SIZE = 4;
 const MESSAGE_SIZE_MIN = 8;
 /** What is received at once. Longer calls are sent before they have arrived whole. Bytes. */
 export const READ_SIZE = 64 * 1024;
-/** Of a call that came in fragments so much goes into a slab. Bytes. */
+/** A call that came in fragments gets this much of a slab. Bytes. */
 const HEAD_SIZE_MAX = READ_SIZE;
 
 export interface CallCounts {

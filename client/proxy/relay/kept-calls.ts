@@ -14,7 +14,7 @@ const SENT_KEPT_MAX = 1000;
 export class KeptCall {
   /** As a signed number: a map of larger ones is slower. */
   readonly key: number;
-  /** Of the whole record, with its mark. Bytes. */
+  /** Size of the whole record, with its mark. Bytes. */
   readonly size: number;
   /** Its first `headSize` bytes; the rest is in `body`. */
   slab: Slab;

@@ -17,7 +17,7 @@ export interface RelaySetup {
   readonly timeOrigin: number;
   readonly clientIdentity: Uint8Array;
   readonly attempts: Partial<AttemptsOptions> | undefined;
-  /** Of unanswered calls: of one client, and of all clients of this thread. Bytes. */
+  /** Limits for unanswered calls: those of one client, and those of all clients of this thread. Bytes. */
   readonly memory: { readonly ofOne: number; readonly ofAll: number };
   readonly pipesMax: number;
   /** Sockets of clients and to servers that this thread may have. */

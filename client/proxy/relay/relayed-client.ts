@@ -26,7 +26,7 @@ import { Upstream, type UpstreamConnection, type UpstreamSurroundings } from './
 export interface RelaySurroundings extends UpstreamSurroundings {
   readonly slabs: CallSlabs;
   readonly pipes: Pipes;
-  /** Of replyMemory(). */
+  /** Memory from replyMemory(). */
   readonly scratch: NativeBuffer;
   readonly memory: CallMemory;
   readonly clientIdentity: Uint8Array;
@@ -59,7 +59,7 @@ export class RelayedClient implements Ready, MemoryUser {
   #serverEvents = 0;
   #readingPaused = false;
   #noRoom = false;
-  /** Of the present connection. */
+  /** Answered calls of the present connection. */
   #answeredCount = 0;
   /** The finder knows that the present connection is of use. */
   #worked = false;

@@ -58,7 +58,7 @@ interface Passing {
   readonly head: Uint8Array;
   /** Bytes of it that have not come yet. */
   left: number;
-  /** Of those that come next so many have been passed on already. */
+  /** This many of the next bytes have been passed on already. */
   skip: number;
 }
 
@@ -332,7 +332,7 @@ export class ReplyStream {
     this.#pipe = null;
   }
 
-  /** Of the memory of the thread. */
+  /** Sends from the memory of the thread. */
   #sendRun(start: number, end: number, more: boolean): void {
     if (start === end || this.#failed) return;
     const { address, bytes } = this.#memory;
@@ -344,7 +344,7 @@ export class ReplyStream {
     this.#keepUnsent(bytes, start + Math.max(0, sent), end, sent);
   }
 
-  /** Of other memory: as much of it at a time as the thread's memory holds. */
+  /** Sends from other memory, as much at a time as the thread's memory holds. */
   #sendCopy(record: Uint8Array): void {
     if (this.#waiting !== null) {
       this.#waiting = Buffer.concat([this.#waiting, record]);

@@ -17,7 +17,7 @@ type Numbers5 = (a: number, b: number, c: number, d: number, e: number) => numbe
 type Numbers6 = (a: number, b: number, c: number, d: number, e: number, f: number) => number;
 
 const raw = {
-  // Of a size that was transferred only the lower half counts: it is never more than the size that was asked for.
+  // Only the lower half of a transferred size counts: it is never more than the requested size.
   recv: libc.func('int recv(int fd, int64 buffer, uint64 size, int flags)') as Numbers4,
   send: libc.func('int send(int fd, int64 buffer, uint64 size, int flags)') as Numbers4,
   splice: libc.func(

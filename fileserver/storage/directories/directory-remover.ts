@@ -37,7 +37,7 @@ const DOT = encoder.encode('.');
 const REMOVED = encoder.encode('removed');
 const FIRST = encoder.encode('0');
 const OWN_MODE = 0o700;
-/** Of the thread's time, for one slice. ms */
+/** The thread's time for one slice. ms */
 const SLICE_MS = 1;
 /** Between two slices, and while nothing may be written. ms */
 const PAUSE_MS = 4;

@@ -25,7 +25,7 @@ const encoder = new TextEncoder();
 export const DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 /** Objects whose space is given back at once, in other threads. */
 const CLOSING_MAX = 100;
-/** Of a directory, names that are read at once. */
+/** Names of a directory that are read at once. */
 const NAMES_MAX = 500;
 
 export class Emptying {

@@ -27,7 +27,7 @@ const FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 /** The sticky bit alone: not even its owner may enter it. */
 const UNFINISHED = 0o1000;
 const PERMISSIONS = 0o7777;
-/** Of directories on the way to the one that is wanted. */
+/** Attributes of the directories above the wanted one. */
 const ABOVE: NewDirectory = { mode: 0o755, uid: 0, gid: 0 };
 const stat = new StatBuffer();
 
@@ -38,7 +38,7 @@ export interface WantedDirectory {
 }
 
 /**
- * Of each, in their order: 0, when it is on the disk; or -errno, or REFUSED. Changes are made at once, and only flushes are waited
+ * Returns for each, in their order: 0, when it is on the disk; or -errno, or REFUSED. Changes are made at once, and only flushes are waited
  * for. Each directory takes a descriptor until then.
  */
 export async function makeDirectories(volume: Volume, wanted: readonly WantedDirectory[]): Promise<number[]> {

@@ -32,7 +32,7 @@ export type Admission = 'execute' | 'joined';
 
 export interface DuplicateRequestCacheLimits {
   readonly answersMax: number;
-  /** Of the answers' results. */
+  /** Limit for the size of the answers' results. Bytes. */
   readonly bytesMax: number;
   /** Ms. Longer than the longest pause between two attempts of a client (Linux: ten minutes). */
   readonly ageMaxMs: number;
@@ -147,7 +147,7 @@ export class DuplicateRequestCache {
       successes.count + (this.#stored?.count ?? 0) > answersMax ||
       successes.bytes + (this.#stored?.resultsSize ?? 0) > bytesMax
     ) {
-      // Of clients of an owner before nothing is known: together they count as one.
+      // Nothing is known of the clients of an owner before: together they count as one.
       if (this.#stored !== null && this.#stored.count >= successes.largestCount) this.#dropStored();
       else this.#remove(successes.victim()!);
     }

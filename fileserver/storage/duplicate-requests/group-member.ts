@@ -26,7 +26,7 @@ export function doneWith({ operation, key }: JournaledOperation, results: Uint8A
   return { operation, key, results, createdKey: null };
 }
 
-/** Of a member that was executed. */
+/** Result of a member that was executed. */
 export function doneOf({ operation, done }: Member): Done {
   if (done === null) throw new Error(`${nameOf(operation)} was not executed`);
   return done;

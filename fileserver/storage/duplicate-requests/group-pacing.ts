@@ -36,7 +36,7 @@ export interface Pacing {
   /** A group has been answered, of so many; so many others wait already. */
   noteAnswered(count: number, waiting: number, nowMs: number): void;
   noteFlush(ms: number): void;
-  /** Of each operation of a group. */
+  /** Notes the duration of each operation of a group. */
   noteExecution(ms: number): void;
 }
 

@@ -31,7 +31,7 @@ export class GroupRecords {
   readonly #hooks: GroupRecordsHooks;
   /** Given, but there was no room to append them: appended with the next record. */
   #unrecorded: Done[] = [];
-  /** Of operations that changed nothing: recorded along with the next group, nobody waits for it. */
+  /** Operations that changed nothing: they are recorded along with the next group, and no answer waits for it. */
   #failures: Done[] = [];
   /** Why there was no room last. */
   noRoom: VolumeFailure = 'noSpace';

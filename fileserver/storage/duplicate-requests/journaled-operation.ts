@@ -8,7 +8,7 @@ import type { FlushSet } from '../flush/flush-set.ts';
 export interface JournaledOperation {
   /** RFC 1813's name: CREATE, RENAME... */
   readonly operation: string;
-  /** Of the request, for the duplicate request cache. */
+  /** Key of the request, for the duplicate request cache. */
   readonly key: string;
   /** Looks at the state before, as the caller. Asked again when the operation had to wait: by then a name may stand for something else. */
   check(): Check;

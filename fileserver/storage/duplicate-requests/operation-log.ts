@@ -89,7 +89,7 @@ const LINGER_MS = 20;
 const NO_ROOM_LINGER_MS = 1000;
 
 /**
- * Of the group in front. `idle`: none is formed. `recording`: its intents are on their way, or it is being executed. `executed`: it
+ * Phase of the group in front. `idle`: none is formed. `recording`: its intents are on their way, or it is being executed. `executed`: it
  * waits for the flush of the group before, or for its own where groups come one after the other.
  */
 type Phase = 'idle' | 'recording' | 'executed' | 'stopped';

@@ -32,7 +32,7 @@ export class ReplyPool {
   /** Has its share of all answers at least; see largestLine(). */
   #largest: Line | null = null;
   count = 0;
-  /** Of the answers' results. */
+  /** Size of the answers' results. Bytes. */
   bytes = 0;
 
   add(answer: CachedReply): void {

@@ -68,14 +68,14 @@ const SPECIAL: Partial<Record<SystemCall, Row>> = {
     [E.ENFILE]: cannotTell,
   },
   preadv2: notInMemory,
-  // Of these the errno stays in the thread of the pool that has made them.
+  // The errno of these stays in the thread of the pool that has made them.
   syncfs: { [E.EINTR]: fault('IoError') },
   sync_file_range: { [E.EINTR]: fault('IoError') },
-  // Of a type that this file system does not have: of another one, from which the volume was copied with its UUID.
+  // The handle's type is not this file system's: it comes from one from which the volume was copied with its UUID.
   open_by_handle_at: { [E.EINVAL]: answer('stale') },
   // Some file systems say so of a directory that is not empty.
   unlinkat: { [E.EEXIST]: answer('notEmpty') },
-  // Of a directory: no cookie of it.
+  // The directory has no such cookie.
   lseek: { [E.EINVAL]: answer('badCookie') },
   'write of the journal': {
     [E.EROFS]: fault('ReadOnly'),

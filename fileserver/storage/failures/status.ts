@@ -79,12 +79,12 @@ const byErrno = new Map<number, VolumeFailure>([
   [E.EINPROGRESS, 'wouldBlock'],
 ]);
 
-/** Of the result of a function in system/: 0 and more is ok, less is the negative errno. */
+/** Status of the result of a function in system/: 0 and more is ok, less is the negative errno. */
 export function statusOfResult(result: number): VolumeStatus {
   return result >= 0 ? 'ok' : failureOfResult(result);
 }
 
-/** Of a result that is known to be negative. */
+/** Failure of a result that is known to be negative. */
 export function failureOfResult(result: number): VolumeFailure {
   return byErrno.get(-result) ?? 'ioError';
 }

@@ -115,7 +115,7 @@ export class Containment {
   }
 }
 
-/** Of opening `..` (-errno): the directory was removed meanwhile. */
+/** The result of opening `..` (-errno) says that the directory was removed meanwhile. */
 function hasNothingAbove(result: number): boolean {
   return result === -ENOENT || result === -ESTALE;
 }

@@ -71,7 +71,7 @@ export class DiskSet {
     }
   }
 
-  /** Of the handle in a buffer, whatever its signature and its export; null: of none that is open here. */
+  /** Volume of the handle in a buffer, whatever its signature and its export; null: it is not open here. */
   volumeOf(bytes: Uint8Array, start: number, size: number): Volume | null {
     if (size < UUID_AT + UUID_SIZE) return null;
     for (const volume of this.volumes.values())
@@ -298,7 +298,7 @@ export class DiskSet {
   }
 }
 
-/** Of openat2 (-errno): it says nothing about the name. */
+/** The result of openat2 (-errno) says nothing about the name. */
 function isUnanswered(result: number): boolean {
   const outcome = outcomeOf('openat2', -result);
   return outcome.kind === 'retry' && outcome.retry === 'inTheVolumeThread';

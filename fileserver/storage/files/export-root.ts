@@ -6,7 +6,7 @@ import type { ExportSpec } from '../../settings/export-spec.ts';
 
 /** Plain data. */
 export interface ExportRoot {
-  /** Of the export. */
+  /** Path of the export. */
   readonly path: string;
   /** What was looked at: news of an export that is another one by now counts for nothing. */
   readonly place: string;

@@ -13,7 +13,7 @@ import type { Export } from './export.ts';
 import type { ExportRoot } from './export-root.ts';
 
 const { ELOOP, ENOENT, ENOTDIR } = constants.errno;
-/** Of a directory that is not under that name. */
+/** Errors of a directory that is not under that name. */
 const NOT_THERE: readonly number[] = [ENOENT, ENOTDIR, ELOOP];
 
 /** What was found at a place, for each of its exports. */

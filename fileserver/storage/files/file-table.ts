@@ -363,7 +363,7 @@ export class FileTable {
     for (const file of files) this.dropRemoved(file);
   }
 
-  /** Of an object that has no name any more, or may have none. */
+  /** Drops an object that has no name any more, or may have none. */
   dropRemoved(file: OpenFile): void {
     file.removed = true;
     this.drop(file);

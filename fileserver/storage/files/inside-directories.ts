@@ -4,7 +4,7 @@
  */
 import type { Export } from './export.ts';
 
-/** Of one export; about 100 bytes each. */
+/** Limit for one export; about 100 bytes each. */
 const KEYS_MAX = 65_536;
 
 interface Known {

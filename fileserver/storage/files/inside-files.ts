@@ -25,7 +25,7 @@ const { EAGAIN, EINPROGRESS, ESTALE } = constants.errno;
 const SLASH = 0x2f;
 /** What a walk has found is kept for so long after its last use. ms */
 const KEPT_MS = 60_000;
-/** Of a thread's time, what walks may take at most: one in so many parts. */
+/** Walks may take one part in so many of a thread's time. */
 const WALK_SHARE = 10;
 
 interface Finder {

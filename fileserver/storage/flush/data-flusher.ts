@@ -79,7 +79,7 @@ export class DataFlusher {
    * files with flushes under way, may be in memory only.
    */
   readonly #unstable = new Map<OpenFile, number>();
-  /** Of volumes with more such files than are remembered one by one: how often one of the others was written. */
+  /** Volumes with more such files than are remembered one by one: how often one of the others was written. */
   readonly #unstableVolumes = new Map<Volume, number>();
   #now = 0;
   readonly #queue: FlushQueue;

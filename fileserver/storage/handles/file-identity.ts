@@ -68,7 +68,7 @@ export class IdentityReader implements FileIdentity {
     return this.kind === 'inodeAndBirth' ? 'statx' : 'name_to_handle_at';
   }
 
-  /** Of a directory's entry, a symbolic link not followed. 0 or -errno. */
+  /** Reads the identity of a directory's entry, a symbolic link not followed. 0 or -errno. */
   ofName(dir: number, name: Uint8Array): number {
     if (this.kind === 'kernelHandle') return this.#takeHandle(this.#handle.ofName(dir, name));
     if (this.kind === 'inodeAndBirth') return this.#takeStat(this.#stat.ofName(dir, name));
@@ -144,7 +144,7 @@ export class IdentityReader implements FileIdentity {
   }
 }
 
-/** Of a buffer that holds the attributes of an object; see BIRTH_SIZE. */
+/** Writes the birth time from a buffer that holds an object's attributes; see BIRTH_SIZE. */
 function writeBirth(into: Uint8Array, at: number, { view }: StatBuffer): void {
   // stx_btime (seconds, nanoseconds) at 80 of struct statx.
   const birth = (view.getUint32(80, true) & BIRTH_SECONDS_MASK) * TWO_30 + view.getUint32(88, true);

@@ -27,7 +27,7 @@ export function encodeForgotten(
   w.position = position + IDENTITY_AT + size;
 }
 
-/** Of the object at bytes[start .. end): a view. */
+/** Identity of the object at bytes[start .. end): a view. */
 export function forgottenIdentity(bytes: Uint8Array, start: number, end: number): FileIdentity {
   const at = start + IDENTITY_AT;
   return { type: bytes[start + UUID_SIZE]!, bytes, start: at, size: end - at };

@@ -25,7 +25,7 @@ export function changeTimesTell(type: string | undefined): boolean {
 /** R_OK, W_OK and X_OK as the kernel says; and this: permissions.ts lets the user read, which may be so without R_OK. */
 export const MAY_READ = 8;
 
-/** Of the user who asked last. */
+/** Access of the user who asked last. */
 export class KnownAccess {
   readonly user: Identity;
   readonly changedAtMs: number;

@@ -33,9 +33,9 @@ export function journalFiles(directory: string): readonly string[] {
 
 /** How far a journal was read. */
 export interface ReadTo {
-  /** Of each file. */
+  /** Header of each file. */
   readonly headers: readonly SegmentHeader[];
-  /** Of those that were read: where their valid records end, and the batch of the last one. By number of the file. */
+  /** End of the valid records in each file that was read, and the batch of the last one. By number of the file. */
   readonly ends: ReadonlyMap<number, Pick<ReadSegment, 'end' | 'batch'>>;
 }
 
@@ -79,7 +79,7 @@ export async function haveGrown(
   return false;
 }
 
-/** Of a segment's beginning that is read first, bytes; most are not used much further. */
+/** Size of a segment's beginning that is read first, bytes; most segments are not used much further. */
 const FIRST_READ_SIZE = 3 * 1024 * 1024;
 
 const NEVER_BEGUN: SegmentHeader = { sequence: 0, batch: 0, fresh: false };

@@ -60,12 +60,12 @@ function readKey(r: XdrReader): string {
   return Buffer.from(buffer, byteOffset, length).toString('latin1');
 }
 
-/** Of the answer whose payload is bytes[start .. end). */
+/** Key of the answer whose payload is bytes[start .. end). */
 export function keyOfAnswer(bytes: Buffer, start: number, end: number): string {
   return keyWith(bytes, start, start + RESULTS_AT + paddedSize(resultsSizeIn(bytes, start, end)), end);
 }
 
-/** Of the intent whose payload is bytes[start .. end). */
+/** Key of the intent whose payload is bytes[start .. end). */
 export function keyOfIntent(bytes: Buffer, start: number, end: number): string {
   const wordAt = (at: number): number => (at + 4 <= end ? bytes.readUInt32BE(at) : 0);
   const groupsAt = start + GROUPS_AT;

@@ -33,9 +33,9 @@ export const KEY_SIZE = 16;
 export const CLIENT_KEY_SIZE = 16;
 
 export interface SegmentHeader {
-  /** Of the segment's use; 0: none. */
+  /** Number of the segment's use; 0: none. */
   readonly sequence: number;
-  /** Of the records it begins with. */
+  /** Batch of the records it begins with. */
   readonly batch: number;
   /** Begun by a new owner, with everything at once: it counts when it is complete, or not at all. */
   readonly fresh: boolean;
@@ -130,7 +130,7 @@ export interface ParsedSegment {
   readonly records: readonly number[];
   /** Where the valid records end. */
   readonly end: number;
-  /** Of the last valid record; of the header if there is none. */
+  /** Batch of the last valid record; the header's if there is none. */
   readonly batch: number;
   /** It has everything: without that the segment before this one counts too. */
   readonly complete: boolean;
@@ -178,11 +178,11 @@ function isRecordAt(bytes: Uint8Array, view: DataView, at: number, sequence: num
   return view.getUint32(at + 12, true) === checksum(sequence, type, batchAt(view, at), payload);
 }
 
-/** Of the record that begins there. */
+/** Payload size of the record that begins there. */
 export function payloadSizeAt(view: DataView, at: number): number {
   return view.getUint32(at, true);
 }
-/** Of the record that begins there: a RecordType, unless it is torn. */
+/** Type of the record that begins there: a RecordType, unless it is torn. */
 export function typeAt(view: DataView, at: number): number {
   return view.getUint32(at + 4, true);
 }

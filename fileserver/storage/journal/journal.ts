@@ -41,9 +41,9 @@ const COPIED_AT_ONCE_SIZE = 256 * 1024;
 const NEVER = -2;
 /** What is to be copied when a segment is full: payloads. */
 export interface JournalContents {
-  /** Of operations that have no answer yet. They come first: when a segment has everything, the one before does not count. */
+  /** Intents of operations that have no answer yet. They come first: a segment that holds everything replaces the one before. */
   intents(): Iterable<Uint8Array>;
-  /** Of answers, oldest first. */
+  /** Recorded answers, oldest first. */
   replies(): Iterable<Uint8Array>;
 }
 

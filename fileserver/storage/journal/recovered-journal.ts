@@ -25,7 +25,7 @@ export interface RecoveredJournal {
 /** A record of one of these segments, by its number. */
 type Visitor = (type: number, key: string, segment: number, start: number, end: number) => void;
 
-/** Of segments in the order of their use. */
+/** Joins segments in the order of their use. */
 export function recoveredJournal(segments: readonly ReadSegment[]): RecoveredJournal {
   const buffers = segments.map(({ bytes }) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
   const answers = new StoredAnswers(answersSize(segments));
@@ -67,7 +67,7 @@ function answersSize(segments: readonly ReadSegment[]): number {
   return size;
 }
 
-/** Of each record; of the one that is about no request an empty one. */
+/** Keys of the records; empty for the record that is about no request. */
 function keysIn({ bytes, records }: ReadSegment, buffer: Buffer): string[] {
   const view = viewOf(bytes);
   return records.map((at) => {

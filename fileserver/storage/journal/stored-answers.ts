@@ -18,9 +18,9 @@ export class StoredAnswers {
   readonly #orderStarts: number[] = [];
   #oldest = 0;
   #end = 0;
-  /** Of them, those without a client. */
+  /** Number of those without a client. */
   #anybodys = 0;
-  /** Of the results of all that are there. */
+  /** Size of the results of all that are there. Bytes. */
   resultsSize = 0;
 
   /** capacity: bytes of all payloads that will be added. */

@@ -5,7 +5,7 @@ const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice: (this: Uint8Array, start: number, end: number) => string;
 };
 
-/** Of bytes[start .. end). */
+/** String with one character for each of bytes[start .. end). */
 export function byteString(bytes: Uint8Array, start: number, end: number): string {
   return latin1Slice.call(bytes, start, end);
 }

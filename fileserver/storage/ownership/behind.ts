@@ -16,7 +16,7 @@ export interface WrittenVolume {
 /** What was found at the path. */
 export interface FoundVolume {
   readonly uuid: string;
-  /** Of its ownership record; null: it has none. */
+  /** Epoch in its ownership record; null: it has none. */
   readonly epoch: number | null;
 }
 

@@ -62,7 +62,7 @@ export async function readOwnershipSlot(root: string): Promise<OwnershipSlot | n
   return newestSlot(root, bytes);
 }
 
-/** Of the file's content. Throws VolumeRecordError. */
+/** Newest slot in the file's content. Throws VolumeRecordError. */
 export function newestSlot(root: string, bytes: Buffer): OwnershipSlot | null {
   return newestOf(root, slotsIn(bytes));
 }

@@ -41,7 +41,7 @@ export async function replaceDurably(
   path: string,
   content: string | Uint8Array,
 ): Promise<void> {
-  // Of a crash; or something else of that name, which must not be opened.
+  // A crash may have left it; or it is something else of that name, which must not be opened.
   removeFile(gate, `${path}.new`);
   const fd = makeFile(gate, `${path}.new`, typeof content === 'string' ? encoder.encode(content) : content);
   try {

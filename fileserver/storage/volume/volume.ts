@@ -72,11 +72,11 @@ export class Volume {
   /** As file handles carry it: the volume's own UUID until it is found in another place. */
   readonly uuid: Uint8Array;
   readonly uuidHex: string;
-  /** Of this opening, for the log: what clients notice of it. */
+  /** Consequences of this opening that clients notice, for the log. */
   readonly warnings: readonly string[];
   /** Likewise, for the administrator: what might be done about the keys of file handles. null: nothing. */
   readonly keyNotice: string | null;
-  /** Of file handles. */
+  /** Keys of file handles. */
   readonly keys: HandleKeys;
   readonly rootFd: number;
   readonly rootKey: string;
@@ -120,7 +120,7 @@ export class Volume {
   readonly reserve: JournalReserve;
   /** Keys of objects and names whose journalled operation has no recorded answer yet; see operation-log.ts. */
   readonly changing: CountedKeys;
-  /** Of files, directories and the whole file system; the journal counts its own. */
+  /** Times of flushes of files, directories and the whole file system; the journal counts its own. */
   readonly flushTimes: FlushTimes;
   readonly #syncing: FileSystemSync;
   /** READs of what is not in memory. */
@@ -129,7 +129,7 @@ export class Volume {
   readonly asyncClose: CloseQueue;
   /** The file system can say what is in memory; found out by the first READ. */
   knowsWhatIsCached: boolean;
-  /** Of this thread's system calls, for the agent. */
+  /** Errors of this thread's system calls, for the agent. */
   readonly errors: VolumeErrors;
   #ownership: OwnershipRecord;
   /** null: of a thread that only reads, or of a volume that others cannot reach. */
@@ -232,7 +232,7 @@ export class Volume {
     }
   }
 
-  /** Of the thread that changes the volume; threads that only read it (attachVolume) have none. */
+  /** The journal is the changing thread's; threads that only read the volume (attachVolume) have none. */
   get journal(): Journal {
     if (this.#ownJournal === null)
       throw new Error('the journal belongs to the thread that changes the volume');

@@ -16,14 +16,14 @@ type Reason = keyof typeof operationReasons.complete | keyof typeof operationRea
 
 const DONE: readonly Reason[] = ['TakenOver', 'GivenBack', 'NothingToDo', 'UndoneSince', 'SnapshotTaken'];
 
-/** Of name and spec, whatever the order of fields. */
+/** Digest of name and spec, whatever the order of fields. */
 export const digestOf = ({ metadata, spec }: FilerPairOperationObject): string =>
   fingerprint([metadata.name, inOrder(spec)]);
 
 /** The server whose disk set remembers it; null: none has to. */
 export function remembererOf(view: View, { spec }: FilerPairOperationObject): string | null {
   const move = spec.takeover ?? spec.giveback;
-  // Of both disk sets; the order in which the spec lists servers means nothing.
+  // Snapshots concern both disk sets; the order in which the spec lists servers means nothing.
   if (spec.type === 'Snapshot') return view.servers.map(({ name }) => name).toSorted()[0]!;
   return move === undefined || move.ifEpoch !== undefined ? null : move.server;
 }
@@ -70,7 +70,7 @@ export function alreadyCarriedOut(known: RememberedOperation): OperationVerdict 
   );
 }
 
-/** Of this very operation, whose status is not there, or not yet seen; null: the record does not say how it ended. */
+/** End of this very operation, whose status is not there, or not yet seen; null: the record does not say how it ended. */
 export function endInRecord(
   { reason, completionTime, startTime }: RememberedOperation,
   holds: boolean,

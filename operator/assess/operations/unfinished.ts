@@ -17,7 +17,7 @@ export type OperationVerdict =
       readonly kind: 'complete';
       readonly reason: keyof typeof operationReasons.complete;
       readonly message: string;
-      /** Of the disk set, afterwards. */
+      /** Epoch of the disk set, afterwards. */
       readonly epoch?: number;
       readonly snapshots?: readonly {
         readonly name: string;
