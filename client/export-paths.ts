@@ -58,7 +58,7 @@ export class ExportPaths {
     return this.#session.there.walk.locate(path, atRoot, operation);
   }
 
-  /** With what this client has written there. */
+  /** Includes what this client has written there. */
   async attributes(path: PathLike, followLast: boolean, operation: Operation): Promise<fattr3> {
     const { handle, attributes } = await this.resolve(path, followLast, operation);
     const { nfs, files } = this.#session.there.access;

@@ -67,7 +67,7 @@ export class ExportSession {
     };
     const operation = new Operation({ syscall: 'close', path: this.#target.path }, options);
     operation.throwIfOver();
-    // Who has not connected yet waits for nothing but a server.
+    // A client that has not connected yet waits for nothing but a server.
     if (this.#connected !== null) await operation.within(work());
   }
 

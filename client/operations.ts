@@ -9,7 +9,7 @@ import { Operation, type OperationOptions } from './operation.ts';
 const channel = tracingChannel('filerpair:operation');
 
 export class Operations {
-  /** Who works; for those who trace. */
+  /** The client that works, for tracing. */
   readonly #client: unknown;
   #count = 0;
   #closed = false;

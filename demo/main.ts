@@ -32,7 +32,7 @@ if (platform() !== 'linux') {
   });
 }
 
-/** Where there is none, the address was printed. */
+/** The address was printed, for machines that have no browser. */
 function openInBrowser(url: string): void {
   const child = spawn('xdg-open', [url], { stdio: 'ignore', detached: true });
   child.on('error', () => {});

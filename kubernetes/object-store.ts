@@ -13,7 +13,7 @@ export interface Entry<T> {
 }
 
 export interface StoreOptions<T extends KubernetesObject> {
-  /** By what inGroup() finds objects without looking at all of them; null: by nothing. */
+  /** Key by which inGroup() finds objects without looking at all of them; null: none. */
   readonly groupOf?: ((object: T) => string | null) | undefined;
   /** Keeps JSON text, a fifth of the memory, and parses it whenever the object is read. */
   readonly asText?: boolean | undefined;

@@ -39,7 +39,7 @@ export interface PairPolicy {
   };
 }
 
-/** Who this server is. Constant for the life of the process. */
+/** Identity of this server. Constant for the life of the process. */
 export interface PairIdentity {
   readonly me: Incarnation;
   /** Name of this server = name of its own disk set. */

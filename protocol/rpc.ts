@@ -69,7 +69,7 @@ export class CallHeader {
   credStart = 0;
   credSize = 0;
   verfFlavor = AUTH_NONE;
-  /** Where the arguments begin. */
+  /** Offset of the arguments. */
   argumentsStart = 0;
 }
 

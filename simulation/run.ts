@@ -12,7 +12,7 @@ export interface RunOptions {
   readonly variant?: Variant | null;
   readonly keepTrace?: boolean;
   readonly faults?: FaultSet;
-  /** With clients, whose history is checked; or with a fault of theirs, which has to be found. */
+  /** Adds clients, whose history is checked; or a fault of theirs, which has to be found. */
   readonly clients?: boolean | ClientFault;
   /** false: with clients too, nothing of what they write is lost before it is flushed. */
   readonly writeBacksFail?: boolean;

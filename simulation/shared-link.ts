@@ -31,7 +31,7 @@ const STUCK_MS = 60_000;
 export type LinkFault =
   /** All that is unanswered goes out at once, whatever came of it the last time. */
   | 'noResendWindow'
-  /** That something could be sent, and that a part of an answer came, is no response. */
+  /** Bytes that could be sent, and a part of an answer, are no response. */
   | 'bytesAreNoLife'
   /** Patience is what it was, however often a connection was replaced in vain. */
   | 'patienceKept';

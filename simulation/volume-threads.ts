@@ -344,7 +344,7 @@ export class VolumeThreads implements SimulatedPath {
       });
   }
 
-  /** Behind the flush: is the volume still ours? Only then the clients are told. */
+  /** Is the volume still ours, after the flush? Only then the clients are told. */
   #flush(thread: Thread, written: readonly Written[]): void {
     const { random, calm, timing, me } = this.#host;
     this.#callDisk(thread, diskTime(this.#host, 2), () => {

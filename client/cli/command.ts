@@ -48,7 +48,7 @@ export interface Option {
   readonly completes?: Completes;
 }
 
-/** By their long names, without dashes. An option has a value in all commands that know it, or in none. */
+/** Keys are long names, without dashes. An option has a value in all commands that know it, or in none. */
 export type Options = Readonly<Record<string, Option>>;
 
 export interface Operand {

@@ -14,7 +14,7 @@ import { commandIn } from './command-line.ts';
 import { HELP, optionsOf } from './common-options.ts';
 import { didYouMean } from './similar.ts';
 
-/** Where a number of operands has no limit of its own. */
+/** Limit for operands that have none of their own. */
 const OPERANDS_MAX = 100_000;
 
 export type Parsed =

@@ -162,7 +162,7 @@ async function proxied(request: MountRequest, port: number): Promise<void> {
   }
 }
 
-/** By mount.nfs: it knows what the kernel of this machine wants. */
+/** Runs mount.nfs, which knows what the kernel of this machine needs. */
 function mountKernel(source: string, target: string, options: string, isPrivate = false): void {
   mkdirSync(target, { recursive: true });
   const run = inNamespaceOf(isPrivate, ['mount', '-t', 'nfs', '-o', options, source, target]);
@@ -181,7 +181,7 @@ function inNamespaceOf(isPrivate: boolean, command: readonly string[]) {
 export interface UnmountRequest {
   readonly target: string;
   readonly lazy: boolean;
-  /** Where its address may be. */
+  /** Directories in which its address may be. */
   readonly states: readonly NodeState[];
   readonly runtimeDirectory: string;
 }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 // The kernel's client closes its connection when the last mount of a server ends, and when a mount was idle for five minutes. So
 // nothing has to wake up in between: each end of a connection is the moment to look.
 
-/** By then the kernel's list has what has just changed. Ms. */
+/** The kernel's list shows a change within this time. Ms. */
 const SETTLE_MS = 200;
 /** For the mount for which the proxy was started. Ms. */
 const FIRST_MOUNT_MS = 60_000;

@@ -60,7 +60,7 @@ export interface Cures {
   readonly holderZone: boolean;
   /** Entries of connections that were reset are gone at once. */
   readonly quickClose: boolean;
-  /** That the client ends a connection itself is no fault. */
+  /** A client's own end of a connection is no fault. */
   readonly clientClose: boolean;
   /** What is not translated is refused, not sent. */
   readonly guard: boolean;
@@ -113,7 +113,7 @@ const CHAINS: readonly Chain[] = [
   { name: 'entries', type: 'filter', hook: 'output', priority: -150 },
   { name: 'targets', type: 'nat', hook: 'output', priority: -100 },
   { name: 'guard', type: 'filter', hook: 'output', priority: 0 },
-  // Behind the translation of answers (100): they come from the virtual address here.
+  // After the translation of answers (100): they come from the virtual address here.
   { name: 'ends', type: 'filter', hook: 'input', priority: 110 },
 ];
 

@@ -210,7 +210,7 @@ export class Listener {
   }
 
   #open(where: ListenOptions | { readonly fd: number }): Promise<Server> {
-    // Who takes the socket over may not read it here.
+    // The thread that gets the socket reads from it; this one must not.
     const server = createServer({ pauseOnConnect: true }, (socket) => {
       this.#acceptedCount += 1;
       this.#accept(socket);

@@ -57,7 +57,7 @@ export type ProxyEvent =
 
 export interface ProxyOptions {
   readonly endpoints: Endpoints;
-  /** Where to listen. Port 0: any free one. */
+  /** Address and port to listen on. Port 0: any free one. */
   readonly host: string;
   readonly port: number;
   /**

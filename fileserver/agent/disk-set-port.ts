@@ -51,7 +51,7 @@ export class DiskSetPort {
   readonly stuckVolumes = new StuckVolumes();
   readonly #parts: DiskSetParts;
   readonly #volumeErrors = new VolumeErrorLog();
-  /** With which the data thread was last told to open. */
+  /** Epoch of the last order to open that the data thread got. */
   #epoch = 0;
   #exports: readonly ExportSpec[] = [];
   #port: number | null = null;
@@ -214,7 +214,7 @@ export class DiskSetPort {
     feed({ kind: 'diskSetOpened', home, epoch });
     this.#note({ written: { epoch, volumes }, openFailure: null });
     if (this.side === 'partner') this.#note({ secondaryPortOpen: epoch });
-    // With the first reply in it, if one comes soon.
+    // The report includes the first reply, if one comes soon.
     setTimeout(() => {
       const transition = transitions.of(home);
       if (transition?.epoch !== epoch) return;

@@ -31,7 +31,7 @@ const NUMBER = 1;
 const ADDRESS = 2;
 const CLIENT = 4;
 const WORDS = 6;
-/** Behind the places: what hashes begin with, so that nobody can choose an address and port that count as somebody else's. Words. */
+/** Random words that hashes begin with, behind the places: no client can choose an address and port that count as another's. Words. */
 const SECRET_WORDS = 4;
 
 /** A connection as other threads know it. */

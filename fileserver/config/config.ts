@@ -91,7 +91,7 @@ const tls = z.strictObject({
   partnerName: dnsName,
 });
 
-/** With two, one that is held up by a read from a slow disk leaves the other; more than four were never busy. */
+/** Of two, one serves on while a read from a slow disk holds up the other; more than four were never busy. */
 const connectionThreads = Math.min(4, Math.max(2, availableParallelism()));
 
 const threads = z.strictObject({
@@ -135,7 +135,7 @@ const schema = z
         secondary: anyPort.default(2050),
         interconnect: anyPort.default(7420),
         metrics: anyPort.default(9090),
-        /** Who reads /status, /metrics and /check on the metrics port must show what this file holds. Absent: everybody may. */
+        /** Readers of /status, /metrics and /check on the metrics port must show what this file holds. Absent: everybody may read. */
         tokenFile: absolutePath.optional(),
       })
       .prefault({}),

@@ -14,7 +14,7 @@ type Answer = (error: NodeJS.ErrnoException | null, address: string, family: num
 /** For net.connect's `lookup`; keeps one answer for each name. `ask`: node:dns, or something slow in tests. */
 export function rememberingLookup(ask: (hostname: string, answer: Answer) => void = resolve): LookupFunction {
   const known = new Map<string, { address: string; family: number }>();
-  /** Who waits for the answer, by the name that was asked about and not answered. */
+  /** Callers that wait for the answer, by the name that was asked about. */
   const open = new Map<string, Answer[]>();
   const askOnce = (hostname: string, answer: Answer): void => {
     const waiting = open.get(hostname);
@@ -36,7 +36,7 @@ export function rememberingLookup(ask: (hostname: string, answer: Answer) => voi
       if (answered) return;
       answered = true;
       clearTimeout(timer);
-      // With autoSelectFamily off, net.connect asks for one address.
+      // net.connect asks for one address, since autoSelectFamily is off.
       callback(error, address, family);
     };
     const remembered = known.get(hostname);

@@ -29,7 +29,7 @@ const RETRY_MS_MAX = 200;
 const RETRY_MS_REFUSED = 1000;
 /** A connection that still stands with older credentials: the partner's may be exchanged a minute later. */
 const RENEW_MS = 5000;
-/** That connection may carry messages that have just been sent. */
+/** The old connection may carry messages that have just been sent. */
 const OLD_ENDS_MS = 1000;
 
 export class Dialer {
@@ -37,7 +37,7 @@ export class Dialer {
   readonly #lookup: LookupFunction = rememberingLookup();
   readonly #seldom = new OncePerMinute(() => performance.now());
   #current: InterconnectConnection | null = null;
-  /** With which the current connection was made. */
+  /** Credentials with which the current connection was made. */
   #usedCredentials: Credentials | null = null;
   #dialing: Socket | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -98,7 +98,7 @@ export class Dialer {
         const secured = await dialTls(socket, one, HANDSHAKE_MS);
         return await authenticate(secured, 'dialer', identity, giveUpAt - performance.now());
       } catch (error) {
-        // That the partner does not trust the fallback either is no news.
+        // The partner's distrust of the fallback is no news.
         if (index === 0) failure = error;
       }
     }

@@ -12,7 +12,7 @@ import type { JournaledProcedure, Target } from './journaled-procedure.ts';
 import { completeEntry, created, DOTS_EXIST, makeEntry, type NewEntry, recoverEntry } from './new-entry.ts';
 import { changesOfSattr } from './sattr.ts';
 
-/** Where the client leaves the mode to the server. */
+/** Mode of a file where the client leaves it to the server. */
 const MODE_DEFAULT = 0o600;
 
 /** State before: was the name absent, or has UNCHECKED found a file that it cuts? */

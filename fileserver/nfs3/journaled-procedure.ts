@@ -206,7 +206,7 @@ export class Request implements JournaledOperation {
   readonly decoded: unknown;
   readonly #userOf: UserOf;
   #target: Target | null = null;
-  /** By which exports the target was found. */
+  /** Exports by which the target was found. */
   #boundBy: ExportTable | null = null;
 
   /** Throws XdrError for arguments that are malformed. */

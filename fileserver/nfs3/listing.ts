@@ -181,7 +181,7 @@ function addEntryPlus(
   const user = caller.identity(dir.tree);
   // A failure without permission to search, or if the entry has just gone: the client will ask for it if it needs it.
   const file = diskSet.lookup(dir, name, user);
-  // By name where the file is not open yet: cheaper than to open it, and no client may ever ask for it.
+  // A file that is not open yet is looked up by name: that is cheaper than to open it, and no client may ever ask for it.
   const byName = (): boolean => stat.ofName(dir.pathFd, name) === 0 && stat.nlink > 0;
   const known =
     typeof file !== 'string' &&

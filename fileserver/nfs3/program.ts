@@ -48,7 +48,7 @@ interface Row {
   readonly journaled: AnyJournaledProcedure | null;
 }
 
-/** Where nothing else is said: it asks about one object and waits for a disk only where it has to. */
+/** Default of a row: the procedure asks about one object and waits for a disk only where it has to. */
 const row = (name: nfsproc3Name, handler: Handler, other: Partial<Row> = {}): Row => ({
   name,
   meter: lineOf(name),

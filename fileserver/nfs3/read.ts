@@ -32,7 +32,7 @@ export function read(call: RpcCall, context: NfsContext): Outcome {
   if (unopened !== null)
     return failedWithAttributes(call, context, unopened, unopened === 'stale' ? null : file);
   const { volume } = file;
-  // Where the user could read a moment ago it is checked afterwards, with attributes that are read anyway.
+  // A user who could read a moment ago is checked afterwards, with attributes that are read anyway.
   const user = call.caller.identity(file.tree);
   const could = couldRead(file, user);
   const askedAtMs = could ? 0 : Date.now();

@@ -90,7 +90,7 @@ export class RecentWrites {
     return r.sum(start, Math.min(data + DATA_SIZE, r.end), this.#secret);
   }
 
-  /** Where what it is a copy of is kept; -1: it is a new one. */
+  /** Place of the original of a copy; -1: it is a new WRITE. */
   find(arrived: Arrived): number {
     const { caller } = arrived;
     for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at++) {
@@ -118,7 +118,7 @@ export class RecentWrites {
     return records[record + HOST] === origin.host && origin.number <= this.#marks[at * MARK_WORDS + NUMBER]!;
   }
 
-  /** Where it itself is kept; -1: nowhere. */
+  /** Place of the WRITE itself; -1: it is not kept. */
   #placeOf(arrived: Arrived): number {
     const { number } = arrived.caller.origin;
     for (let at = firstOf(arrived), i = 0; i < WAYS; i++, at++) {
@@ -186,7 +186,7 @@ export class RecentWrites {
     return this.#outcome(at) - DONE;
   }
 
-  /** Behind status and attributes: the rest of WRITE3resok. */
+  /** Encodes the rest of WRITE3resok, behind status and attributes. */
   encodeKept(w: XdrWriter, at: number): void {
     const start = keptAt(at);
     w.opaqueFixed(this.#recordBytes.subarray(start, start + KEPT_SIZE));
@@ -235,7 +235,7 @@ function firstOf({ xid }: Arrived): number {
   return ((Math.imul(xid >>> 5, SPREAD) >>> 20) ^ (xid & 31)) * WAYS;
 }
 
-/** Where in the records' bytes the results of one begin. */
+/** Offset of a WRITE's results in the records' bytes. */
 function keptAt(at: number): number {
   return (at * RECORD_WORDS + KEPT) * Int32Array.BYTES_PER_ELEMENT;
 }

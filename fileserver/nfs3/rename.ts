@@ -39,7 +39,7 @@ function lookUpBoth(on: Target, { from, to }: Args): Planned | VolumeFailure {
   return diskSet.exported.isOnWay(on.files[1]!, to.name, replaced) ? 'accessDenied' : { moved, replaced };
 }
 
-/** Where files are found by their paths: what lies below may be where nobody may look for it. */
+/** Files may be found by their paths: what lies below may come to a place where nobody may look for it. */
 function leadsElsewhere({ volume, files: [from, to] }: Target): boolean {
   return volume.pathIndex !== null && from !== to;
 }

@@ -7,7 +7,7 @@ import { changesOfSattr } from './sattr.ts';
 
 type Args = Nfs3Calls['SETATTR']['args'];
 
-/** Where files are found by their paths: the object may be a directory on the way to others. */
+/** Files may be found by their paths: the object may be a directory on the way to others. */
 function changesWhoMaySearch({ volume }: Target, { mode, uid, gid }: AttributeChanges): boolean {
   return volume.pathIndex !== null && (mode !== null || uid !== null || gid !== null);
 }

@@ -56,7 +56,7 @@ export class ConnectionOutput {
     this.#closed = false;
   }
 
-  /** Where the next reply is written, after begin() and makeRoom(). */
+  /** Writer of the next reply, after begin() and makeRoom(). */
   get w(): XdrWriter {
     return this.#slab.w;
   }

@@ -297,7 +297,7 @@ export class Connection implements LateReplies {
     else this.#waitForRoom();
   }
 
-  /** Where the output of others is in the way nothing of its own tells that it may go on. */
+  /** While the output of others is in the way, nothing of its own tells when it may go on. */
   #waitForRoom(): void {
     if (this.#memory.slabs.isFull) this.#memory.slabs.whenRoom(this.#onMemory);
   }

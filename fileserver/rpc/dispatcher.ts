@@ -102,7 +102,7 @@ export class Dispatcher {
   readonly #caller: ConnectionCaller;
   readonly #header = new CallHeader();
   readonly #call: RpcCall;
-  /** Who is to be told the reply to the call that is handled, if it comes later. */
+  /** Listener for the reply to the call that is handled, if it comes later. */
   #promised: ReplyListener | null = null;
 
   constructor(services: Services, caller: ConnectionCaller, r: XdrReader, w: XdrWriter, late: LateReplies) {

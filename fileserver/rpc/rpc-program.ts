@@ -11,9 +11,9 @@ export interface RpcCall {
   readonly caller: Caller;
   /** At the arguments. */
   r: XdrReader;
-  /** Behind the reply's header. */
+  /** Results are written here, behind the reply's header. */
   w: XdrWriter;
-  /** Where in r.bytes the call begins (its XID). */
+  /** Offset of the call (its XID) in r.bytes. */
   callStart: number;
   /** Bytes of data that the call has moved, for READ and WRITE. Set by the procedure; 0 before. */
   byteCount: number;
@@ -61,7 +61,7 @@ export const UNMETERED = -1;
 export interface RpcVersion {
   readonly program: number;
   readonly version: number;
-  /** By number; absent: PROC_UNAVAIL. */
+  /** The index is the procedure's number; absent: PROC_UNAVAIL. */
   readonly procedures: readonly (RpcProcedure | undefined)[];
   /** Line of the metrics for calls of procedures that do not exist. */
   readonly meter: number;

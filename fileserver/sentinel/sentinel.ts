@@ -73,7 +73,7 @@ export class Sentinel {
           if (message.kind === 'deathNoted') this.#confirmed(message.incarnation);
         },
         closed: (reason) => {
-          // With new credentials the next one is there before the old one ends.
+          // After a change of credentials the next one is there before the old one ends.
           if (this.#dialer.connection !== null) return;
           log.info(`The connection with ${partner} has ended: ${reason}. Dialling again.`);
         },

@@ -40,6 +40,6 @@ export interface ExportChanges {
 export interface GivenExports {
   /** Memory of exports/packed-exports.ts: exports that were checked before; null: none. */
   readonly packed: SharedArrayBuffer | null;
-  /** By how much they differ from those. */
+  /** Difference from those. */
   readonly changes: ExportChanges;
 }

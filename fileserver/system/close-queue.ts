@@ -195,7 +195,7 @@ export class CloseQueue {
   }
 }
 
-/** With everything in it but the descriptors. Little-endian, as the supported machines are (x86-64, arm64). */
+/** Makes a message that lacks only the descriptors. Little-endian, as the supported machines are (x86-64, arm64). */
 function makeMessage(): NativeBuffer {
   const message = new NativeBuffer(DESCRIPTORS_AT + DESCRIPTOR_SIZE * MESSAGE_MAX);
   const { address, view } = message;

@@ -15,7 +15,7 @@ import { FS_IOC_GETFLAGS, ioctl } from './ioctl.ts';
 
 export type NameFolding = 'never' | 'byDirectory' | 'always';
 
-/** By magic number: whose kernel module says in /sys/fs whether its directories may fold names. */
+/** Magic numbers of file systems whose kernel module says in /sys/fs whether directories may fold names. */
 const BY_FEATURE: ReadonlyMap<number, string> = new Map([
   [0xef53, 'ext4'],
   [0xf2f52010, 'f2fs'],

@@ -24,7 +24,7 @@ export class ArrivingClients {
   readonly #exports: CoordinatedExports;
   readonly #warn: (message: string) => void;
   #acceptor: Acceptor | null;
-  /** That have come while the disk set was opening, in order; null: it is open. */
+  /** Clients that have come while the disk set was opening, in order; null: it is open. */
   #waiting: Arrival[] | null;
   /** Connections so far. */
   #accepted: number;

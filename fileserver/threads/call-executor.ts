@@ -163,7 +163,7 @@ export class CallExecutor {
   #scheduleQueue(): void {
     if (this.#queueScheduled) return;
     this.#queueScheduled = true;
-    // Behind what has come meanwhile. While nothing may change it is kept.
+    // It comes behind what has arrived meanwhile. While nothing may change it is kept.
     nextTurn(() =>
       this.#hooks.execute(() => {
         this.#queueScheduled = false;

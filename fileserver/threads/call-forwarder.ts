@@ -181,7 +181,7 @@ export class CallForwarder {
       this.#batch = new BatchWriter(this.#batchMemory.shared);
     }
     if (!this.#scheduled) {
-      // Behind all sockets that have something to read in this turn of the loop.
+      // The batch waits for all sockets that have something to read in this turn of the loop.
       this.#scheduled = true;
       nextTurn(() => {
         this.#scheduled = false;

@@ -42,7 +42,7 @@ export class CallRouting implements Forwarding {
       return volume?.readsForwarded === true ? volume.route : null;
     }
     const volume = this.#volumeAt(bytes, at, end);
-    // Who gets a handle that is nobody's answers BADHANDLE or STALE.
+    // A thread that gets a handle of no volume answers BADHANDLE or STALE.
     if (volume === null) return this.#volumes[0]!.route;
     if (handles === 'two' || handles === 'twoAroundName') {
       const other = this.#volumeAt(bytes, secondHandleAt(handles, bytes, at, end), end);

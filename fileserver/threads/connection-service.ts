@@ -281,7 +281,7 @@ export class ConnectionService {
     for (const { caller } of this.#connections) caller.forget();
   }
 
-  /** With a number it ends with `rooted`. */
+  /** An update with a number ends with `rooted`. */
   learnRoots(roots: readonly ExportRoot[], change: number | null): void {
     if (!this.#closed) this.#diskSet?.exported.learn(roots);
     if (change !== null) this.#tell({ kind: 'rooted', change });

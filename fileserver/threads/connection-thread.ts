@@ -36,7 +36,7 @@ export function runConnectionThread(coordinator: Channel, setup: ThreadSetup): v
   publishLabels(setup.metrics);
   const board = new ThreadBoard(setup.board);
   const leases = new LeaseTable(setup.leases);
-  // Where nobody knows it is taken to be rationed.
+  // Unknown processor time counts as rationed.
   const busyPoll = setup.busyPoll && processorTime() === 'free';
   const memory: ConnectionMemory = {
     input: new Uint8Array(INPUT_SIZE),

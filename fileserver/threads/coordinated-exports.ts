@@ -37,7 +37,7 @@ export class CoordinatedExports {
     this.#listeners = listeners;
   }
 
-  /** Where their directories are is to be told anew. */
+  /** Replaces the exports; the threads are told their directories' places again. */
   replace(exports: GivenExports): void {
     this.#specs = new ExportSpecs(exports);
     this.#clientCounts = this.#specs.countClients();

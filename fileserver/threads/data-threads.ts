@@ -26,7 +26,7 @@ export interface ThreadSetup {
   readonly connectionThreads: number;
   readonly limits: FileTableLimits;
   readonly groupChannel: string | undefined;
-  /** That it will open, if it is told to. */
+  /** Volumes that it will open, if it is told to. */
   readonly volumes: readonly VolumeSpec[];
   /** After a lone call, if processor time allows it: adaptive-poller.ts. */
   readonly busyPoll: boolean;

@@ -305,7 +305,7 @@ export class DiskSetCoordinator {
     this.#threads.toConnectionThreads({ kind: 'mounts', mounts: mounts.all }, from);
   }
 
-  /** By the thread that changes the first volume; a disk set without volumes keeps none. */
+  /** The thread that changes the first volume keeps them; a disk set without volumes keeps none. */
   #keepMounts(mounts: readonly MountEntry[]): void {
     if (this.#message.volumes.length > 0)
       this.#threads.toVolumeThread(this.#threads.ofVolume(0), { kind: 'mounts', mounts });

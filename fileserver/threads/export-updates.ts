@@ -23,7 +23,7 @@ export class ExportUpdates {
   #directoriesKnown: boolean;
   /** What the connection threads are to know of directories, until they are attached. */
   #untold: ExportRoot[];
-  /** That have come while it was being opened; null: none have. */
+  /** Exports that have come while it was being opened; null: none have. */
   #keptExports: readonly ExportSpec[] | null;
   /** Likewise, and later than those. */
   #keptChanges: ExportChangesMessage[];
@@ -162,7 +162,7 @@ export class ExportUpdates {
   }
 
   async #apply(exports: readonly ExportSpec[]): Promise<void> {
-    // Where it is closed meanwhile no client is served on other terms either.
+    // A disk set that is closed meanwhile serves no client on other terms either.
     if (this.#state !== 'ended' && this.faultOf(exports) === null)
       await this.#give({ exports }).catch(() => {});
     this.#answer(exports);

@@ -76,7 +76,7 @@ export class ExportUpkeep {
 
   // -------------------------------------------------------------------------------------------------- changes
 
-  /** By others, which survey() goes through. */
+  /** Replaces all exports; survey() goes through the new ones. */
   replace(specs: ExportSpecs): void {
     this.#exported.replace(specs);
     this.begin();

@@ -129,7 +129,7 @@ export class ThreadReplies {
     const gone = this.#gone;
     encodeForgotten(gone, volume.uuid, identity);
     this.#goneEnds.push(gone.position);
-    // With the replies to those who removed it; a thread that has none is woken for many at once.
+    // It goes with the replies to the clients that removed the object; a thread that has none is woken for many at once.
     this.#telling ??= setTimeout(() => this.schedule(), FORGET_MS);
   }
 

@@ -103,7 +103,7 @@ export class VolumeUpkeep {
     this.tellRoots();
   }
 
-  /** Where exported directories are, as far as the other threads do not know. */
+  /** Tells the other threads what they do not know of exported directories. */
   tellRoots(): void {
     const roots = this.#parts.context.diskSet.exported.takeNews();
     if (roots.length > 0) this.#parts.tell({ kind: 'roots', roots });

@@ -137,7 +137,7 @@ export class EmbeddedWitness implements Witness {
     return this.#withWritten(home, await this.#loadLease(home));
   }
 
-  /** With what is known of the volumes; without it where that cannot be read or understood. */
+  /** Adds what is known of the volumes, unless that cannot be read or understood. */
   async #withWritten(home: string, sighting: LeaseSighting): Promise<LeaseSighting> {
     const newest = await this.#written(home)
       .newest()

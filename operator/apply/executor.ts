@@ -354,7 +354,7 @@ export const isNamespaceEnding = (error: unknown): boolean =>
   error.status === 403 &&
   error.message.includes('because it is being terminated');
 
-/** Where the API server's own words do not say what to do. */
+/** Adds what to do where the API server's own words do not say it. */
 function wayOut(action: Action, { message }: ApiError): string {
   const { namespace = '' } = 'object' in action ? action.object.metadata : action;
   const stop = message.endsWith('.') ? '' : '.';

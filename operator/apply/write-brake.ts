@@ -63,7 +63,7 @@ interface Budget {
 }
 
 export interface Contested {
-  /** With the fields that are undone. */
+  /** Objects, with the fields that are undone. */
   readonly objects: readonly string[];
   /** When the next of them counts as left alone if nobody writes it, ms from now. */
   readonly calmInMs: number;

@@ -11,7 +11,7 @@ export function takenBy(view: Assessment, claimName: string): string | null {
   const labelled = typeof claim === 'object' ? claim.metadata.labels?.[labels.pair] : undefined;
   const me = { name: view.observed.name, since: view.pair.metadata.creationTimestamp ?? '' };
   const all = [me, ...others];
-  // Who has labelled it; before that, who was there first.
+  // The pair that has labelled it holds it; before that, the pair that was there first.
   const holder =
     all.find(({ name }) => name === labelled) ??
     all.reduce((first, one) => (`${one.since} ${one.name}` < `${first.since} ${first.name}` ? one : first));

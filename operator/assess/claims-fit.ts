@@ -107,5 +107,5 @@ function volumeMisfit({ effective: { storageType }, observed }: Assessment, clai
   return null;
 }
 
-/** With one of them among its access modes a PersistentVolume is attached to as many nodes as ask for it. */
+/** A PersistentVolume that has one of these access modes is attached to as many nodes as ask for it. */
 const sharedModes: ReadonlySet<string> = new Set(['ReadWriteMany', 'ReadOnlyMany']);

@@ -56,7 +56,7 @@ export const degradedChain: readonly Policy<Assessment>[] = [
   function witnessWentBack(view) {
     const told = view.servers.flatMap(({ name, lease }) => {
       const found = lease?.witnessWentBack ?? null;
-      // With the next change of owner the Lease has a history of its own again.
+      // The Lease has a history of its own again after the next change of owner.
       if (found === null || found.epoch !== lease?.epoch) return [];
       return [
         `${found.server} has seen the Lease of ${name} go back: ${found.message}. What the servers know is written again; what else was restored with it has to be looked at.`,

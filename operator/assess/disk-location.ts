@@ -64,7 +64,7 @@ function follow(
   const away = pods.filter((pod) => !isOn(view, pod, node) || isEnding(pod));
   if (away.length > 0) return leaving(view, home, node, away);
   const added = here === undefined || !isWaitedFor(view, home) ? undefined : claimLacking(home, here);
-  // With its last pod a claim that is being deleted goes.
+  // A claim that is being deleted goes with its last pod.
   if (here !== undefined && added !== undefined && claimsBeingDeleted(home).length === 0)
     return madeAgain(home, node, here, added);
   const volumes = volumesOf(home);

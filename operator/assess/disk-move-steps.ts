@@ -114,7 +114,7 @@ export function leaving(
   };
 }
 
-/** With its last pod such a claim goes, and its volume with it; nor is the pod's node marked, which would take the pod away. */
+/** Such a claim goes with its last pod, and its volume with it; nor is the pod's node marked, which would take the pod away. */
 const keptFor = (claim: string, pod: Pod): string =>
   `pod ${pod.metadata.name} is left on node ${nodeOf(pod) ?? 'that it was made for'}, since ${claim} is being deleted and would go with its last pod`;
 

@@ -25,7 +25,7 @@ interface TakeoverCase {
   /** Whose disk set. */
   readonly home: ServerView;
   readonly owner: ServerView;
-  /** Who would have to take over. */
+  /** The server that would have to take over. */
   readonly survivor: ServerView;
 }
 

@@ -6,7 +6,7 @@ import type { EffectiveVolume } from '../model/effective-pair.ts';
 import type { ClaimView, ServerView, View } from '../model/view.ts';
 import { type Desired, desired, pairLabels } from './owned.ts';
 
-/** Who owns the disk set, for everybody who looks at the claim alone. */
+/** Says on the claim itself to whom the disk set belongs. */
 export function claimLabels(view: View, home: ServerView, volume: EffectiveVolume): Record<string, string> {
   return {
     ...pairLabels(view),

@@ -14,7 +14,7 @@ import { annotationsOf, labelsOf, pullSecrets, scheduling } from './pod-template
 export const imageTrialName = (view: View): string =>
   `${view.observed.name}-trial-${fingerprint([view.uid, wantedImage(view)]).slice(-8)}`;
 
-/** Where the server runs that is to be replaced first, if there is room: the image is on that node then. */
+/** Prefers the node of the server that is to be replaced first, if there is room: the image is on that node then. */
 export function imageTrial(view: View, server: ServerView): KubernetesObject {
   const node = server.current?.pod.spec?.nodeName;
   const here = { matchFields: [{ key: 'metadata.name', operator: 'In', values: [node] }] };

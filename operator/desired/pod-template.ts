@@ -14,7 +14,7 @@ export const annotationsOf = ({
   podTemplate: { metadata },
 }: WithTemplate): Readonly<Record<string, string>> => metadata?.annotations ?? {};
 
-/** With which the images of a pod of these servers are pulled; sorted, since the order of the list means nothing. */
+/** Secrets with which the images of a pod of these servers are pulled; sorted, since the order of the list means nothing. */
 export function pullSecrets(...servers: readonly WithTemplate[]): Record<string, unknown> {
   const names = servers.flatMap(({ podTemplate: { spec } }) =>
     (spec?.imagePullSecrets ?? []).map(({ name }) => name),

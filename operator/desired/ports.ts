@@ -21,7 +21,7 @@ interface Container {
   readonly ports?: readonly { readonly name?: string; readonly containerPort?: number }[];
 }
 
-/** Where this pod listens for it; null: it does not say. */
+/** Port on which this pod listens for it; null: it does not say. */
 export function podPort(pod: Pod, use: PortUse): number | null {
   const containers = pod.spec?.['containers'] as readonly Container[] | undefined;
   const server = containers?.find(({ name }) => name === 'server');

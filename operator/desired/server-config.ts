@@ -24,7 +24,7 @@ export const CONFIG_DIRECTORY = '/etc/filerpair';
 /** Below it: the operator's certificate, where the server's own is from elsewhere. */
 export const FALLBACK_DIRECTORY = 'fallback';
 export const HANDLE_KEYS_DIRECTORY = '/etc/filerpair-handle-keys';
-/** With the token of who may read status and metrics. */
+/** Holds the token of clients that may read status and metrics. */
 export const METRICS_TOKEN_DIRECTORY = '/etc/filerpair-metrics-token';
 export const METRICS_TOKEN_KEY = 'token';
 /** The key that signs (fileserver/storage/handles/handle-keys.ts). */

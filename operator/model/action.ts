@@ -104,7 +104,7 @@ export type Action =
       readonly claims: readonly string[];
       /** PersistentVolumes that these are bound to. */
       readonly volumes: readonly string[];
-      /** Where they may be. */
+      /** The node on which they may be. */
       readonly node: string;
     })
   /**

@@ -21,7 +21,7 @@ export const CURRENT_LABEL = 'filerpair.dev/current';
 export const ISSUED_AT_ANNOTATION = 'filerpair.dev/issued-at';
 export const TRUSTED_AT_ANNOTATION = 'filerpair.dev/trusted-at';
 
-/** With a dot, which no pair's name has: no two pairs share one. */
+/** The dot, which no pair's name has, keeps two pairs from sharing one. */
 export const leaseName = diskSetName;
 /** ServiceAccount, Role, RoleBinding and ConfigMap of one server. */
 export const serverObjectName = (pair: string, server: string): string => `${pair}-${server}`;

@@ -118,7 +118,7 @@ export interface NodeSelector {
 export interface PersistentVolume extends KubernetesObject {
   readonly spec?: {
     readonly nodeAffinity?: { readonly required?: NodeSelector };
-    /** By these, not by those of its claim, Kubernetes decides whether two nodes may have it attached. */
+    /** These, not those of its claim, decide for Kubernetes whether two nodes may have it attached. */
     readonly accessModes?: readonly string[];
     readonly csi?: { readonly driver?: string; readonly volumeHandle?: string };
   };
@@ -170,7 +170,7 @@ export interface Claim extends KubernetesObject {
   readonly status?: { readonly phase?: 'Pending' | 'Bound' | 'Lost' };
 }
 
-/** That a volume is attached to a node, or is to be: what the attach/detach controller and the CSI driver say. */
+/** A volume is attached to a node, or is to be: the word of the attach/detach controller and the CSI driver. */
 export interface VolumeAttachment extends KubernetesObject {
   readonly spec?: {
     readonly nodeName?: string;

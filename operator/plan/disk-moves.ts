@@ -90,7 +90,7 @@ function moved(view: Assessment, home: ServerView): Action[] {
   return [...released, ...(told.length > 0 ? told : [asOwned(view, home)]), ...kept, ...actions];
 }
 
-/** Where they are mounted again on the same node, its kernel may have them all the time. */
+/** Disks that are mounted again on the same node need not leave its kernel meanwhile. */
 const nodeToLetGo = ({ create, from, node }: DiskLocation, { disksNode }: LeaseView): string | null =>
   create && node !== disksNode ? null : (from ?? disksNode);
 

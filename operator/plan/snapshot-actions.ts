@@ -110,7 +110,7 @@ function made(view: Assessment, operation: FilerPairOperationObject, one: Snapsh
   return { kind: 'create', resource: 'volumeSnapshots', object, why };
 }
 
-/** Where nobody asks any more: an owner that still stands goes on by itself soon. */
+/** Removes requests that are no longer made: an owner that is still frozen goes on by itself soon. */
 const freezesRemoved = (view: Assessment): Action[] =>
   view.servers.flatMap(({ lease }) => {
     if (lease === null || (lease.freeze === null && lease.freezeAnswer === null)) return [];

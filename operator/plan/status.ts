@@ -112,7 +112,7 @@ export function statusEvents(
   return [...changed, ...rolloutEvents(before, after), ...transitions.map(transitionEvent)];
 }
 
-/** That a rollout is held up, and that it has ended; its steps are told by themselves. */
+/** Events for a rollout that is held up, and for its end; its steps have events of their own. */
 function rolloutEvents(before: FilerPairStatus | undefined, after: FilerPairStatus): PairEvent[] {
   const was = before?.rollout;
   const is = after.rollout;

@@ -53,7 +53,7 @@ export class LeaderElection {
     this.#clock = options.clock ?? MACHINE_CLOCK;
   }
 
-  /** By our own clock too: a process that was frozen does not lead when it goes on, before it hears so from anybody. */
+  /** Our own clock counts, too: a process that was frozen does not lead when it goes on, before it hears so from anybody. */
   get leading(): boolean {
     return this.#held !== null && this.#clock.now() - this.#confirmedAt <= this.#heldForMs;
   }
@@ -78,7 +78,7 @@ export class LeaderElection {
         const now = this.#clock.now();
         if (lease !== null && seen.version !== lease.metadata.resourceVersion)
           seen = { version: lease.metadata.resourceVersion ?? '', since: now };
-        // By our own clock: how long have we seen it unchanged? Never by a time that another machine wrote.
+        // How long have we seen it unchanged, by our own clock? A time that another machine wrote never counts.
         const free =
           lease === null || !lease.spec?.holderIdentity || now - seen.since >= this.#options.leaseMs;
         if (free && (await this.#write(lease))) return true;

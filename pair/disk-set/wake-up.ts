@@ -29,7 +29,7 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   // The data path has to say something first.
   if (role.name === 'fencing' || role.name === 'regaining') return Number.POSITIVE_INFINITY;
   if (role.name !== 'observer') return state.notBefore;
-  // Who stops claims nothing.
+  // A server that stops claims nothing.
   if (context.stopping) return Number.POSITIVE_INFINITY;
   if (state.ahead !== null && forcedBy(state, context) === null) return Number.POSITIVE_INFINITY;
   const first = Math.max(state.notBefore, state.cannotServeUntil, holderComesFirstUntil(state, context));

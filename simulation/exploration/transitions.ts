@@ -119,7 +119,7 @@ interface Writer {
   readonly epoch: number;
 }
 
-/** Who may be writing now, and at which epoch. */
+/** Servers that may be writing now, and at which epoch. */
 export function writers(world: World): Writer[] {
   const found: Writer[] = [];
   for (const process of world.processes) {

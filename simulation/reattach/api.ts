@@ -42,7 +42,7 @@ export class SimulatedApi {
     this.#kinds.set(plural, [...this.snapshot(plural), { ...object, metadata }]);
   }
 
-  /** By every writer but the operator. Nothing if the object has gone. */
+  /** Changes an object for every writer but the operator. Nothing happens if the object has gone. */
   change<T extends KubernetesObject>(plural: string, name: string, change: (old: T) => T): void {
     this.#kinds.set(
       plural,

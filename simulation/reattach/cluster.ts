@@ -402,7 +402,7 @@ export class SimulatedCluster {
 
 export const bootOf = ({ boot }: Machine): string => `boot-${boot}`;
 
-/** By its name, which nobody can take away. */
+/** Home in the pod's name, which nobody can take away. */
 export const homeOf = ({ metadata }: Pod): Home | null =>
   homes.find((home) => metadata.name?.startsWith(`home-${home}-disks-`) === true) ?? null;
 

@@ -8,7 +8,7 @@ import { formatAddress } from '../../transport-address.ts';
 import { type Command, CommandError, type Surroundings, UsageError } from '../command.ts';
 import { narrate, nfsUrl } from '../session.ts';
 
-/** By then it has started. Ms. */
+/** The proxy has started by then. Ms. */
 const COMPACT_MS = 1000;
 const DEFAULT_LISTEN = '127.0.0.1:20490';
 

@@ -174,7 +174,7 @@ export class LocalPlace implements Place {
       if (++count > LOOKED_THROUGH_MAX) break;
       if (isPartName(name)) parts.push({ name, file: await lstat(this.#beside(name)) });
     }
-    // By the clock of the file system: the copy has just changed this directory.
+    // The file system's clock counts: the copy has just changed this directory.
     return { parts, nowMs: (await lstat(this.parent)).mtimeMs };
   }
 

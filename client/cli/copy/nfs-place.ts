@@ -210,7 +210,7 @@ class NfsPlace implements Place {
       if (++count > LOOKED_THROUGH_MAX) break;
       if (isPartName(name) && attributes !== null) parts.push({ name, file: foundFile(attributes) });
     }
-    // By the server's clock: the copy has just changed this directory.
+    // The server's clock counts: the copy has just changed this directory.
     return { parts, nowMs: msOf((await nfs.getattr(directory)).mtime) };
   }
 

@@ -50,7 +50,7 @@ export interface NewFile {
 }
 
 export interface FileSink {
-  /** Where writing goes on: bytes before it are there. */
+  /** Position at which writing continues: the bytes before it are there. */
   readonly start: number;
   /** Resolves when there is room for more; `data` is the sink's until finish() or abandon(). */
   write(offset: number, data: Uint8Array): Promise<void>;

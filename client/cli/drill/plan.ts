@@ -29,7 +29,7 @@ export interface DrillSubject extends ServerMeant {
   /** All shares of the pair. */
   readonly shares: readonly ShareObject[];
   readonly record: DiskSetObject;
-  /** That of the partner; undefined: it has none. */
+  /** Pod of the partner; undefined: it has none. */
   readonly partnerPod: ServerPod | undefined;
 }
 

@@ -59,7 +59,7 @@ export class ProbeJob {
     }
   }
 
-  /** With its pod. What it has written it removes by itself when it is told to end. */
+  /** Removes the Job and its pod. The probe removes its own files when it is told to end. */
   async remove(): Promise<void> {
     const { client, namespace } = this.#cluster;
     await client.delete(resources.jobs, { namespace, name: this.name }).catch((error: unknown) => {

@@ -175,7 +175,7 @@ export async function serverMeant(
   );
 }
 
-/** By what name clients in the cluster know a server. */
+/** Name of a server for clients in the cluster. */
 export function serviceOf({ metadata, spec }: PairObject, server: string): string {
   const { serviceName } = spec.servers.find(({ name }) => name === server)!;
   return serviceName ?? `${metadata.name}-${server}`;

@@ -121,7 +121,7 @@ function claimsOf(
   });
 }
 
-/** With the class that it has now: there is another default elsewhere. */
+/** Names the class that it has now: the default may be another one elsewhere. */
 function specOnClaims(pair: PairObject, belongings: Belongings): object {
   const { volumes: _, className = pair.status?.effective?.className, servers, ...spec } = pair.spec;
   return {

@@ -67,7 +67,7 @@ function filter(port: number): Buffer {
   code.writeUInt16LE(4 + size, 0);
   code.writeUInt16LE(INET_DIAG_REQ_BYTECODE, 2);
   code[4] = INET_DIAG_BC_D_COND;
-  // Where to go on: behind the code if it is so, four bytes further if not.
+  // The next instruction: behind the code if the condition holds, four bytes further if not.
   code[5] = size;
   code.writeUInt16LE(size + 4, 6);
   return Buffer.concat([code, condition]);

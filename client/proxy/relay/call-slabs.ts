@@ -44,7 +44,7 @@ export class CallSlabs {
     this.#onWaste = onWaste;
   }
 
-  /** Where the next `size` bytes may be received, from `used` on. size: at most SLAB_SIZE. */
+  /** Room for the next `size` bytes, from `used` on. size: at most SLAB_SIZE. */
   withRoom(size: number): Slab {
     this.uses += 1;
     if (this.#current.used + size <= SLAB_SIZE) return this.#current;

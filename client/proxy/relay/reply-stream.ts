@@ -31,7 +31,7 @@ const SPLICED_SIZE_MIN = 16 * 1024;
 const TAIL_SIZE_MAX = 64 * 1024;
 /** READ3resok up to its data (RFC 1813 §3.3.6) behind the mark, the header with an empty verifier and the attributes. Bytes. */
 const HEAD_SIZE = 132;
-/** Where the attributes are in it, if there are any, and how long they are. */
+/** Place and size of the attributes in it, if there are any. */
 const ATTRIBUTES_FOLLOW_AT = 32;
 const ATTRIBUTES_AT = 36;
 const ATTRIBUTES_SIZE = 84;

@@ -140,7 +140,7 @@ export class Upstream implements Timed {
     this.state = initialAttempts([ROLE], this.plan);
   }
 
-  /** Where the disk set is served from now on; null: nowhere that is known. A connection that is open there already stays. */
+  /** Moves to where the disk set is served from now on; null: no known place. A connection that is open there already stays. */
   move(place: ServingPlace | null): void {
     const before = this.#place;
     if (place === null) {

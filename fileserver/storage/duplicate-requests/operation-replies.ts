@@ -37,7 +37,7 @@ export class OperationReplies {
     }
   }
 
-  /** With a failure that is not the operation's own. */
+  /** Answers with a failure that is not the operation's own. */
   refuse(operation: JournaledOperation, failure: VolumeFailure): void {
     let results: Uint8Array;
     try {

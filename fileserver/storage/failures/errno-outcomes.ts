@@ -27,9 +27,9 @@ export type Retry =
   | 'inThePool'
   /** In the volume's own thread, where it may wait for the disk. */
   | 'inTheVolumeThread'
-  /** With the space of the reserve (journal-reserve.ts). */
+  /** After the reserve's space has been lent (journal-reserve.ts). */
   | 'withTheReserve'
-  /** With the next look at the ownership record. */
+  /** At the next look at the ownership record. */
   | 'nextLook';
 
 export type Outcome =

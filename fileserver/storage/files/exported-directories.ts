@@ -134,7 +134,7 @@ export class ExportedDirectories {
   some(max: number): Export[] {
     const chosen = new Set([...this.#missing].slice(0, max >> 1));
     for (const place of chosen) {
-      // Behind the others for the next time.
+      // It comes behind the others the next time.
       this.#missing.delete(place);
       this.#missing.add(place);
     }

@@ -163,7 +163,7 @@ export class FileTable {
     const kept = handleMemory.copy(handle, 0, handle.length);
     const [current] = volume.keys;
     if (signer === current) return this.#insert(new OpenFile(volume, tree, kept, key, hash));
-    // Who asks for it by its name gets one that counts for longer.
+    // A client that asks for it by its name gets a handle that counts for longer.
     const renewed = sign(current!, handle, handle.length - MAC_SIZE);
     const file = new OpenFile(volume, tree, renewed, key, hash);
     file.otherHandle = kept;

@@ -23,9 +23,9 @@ export class ServedExports implements ExportMaker {
   #specs: ExportSpecs;
   /** Also while the file table has those of a recovery (DiskSet.asRecorded). */
   #exports: ExportTable;
-  /** Where a call may wait for a disk. */
+  /** For threads in which a call may wait for a disk. */
   readonly #directories: ExportedDirectories;
-  /** Where it may not. */
+  /** For threads in which it may not. */
   readonly #told: ToldRoots;
   /** Numbers of exports whose directories nobody has looked for since the exports were replaced. */
   #unseen: Iterator<number>;

@@ -107,7 +107,7 @@ export function checkAttributeChanges(
   const otherGroup = changes.gid !== null && changes.gid !== stat.gid;
   if (uid !== 0 && otherOwner) return 'notPermitted';
   if (uid !== 0 && otherGroup && (!owner || !isMember(user, changes.gid!))) return 'notPermitted';
-  // Who may write may set both times to now, and only that: utimensat(2).
+  // Users who may write may set both times to now, and only that: utimensat(2).
   const touches = atime === 'now' && mtime === 'now';
   if (!owner && !touches && (atime !== 'keep' || mtime !== 'keep')) return 'notPermitted';
   if (!owner && touches) {

@@ -5,7 +5,7 @@ import type { ExportRoot } from './export-root.ts';
 import type { ExportTable } from './export-table.ts';
 
 export class ToldRoots {
-  /** By the number of the export, whether or not anybody has used that yet. */
+  /** Key: the number of the export, whether or not it has been used yet. */
   readonly #told: Map<number, ExportRoot>;
 
   constructor() {

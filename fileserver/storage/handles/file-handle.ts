@@ -86,7 +86,7 @@ class Signer {
   }
 }
 
-/** By the key of a volume, which is one object for as long as the volume is open. */
+/** The signer of each volume's key, which is one object for as long as the volume is open. */
 const signers = new WeakMap<Uint8Array, Signer>();
 
 function signerWith(secret: Uint8Array): Signer {
@@ -117,7 +117,7 @@ export function isWellFormed(handle: Uint8Array): boolean {
 /** The signature that a handle should have. */
 const expected = new Uint8Array(MAC_SIZE);
 
-/** With one of the keys. */
+/** One of the keys has signed the handle. */
 export function isSigned(keys: readonly Uint8Array[], handle: Uint8Array): boolean {
   return signerOf(keys, handle) !== null;
 }

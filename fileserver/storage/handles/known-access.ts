@@ -53,6 +53,6 @@ export class KnownAccess {
  * before.
  */
 export function isSettled(changedAtMs: number, askedAtMs: number): boolean {
-  // Where only seconds are kept they are whole ones; elsewhere that happens to one in a million.
+  // Times are whole seconds where only seconds are kept; elsewhere that happens to one in a million.
   return askedAtMs - changedAtMs >= SETTLED_MS && changedAtMs % 1000 !== 0;
 }

@@ -199,7 +199,7 @@ function batchesAfter(batch: number, other: number): number {
   return (batch - other) | 0;
 }
 
-/** Behind the last valid record a gap would show within this: one flush is smaller (see operation-log.ts). Bytes. */
+/** A gap shows within this many bytes behind the last valid record: one flush is smaller (see operation-log.ts). */
 export const GAP_SEARCH_SIZE = 2 * 1024 * 1024;
 
 /**

@@ -121,7 +121,7 @@ async function openDirectory(directory: string): Promise<FileHandle> {
   }
 }
 
-/** By the descriptor of its directory, whatever has that one's name by now. */
+/** Opens it below the descriptor of its directory, whatever has that one's name by now. */
 async function openFile(path: string, directory: FileHandle): Promise<FileHandle> {
   try {
     return await openForReading(`/proc/self/fd/${directory.fd}/${basename(path)}`, O_NOFOLLOW);

@@ -91,7 +91,7 @@ export async function openVolume(
   } catch (error) {
     throw asOpenError(spec, error);
   } finally {
-    // By now the volume's own descriptor holds it, or it is not to be served.
+    // The volume's own descriptor holds it by now, or it is not to be served.
     if (pin !== null) close(pin);
   }
 }

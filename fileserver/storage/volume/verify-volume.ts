@@ -45,7 +45,7 @@ export async function verifyVolume(
   return found;
 }
 
-/** With a key of the pair only where the volume is a whole file system. */
+/** A key of the pair will do only if the volume is a whole file system. */
 function needsOwnKey(spec: VolumeSpec): boolean {
   return spec.handleKeysDirectory === undefined || asServer(() => isWhole(spec));
 }
