@@ -11,7 +11,7 @@ export interface ArchivedFile {
 
 export function tarGz(files: readonly ArchivedFile[], modifiedMs: number): Promise<Buffer> {
   const archive = pack();
-  // Whoever unpacks it decides who else may read it.
+  // The user who unpacks it decides who else may read it.
   for (const { path, content } of files)
     archive.entry(
       { name: path, mode: 0o600, mtime: new Date(modifiedMs) },
