@@ -123,7 +123,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   });
   if (!preferThisThread()) log.debug('No CAP_SYS_NICE: on a busy machine this process may be late.');
   endWhenTold(agent, log);
-  // What cannot be had ends the process before it owns anything.
+  // A resource that cannot be had ends the process before it owns anything.
   const started = Promise.withResolvers<void>();
   await serveControl(config, agent, started.promise, log);
   await agent.start();
@@ -232,7 +232,7 @@ function endWhenTold(agent: Agent, log: Log): void {
   process.on('unhandledRejection', die);
 }
 
-/** What is asked of the agent waits until it has `started`. */
+/** Requests to the agent wait until it has `started`. */
 async function serveControl(config: Config, agent: Agent, started: Promise<void>, log: Log): Promise<void> {
   const surface: ControlSurface = {
     homes: [config.server, config.partner],

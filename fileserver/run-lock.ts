@@ -30,7 +30,7 @@ export function lockRunDirectory(runDir: string): string {
   return placeOf(directory);
 }
 
-/** What earlier versions locked, and says to people which process it is. Null: the disk is full and has it not yet. */
+/** The file that earlier versions locked; it tells people which process runs. Null: the disk is full, and the file does not exist yet. */
 function openLockFile(runDir: string): number | null {
   try {
     return openSync(join(runDir, 'server.lock'), 'a+', 0o600);

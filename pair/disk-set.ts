@@ -89,7 +89,7 @@ function receive(state: DiskSetState, input: Input, context: Context): DiskSetSt
   }
 }
 
-/** What has to be done now, whatever input came: every branch sends at most one request to the witness. */
+/** Does the next step, whatever input came: every branch sends at most one request to the witness. */
 function advance(state: DiskSetState, context: Context): DiskSetState {
   const present = endRequest(forgetAnnouncement(state, context), context);
   const { role } = present;

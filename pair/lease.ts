@@ -27,7 +27,7 @@ export interface LeaseParties {
   readonly acknowledger: Incarnation | null;
 }
 
-/** What an administrator (or the operator for them) asked to be done with this disk set. */
+/** Request of an administrator (or of the operator for them) to move this disk set. */
 export interface TransferRequest {
   /** The asker chooses it; the answer carries it. */
   readonly id: string;
@@ -122,7 +122,7 @@ export interface LeaseSighting {
   readonly record: LeaseRecord;
 }
 
-/** What a server writes. Whatever else the witness keeps beside it (proofs, requests) stays as it was. */
+/** The part of the Lease that a server writes. Whatever else the witness keeps beside it (proofs, requests) stays as it was. */
 export interface LeaseOwnership {
   readonly holder: Incarnation | null;
   readonly epoch: number;

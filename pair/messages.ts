@@ -1,5 +1,5 @@
 /**
- * What the servers of a pair and their sentinels say to each other over the interconnect: each message once, as the schema that
+ * Messages of the servers of a pair and their sentinels over the interconnect: each message once, as the schema that
  * checks what arrives and from which its type follows. The sender's incarnation is in its hello, not in its messages.
  */
 import { z } from 'zod';
@@ -56,7 +56,7 @@ const deathNoted = z.object({ kind: z.literal('deathNoted'), incarnation });
 const pairMessages = [heartbeat, acknowledgement, leaseChanged, handingOver] as const;
 const message = z.discriminatedUnion('kind', [...pairMessages, died, ping, deathNoted]);
 
-/** What a server says to the other one. */
+/** Message of a server to the other one. */
 export type PairMessage = Readonly<z.infer<(typeof pairMessages)[number]>>;
 export type Holding = z.infer<typeof holdings>[number];
 export type DiedMessage = Readonly<z.infer<typeof died>>;

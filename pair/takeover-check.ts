@@ -43,7 +43,7 @@ export interface TakeoverCheck {
   readonly possible: boolean;
   /** In the order of weight; empty if it is possible. */
   readonly missing: readonly Missing[];
-  /** What would happen if the owner died now. */
+  /** The outcome if the owner died now. */
   readonly message: string;
 }
 

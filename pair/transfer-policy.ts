@@ -1,5 +1,5 @@
 /**
- * What may happen by itself, and what waits for an administrator: modes, maintenance, and when a disk set fails back. Nothing
+ * Transfers that happen by themselves or wait for an administrator: modes, maintenance, and when a disk set fails back. Nothing
  * here is about safety: the rules (claim.ts) still have to allow whatever this allows, and what it forbids would only be unwise.
  */
 import { type Incarnation, type ServerName, serverOf } from './incarnation.ts';
@@ -70,7 +70,7 @@ export interface VetoFinding {
   readonly message: string;
 }
 
-/** What this process remembers of the way of one disk set. */
+/** Memory of this process about the transfers of one disk set. */
 export interface TransferMemory {
   /** Automatic givebacks in a row that the home server did not complete. */
   readonly attempts: number;
@@ -98,7 +98,7 @@ export interface Recipient {
   readonly cannotServe: boolean;
 }
 
-/** What speaks against any hand-over, an administrator's too. */
+/** Reasons against any hand-over, an administrator's too. */
 export function transferVetoes(to: Recipient): VetoFinding[] {
   const found: VetoFinding[] = [];
   if (to.steady === null) {
@@ -112,7 +112,7 @@ export function transferVetoes(to: Recipient): VetoFinding[] {
   return found;
 }
 
-/** What speaks against a giveback that nobody asked for. None: it is time. */
+/** Reasons against a giveback that nobody asked for. None: it is time. */
 export function givebackVetoes(
   to: Recipient,
   memory: TransferMemory,

@@ -1,5 +1,5 @@
 /**
- * What goes into the pair's state machine and what comes out of it. The machine is `step` in server.ts: (state, input, now) ->
+ * Inputs and effects of the pair's state machine. The machine is `step` in server.ts: (state, input, now) ->
  * (state, effects). It reads no clock and does no I/O.
  */
 import type { Incarnation, ServerName } from './incarnation.ts';
@@ -24,7 +24,7 @@ export interface PairTiming {
   readonly heartbeatMs: number;
 }
 
-/** What may happen without an administrator. */
+/** Actions that need no administrator. */
 export interface PairPolicy {
   readonly takeover: 'Automatic' | 'Manual';
   readonly giveback: {
@@ -194,7 +194,7 @@ export type Effect =
       readonly kind: 'openDiskSet';
       readonly home: ServerName;
       readonly epoch: number;
-      /** What the Lease knows of the volumes; absent: nothing. */
+      /** The Lease's entries for the volumes; absent: there are none. */
       readonly written?: WrittenVolumes;
     }
   | { readonly kind: 'closeDiskSet'; readonly home: ServerName; readonly mode: 'quiesce' | 'fence' }

@@ -34,7 +34,7 @@ export interface KubernetesFailoverGateOptions {
   readonly log: Log;
 }
 
-/** What the slice should show, given what it shows now; null: leave it alone. */
+/** The content that the slice should have, given its content now; null: leave it alone. */
 type Change = (shown: FailoverEndpoint) => FailoverEndpoint | null;
 
 interface Wish {

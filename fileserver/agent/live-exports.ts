@@ -7,7 +7,7 @@ import { type Config, ConfigError, parseConfig } from '../config/config.ts';
 import type { Log } from '../logging/log.ts';
 import type { ExportSpec } from '../settings/export-spec.ts';
 
-/** What became of the last change of the configuration file. */
+/** Outcome of the last change of the configuration file. */
 export interface ConfigurationStatus {
   /** Why the file as it is now is not in force, in a sentence; null: it is, as far as it can be. */
   readonly refused: string | null;

@@ -1,4 +1,4 @@
-/** What the kubelet's probes ask: does the process work at all, and can this server do its part? Pure. */
+/** Answers the kubelet's probes: does the process work at all, and can this server do its part? Pure. */
 import type { ServerState } from '../../pair/server/state.ts';
 
 /** A thread that is alive shows it several times a second; on a machine without a moment to spare, later. ms */

@@ -1,4 +1,4 @@
-/** What a server tells about itself: GET /status. A snapshot for people, the CLI, tests and the operator. */
+/** Status of a server: GET /status. A snapshot for people, the CLI, tests and the operator. */
 import type { DiskSetState } from '../../pair/disk-set/state.ts';
 import { type Incarnation, type ServerName, serverOf } from '../../pair/incarnation.ts';
 import type { ServerState } from '../../pair/server/state.ts';
@@ -42,7 +42,7 @@ export interface DiskSetStatus {
   readonly absentExports: readonly AbsentExport[];
 }
 
-/** What the data path knows of it. */
+/** The part of it that the data path knows. */
 export type ServedStatus = Pick<
   DiskSetStatus,
   'leaseMsLeft' | 'port' | 'stuckVolumes' | 'volumeErrors' | 'openFailure' | 'absentExports'

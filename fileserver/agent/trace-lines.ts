@@ -1,4 +1,4 @@
-/** What a trace event of the driver says in the log. */
+/** Log lines for the trace events of the driver. */
 import type { ServerName } from '../../pair/incarnation.ts';
 import type { TraceEvent } from '../../pair/types.ts';
 

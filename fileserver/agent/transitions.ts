@@ -1,5 +1,5 @@
 /**
- * What the changes of owner took, phase by phase, as this server saw them: for log, status, metrics and the Lease's annotation.
+ * Durations of changes of owner, phase by phase, as this server saw them: for log, status, metrics and the Lease's annotation.
  * Decides nothing.
  */
 import type { ServerName } from '../../pair/incarnation.ts';

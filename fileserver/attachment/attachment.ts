@@ -23,7 +23,7 @@ export interface AttachedVolume {
 
 /** Between two tries to unmount. ms */
 const AGAIN_MS = 50;
-/** What waits says so this often. ms */
+/** A mount that waits says so this often. ms */
 const TELL_MS = 5_000;
 
 export type Tell = (message: string) => void;

@@ -21,7 +21,7 @@ export interface ConfigWatchOptions {
 export class ConfigWatch {
   readonly #options: ConfigWatchOptions;
   #text: string;
-  /** What the file looked like when it was read last: reading it again is not worth while before that changes. */
+  /** Stamp of the file when it was read last: reading it again is not worth while before the stamp changes. */
   #seen: string;
   #timer: NodeJS.Timeout | null;
 

@@ -103,7 +103,7 @@ const threads = z.strictObject({
   stayAwake: z.boolean().default(true),
 });
 
-/** What may happen without an administrator; see pair/transfer-policy.ts. */
+/** Actions that need no administrator; see pair/transfer-policy.ts. */
 const policy = z.strictObject({
   takeover: z.enum(['Automatic', 'Manual']).default('Automatic'),
   giveback: z
@@ -188,7 +188,7 @@ export type Config = z.infer<typeof schema>;
 
 type Contradiction = readonly [path: readonly (string | number)[], message: string];
 
-/** What single fields cannot say: the fields must fit each other. */
+/** Checks that no single field allows: the fields must fit each other. */
 function contradictions(config: z.infer<typeof schema>): Contradiction[] {
   const found: Contradiction[] = [];
   const { server, partner, timing: times, listen } = config;
@@ -243,7 +243,7 @@ function diskSetContradictions(config: z.infer<typeof schema>, name: string): Co
   return found;
 }
 
-/** What can be known of an export without its volume; that its directory is there shows when it is opened. */
+/** Checks of an export that need no volume; whether its directory is there shows when the volume is opened. */
 function exportContradictions(
   one: z.infer<typeof exported>,
   home: string,

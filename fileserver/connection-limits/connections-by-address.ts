@@ -15,7 +15,7 @@ export const STRANGER_MAX = 4;
 
 export type Refusal = 'full' | 'address' | 'stranger';
 
-/** What a connection counts as, until leave(). */
+/** The client that a connection counts for, until leave(). */
 export type Admission = string & { readonly brand: unique symbol };
 
 export class ConnectionsByAddress {

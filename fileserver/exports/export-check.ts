@@ -1,4 +1,4 @@
-/** What is wrong with a list of exports, as far as that shows without reading a volume: the same in every thread. */
+/** Finds faults in a list of exports, as far as they show without reading a volume: the same in every thread. */
 import type { ExportSpec } from '../settings/export-spec.ts';
 import { exportIdOf } from '../storage/handles/file-handle.ts';
 import { identityCanChange } from '../system/thread-identity.ts';

@@ -2,7 +2,7 @@
 import { checkName, isDot, isDotDot, isPrivateName } from '../storage/names/names.ts';
 
 export interface ExportPlace {
-  /** What clients mount. */
+  /** Path that clients mount. */
   readonly path: string;
   /** Below the volume's root; absent: the root itself. */
   readonly directory?: string | undefined;

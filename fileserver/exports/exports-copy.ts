@@ -18,7 +18,7 @@ function copyFile(root: string): string {
 }
 
 /**
- * What the last owner has exported from this volume. None of them has `create`: only what the API says makes directories.
+ * Exports that the last owner had on this volume. None of them has `create`: only what the API says makes directories.
  * Null: there is no copy, or none that can be read.
  */
 export async function readExportsCopy(root: string, volume: string): Promise<ExportSpec[] | null> {
@@ -87,7 +87,7 @@ export class ExportsCopy {
     return this.#changed && this.#isComplete;
   }
 
-  /** What has changed is written, unless a write is under way already. Resolves when the write under way has ended. */
+  /** Writes the changes, unless a write is under way already. Resolves when the write under way has ended. */
   write(): Promise<void> {
     if (this.#writing === null && (this.#isDue || this.#retry)) {
       this.#changed = false;

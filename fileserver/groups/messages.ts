@@ -1,5 +1,5 @@
 /**
- * What data threads and the group thread say to each other, over a BroadcastChannel that carries the name given to both: an
+ * Messages between data threads and the group thread, over a BroadcastChannel that carries the name given to both: an
  * answer is of use to every data thread, whichever asked.
  */
 

@@ -54,7 +54,7 @@ export interface ConnectionEvents {
   readonly closed: (reason: string, connection: InterconnectConnection) => void;
 }
 
-/** What the listening and the dialling end are made with. */
+/** Options of the listening and the dialling end. */
 export interface EndOptions {
   readonly host: string;
   readonly port: number;
@@ -187,7 +187,7 @@ export class InterconnectConnection {
   }
 }
 
-/** What a handshake leaves behind. */
+/** Result of a handshake. */
 export interface Established {
   readonly socket: Socket;
   readonly shown: X509Certificate;

@@ -14,7 +14,7 @@ import { inBackground } from '../system/turns.ts';
 // A server may have a second certificate of another issuer. A pair whose certificates come from elsewhere has the operator's beside
 // them, so a change of issuer, in which the servers restart one after the other, never parts them.
 //
-// What cannot be used (half written, key of another certificate, another server's name) leaves in force what was read before, and
+// Unusable files (half written, key of another certificate, another server's name) leave in force what was read before, and this
 // is logged once.
 
 /** Between two looks at the files. ms */
@@ -46,7 +46,7 @@ export interface Credentials {
   readonly problem: string | null;
 }
 
-/** What connections need of it: the credentials of now, and news of others. */
+/** The part of it that connections need: the credentials of now, and news of others. */
 export interface CredentialSource {
   readonly current: Credentials;
   subscribe(listener: () => void): void;

@@ -123,7 +123,7 @@ export function dialTls(socket: Socket, credentials: TlsCredentials, withinMs: n
 }
 
 /**
- * What a dialer sends as SNI: the partner's name, and below it the issuer of its own certificate. So the acceptor chooses the
+ * SNI that a dialer sends: the partner's name, and below it the issuer of its own certificate. So the acceptor chooses the
  * certificate that the dialer trusts, if it has several.
  */
 function serverNameFor({ certificate, partnerName }: TlsCredentials): string {

@@ -16,7 +16,7 @@ export function lostLogLines(): number {
 
 /** For as long as the process lives. */
 export function logOutput(): Writable {
-  // What was lost is counted below; without a listener such an error ends the process.
+  // Lost lines are counted below; without a listener such an error ends the process.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   return new Writable({
     decodeStrings: false,

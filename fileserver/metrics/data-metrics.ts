@@ -93,7 +93,7 @@ export function slotNumber(diskSet: 'local' | 'partner'): Slot {
   return diskSet === 'local' ? 0 : 1;
 }
 
-/** What a connection thread counts of one disk set. */
+/** Counts of one disk set that a connection thread keeps. */
 export class CallMeter {
   readonly #block: Float64Array;
 
@@ -132,7 +132,7 @@ export class CallMeter {
   }
 }
 
-/** What a volume thread says of one of its volumes. */
+/** Figures of one volume that its volume thread reports. */
 export class VolumeMeter {
   readonly #block: Float64Array;
 

@@ -13,7 +13,7 @@ function mountFile(root: string): string {
   return join(privateDirectory(root), 'mounts.json');
 }
 
-/** What the last owner knew. A list that can't be read is an empty one: nothing depends on it. */
+/** Mounts that the last owner knew. A list that can't be read is an empty one: nothing depends on it. */
 export async function readMounts(root: string): Promise<MountEntry[]> {
   try {
     const value: unknown = JSON.parse((await readPrivate(mountFile(root))).toString('utf8'));
@@ -53,7 +53,7 @@ export class MountFile {
     return this.#changed === null && this.#writing === null;
   }
 
-  /** What has changed is written, unless a write is under way already: on a disk that is stuck one waits, not one a second. */
+  /** Writes the changes, unless a write is under way already: on a disk that is stuck one waits, not one a second. */
   write(): Promise<void> {
     const changed = this.#changed;
     if (this.#writing === null && changed !== null) {

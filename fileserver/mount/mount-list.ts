@@ -16,7 +16,7 @@ export interface Mounts {
   remove(host: string, path: string | null): void;
 }
 
-/** What one thread asks another one to do with its list. */
+/** Change of its list that one thread asks another one for. */
 export type MountChange =
   | { readonly kind: 'add'; readonly host: string; readonly path: string }
   | { readonly kind: 'remove'; readonly host: string; readonly path: string | null };

@@ -1,4 +1,4 @@
-/** What the NFS procedures read of a call: its file, and what to answer if there is none. */
+/** Parts of a call that the NFS procedures read: its file, and the reply if there is none. */
 import { NFS3_FHSIZE } from '../../protocol/nfs3.ts';
 import { paddedSize, type XdrWriter } from '../../protocol/xdr.ts';
 import { type Outcome, type RpcCall, WOULD_BLOCK } from '../rpc/rpc-program.ts';

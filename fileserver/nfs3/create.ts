@@ -61,7 +61,7 @@ function cutOf({ how }: Args): AttributeChanges | null {
   return size === null ? null : { ...NO_CHANGES, size };
 }
 
-/** What becomes of the file that has the name: it is cut, stays (null), or is in the way. */
+/** Fate of the file that has the name: it is cut, stays (null), or is in the way. */
 function planForExisting(on: Target, args: Args, file: OpenFile): ChangeOfFile | VolumeFailure | null {
   const { stat } = on.volume;
   const { mode } = args.how;

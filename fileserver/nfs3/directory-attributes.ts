@@ -25,7 +25,7 @@ export class DirectoryAttributes {
 
   /** As they are: read now, or since then unchanged. */
   read(dir: OpenFile): VolumeStatus {
-    // What was moved out of its export meanwhile is not served (DiskSet.pathFd).
+    // A directory that was moved out of its export meanwhile is not served (DiskSet.pathFd).
     if (this.#known === dir && !dir.dropped && this.#diskSet.pathFd(dir) >= 0) return 'ok';
     return this.readNow(dir);
   }

@@ -1,4 +1,4 @@
-/** What an operation that changes a directory finds under a name of it, as its caller. Shared by all of them but SETATTR. */
+/** Looks up, as the caller, the name that an operation changes in a directory. Shared by all such operations but SETATTR. */
 import { constants } from 'node:os';
 import type { VolumeFailure } from '../storage/failures/status.ts';
 import type { IdentityReader } from '../storage/handles/file-identity.ts';

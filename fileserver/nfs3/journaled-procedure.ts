@@ -31,14 +31,14 @@ export interface JournaledProcedure<Args, Planned> {
   readonly args: Xdr<Args>;
   /** The first one decides on export, user and volume. */
   readonly handles: (args: Args) => readonly Uint8Array[];
-  /** What a reply says of the objects of the handles. Failures say no more; but for new entries success neither. */
+  /** Attributes of the handles' objects in a reply. Failures say no more; but for new entries success neither. */
   readonly attributes: readonly ('postOp' | 'wcc')[];
   /** Looks, as the caller, at the state before. Results in Target.planned(), refused() or answered(). */
   readonly check: (on: Target, args: Args) => Check;
   readonly needsSpace: (plan: Planned) => boolean;
   /** null: it takes no time to speak of. */
   readonly truncation: (plan: Planned) => GradualTruncation | null;
-  /** What recover() needs to know of the state before. */
+  /** Encodes the state before, as far as recover() needs it. */
   readonly encodePreState: (w: XdrWriter, plan: Planned) => void;
   /** Behind Target.beginChange(). The results. */
   readonly apply: (on: Target, args: Args, plan: Planned, flushes: FlushSet) => Uint8Array;

@@ -26,7 +26,7 @@ import { changesOfSattr } from './sattr.ts';
 // State before: the name was absent. If it is there after a crash, with the right type, it was made by this operation:
 // no other one for the same name could begin before this one was answered.
 
-/** What is to be made. */
+/** The entry to be made. */
 export interface NewEntry {
   /** S_IF... */
   readonly type: number;
@@ -111,7 +111,7 @@ export function makeEntry(
   return made;
 }
 
-/** What was under the name is this operation's work if its type is: completes it. null: it was not begun. */
+/** Completes the object under the name if its type says that this operation made it. null: the operation was not begun. */
 export function recoverEntry(
   on: Target,
   name: Uint8Array,

@@ -1,5 +1,5 @@
 /**
- * What the NFS procedures of one disk set share in one thread: the disk set, where journaled operations go, and scratch memory.
+ * Context of the NFS procedures of one disk set in one thread: the disk set, where journaled operations go, and scratch memory.
  * A call uses the scratch memory within its turn of the event loop and keeps nothing there.
  */
 
@@ -83,7 +83,7 @@ export class NfsContext {
     for (const before of this.before) before.forget();
   }
 
-  /** What a call still has to do when it comes back later. An exception costs this call alone. */
+  /** Runs the rest of a call that comes back later. An exception costs this call alone. */
   contained(reply: ReplyListener, work: () => void): void {
     try {
       work();

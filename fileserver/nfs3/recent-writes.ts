@@ -21,7 +21,7 @@ import type { ReplyListener } from '../storage/duplicate-requests/reply-listener
 // to that place meanwhile has no order with it.
 //
 // In memory, for one owner's time. The copies that lie with an owner before never count: its connections ended with its right.
-// What it has executed, and is sent again to this one, is executed again (docs/safety-writes.md).
+// A WRITE that it has executed and that is sent again to this one is executed again (docs/safety-writes.md).
 //
 // A WRITE is known by its XID and a sum of its call up to the first bytes of the data, as in Linux' server. What is kept of its
 // results is what a client acts on: status, count, how stable it is, the verifier. So a WRITE costs no allocation here, and all
@@ -127,12 +127,12 @@ export class RecentWrites {
     return -1;
   }
 
-  /** What find() has not found is being executed, and ended() or forget() follows. */
+  /** A WRITE that find() has not found is being executed, and ended() or forget() follows. */
   begin(arrived: Arrived): void {
     this.#keep(arrived, RUNNING);
   }
 
-  /** What find() said is running: the listener is told with the first copy. */
+  /** A copy of a WRITE that is running, as find() said: the listener is told with the first copy. */
   join(at: number, listener: ReplyListener): void {
     const listeners = this.#joined.get(at);
     if (listeners === undefined) this.#joined.set(at, [listener]);
@@ -143,7 +143,7 @@ export class RecentWrites {
     return this.#outcome(at) === RUNNING;
   }
 
-  /** What find() has not found was executed at once: its results end at bytes[end), and are about to be answered. */
+  /** A WRITE that find() has not found was executed at once: its results end at bytes[end), and are about to be answered. */
   executed(arrived: Arrived, status: number, bytes: Uint8Array, end: number): void {
     // Sent again, as it asks its client to do, it is executed.
     if (status === NFS3ERR_JUKEBOX) return;
@@ -158,7 +158,7 @@ export class RecentWrites {
     return this.#joinedAt(at);
   }
 
-  /** What has begun was not executed: it counts as one that never came. Returns who has joined it. */
+  /** A WRITE that has begun was not executed: it counts as one that never came. Returns who has joined it. */
   forget(arrived: Arrived): readonly ReplyListener[] {
     const at = this.#placeOf(arrived);
     if (at >= 0) this.#marks[at * MARK_WORDS + OUTCOME] = EMPTY;
@@ -211,7 +211,7 @@ export class RecentWrites {
     return at;
   }
 
-  /** What is running stays: copies may wait for it. */
+  /** Running WRITEs stay: copies may wait for them. */
   #oldestOf(arrived: Arrived): number {
     const first = firstOf(arrived);
     const set = first / WAYS;

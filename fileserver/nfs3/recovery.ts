@@ -91,7 +91,7 @@ export async function recover(
   return { answers: answers.count, completed, forgotten, putAside };
 }
 
-/** What stays dirty might be written by this machine's kernel after another has begun to serve (R9). Or find no space. */
+/** Dirty pages might be written by this machine's kernel after another has begun to serve (R9). Or find no space. */
 function mustBeWritten({ spec, reserve }: Volume): boolean {
   return spec.writeThrough === true || reserve.failsLate;
 }
@@ -117,7 +117,7 @@ function restoreAnswers(answers: StoredAnswers, cache: DuplicateRequestCache): J
 const WARM_UP_ROUNDS = 2000;
 
 /**
- * What an opening does with answers, with made-up ones and no volume. Code that has run thousands of times is compiled, so that
+ * Does an opening's work on answers, with made-up ones and no volume. Code that has run thousands of times is compiled, so that
  * clients of the first takeover in the life of a process do not wait for that.
  */
 export function warmUpRecovery(): void {

@@ -22,7 +22,7 @@ interface Planned {
 
 const DOTS_INVALID = (): VolumeFailure => 'invalid';
 
-/** What is under both names; or why the one can't become the other. */
+/** The objects under both names; or why the one can't become the other. */
 function lookUpBoth(on: Target, { from, to }: Args): Planned | VolumeFailure {
   const { diskSet } = on.context;
   const { volume } = on;
@@ -77,7 +77,7 @@ export const rename: JournaledProcedure<Args, Planned> = {
   needsSpace: () => false,
   truncation: () => null,
   encodePreState: (w, { moved }) => encodeKey(w, moved),
-  // What check() found is still there: nobody else may touch the names.
+  // The objects that check() found are still there: nobody else may touch the names.
   apply: (on, args, { moved, replaced }, flushes) => {
     const { volume, context } = on;
     const [from, to] = [on.files[0]!, on.files[1]!];

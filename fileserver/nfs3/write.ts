@@ -142,7 +142,7 @@ function flushThenReply(
   context.flusher.flush(file, stable === FILE_SYNC ? 'all' : 'data', (outcome) => {
     if (outcome === 'ok') reply(results, NFS3_OK, count);
     else if (outcome === 'stale') replyStale(context, reply);
-    // What a failed flush leaves behind is unknown, and stays so even if a later one succeeds.
+    // The state that a failed flush leaves is unknown, and stays so even if a later one succeeds.
     else file.volume.fail('IoError', `volume ${file.volume.spec.name}: data could not be flushed`);
   });
 }

@@ -18,7 +18,7 @@ const REFUSED_LOG_MS = 60_000;
 export interface AcceptorHooks {
   /** Counts one more connection of this address. null: it may have none, and is reset. */
   readonly admit: (host: string) => Admission | null;
-  /** What admit() has counted does not come. */
+  /** A connection that admit() has counted does not come. */
   readonly onLost: (admission: Admission) => void;
   /** It had to reset one of this address; at most once a minute. */
   readonly onRefused: (host: string) => void;

@@ -33,7 +33,7 @@ export class CallFigures {
     this.#countExport(procedure, exportNumber, byteCount);
   }
 
-  /** What was answered is sent now. */
+  /** The replies of the answered calls are sent now. */
   sent(): void {
     const uncounted = this.#uncounted;
     const meter = this.#meter;

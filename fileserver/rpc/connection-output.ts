@@ -1,4 +1,4 @@
-/** What one connection sends: replies are written into the slabs of its thread, and handed to its socket in one go. */
+/** Output of one connection: replies are written into the slabs of its thread, and handed to its socket in one go. */
 
 import type { Socket } from 'node:net';
 import { beginRecord, endRecord } from '../../protocol/record.ts';

@@ -53,9 +53,9 @@ export interface ConnectionSource {
   readonly place: Place;
 }
 
-/** What the connections of a thread share. */
+/** Memory and services that the connections of a thread share. */
 export interface ConnectionMemory {
-  /** What the kernel's data is received into. */
+  /** Buffer into which the kernel's data is received. */
   readonly input: Uint8Array;
   readonly slabs: OutputSlabs;
   readonly longRecords: LongRecords;
@@ -66,7 +66,7 @@ export interface ConnectionMemory {
   readonly waitingForGroups: HeldCalls;
 }
 
-/** What its figures need is known from when its call waits: one object for both. */
+/** A reply that comes later, with the figures known since its call began to wait: one object for both. */
 interface Answer extends CountedCall, LateReply {
   bytes: Uint8Array | null;
   status: number;
@@ -391,7 +391,7 @@ export class Connection implements LateReplies {
     process.nextTick(() => this.#sendAnswers());
   }
 
-  /** What throws there leaves replies half written: this connection ends, and its client asks again by another. */
+  /** An exception there leaves replies half written: this connection ends, and its client asks again by another. */
   #sendAnswers(): void {
     try {
       this.#flushAnswers();

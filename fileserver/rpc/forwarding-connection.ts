@@ -1,4 +1,4 @@
-/** What a thread that executes the calls of a connection knows of it. */
+/** A connection as the thread that executes its calls knows it. */
 import type { Place } from '../callers/connection-order.ts';
 import type { ClientKey } from '../callers/origin.ts';
 

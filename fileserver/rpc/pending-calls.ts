@@ -45,7 +45,7 @@ export class PendingCalls {
     this.#all.expectedSize += size;
   }
 
-  /** What was expected may never come: it must not count for the thread's other connections. */
+  /** Expected bytes may never come: they must not count for the thread's other connections. */
   expectNothing(): void {
     this.#expect(-this.#expectedSize);
     this.#gone = true;

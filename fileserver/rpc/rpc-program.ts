@@ -23,7 +23,7 @@ export interface RpcCall {
   answerLater(): ReplyListener;
 }
 
-/** What a procedure returns: the status of the results that it has written (0: success), or one of these. */
+/** Result of a procedure: the status of the results that it has written (0: success), or one of these. */
 export type Outcome = number;
 /** It has called answerLater(). */
 export const LATER = -10;

@@ -1,4 +1,4 @@
-/** What server and sentinel say to each other over the Unix socket: one JSON object a line. */
+/** Messages between server and sentinel over the Unix socket: one JSON object a line. */
 import type { Socket } from 'node:net';
 import { z } from 'zod';
 import { type Incarnation, parseIncarnation } from '../../pair/incarnation.ts';

@@ -21,7 +21,7 @@ export interface ExportSpec {
   readonly create?: NewDirectory | undefined;
 }
 
-/** What a directory that the server makes gets. Directories above it get 0755 and belong to the server. */
+/** Owner and mode of a directory that the server makes. Directories above it get 0755 and belong to the server. */
 export interface NewDirectory {
   readonly mode: number;
   readonly uid: number;

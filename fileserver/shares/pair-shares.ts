@@ -26,7 +26,7 @@ const WATCH_RETRY_MS_MAX = 2000;
 /** Between two attempts to delete a directory. ms */
 const DELETE_AGAIN_MS = 10_000;
 
-/** What the shares ask of the data path. Everything is of a disk set, and none of it is answered where that is not open. */
+/** Requests of the shares to the data path. Each is about a disk set, and none of them is answered where that is not open. */
 export interface ShareTarget {
   replace(home: ServerName, exports: readonly ExportSpec[]): void;
   change(home: ServerName, changes: ExportChanges, number: number): void;
@@ -73,7 +73,7 @@ export class PairShares {
   readonly #open: Map<ServerName, OpenDiskSet>;
   /** Change with which an export was given last, by path and disk set. */
   readonly #givenWith: Map<string, number>;
-  /** What was said of a share, and of which version, until the watch brings another. */
+  /** Status that was written of a share, and of which version, until the watch brings another. */
   readonly #written: Map<string, Written>;
   #target: ShareTarget | null;
   /** They were listed once. */
@@ -234,7 +234,7 @@ export class PairShares {
     if (this.#known) return;
     this.#known = true;
     this.#options.log.info(`${this.#reflector.size} FilerShares of ${this.#options.pair}.`);
-    // What is open was opened with copies.
+    // Open disk sets were opened with copies.
     const { shares } = this.#take();
     for (const home of this.#open.keys()) {
       const diskSet = this.#open.get(home)!;
@@ -357,7 +357,7 @@ export class PairShares {
     const given = this.#givenWith.get(`${share.home} ${path}`);
     if (share.verdict.accepted && !share.deleting && given !== undefined) return null;
     const directory = diskSet.directories.get(share.uid) ?? null;
-    // What is deleted without us leaves no trace.
+    // A share that is deleted without us leaves no trace.
     if (share.deleting && directory === null) return null;
     const absent = diskSet.absent.get(path);
     const cause = absent?.cause ?? 'DirectoryAbsent';
@@ -379,7 +379,7 @@ const IN_PROGRESS: DirectoryNews = {
   message: 'The directory is being deleted, with everything in it.',
 };
 
-/** What is to be said of it, also if an owner before has deleted it. null: it is not known, or not done yet. */
+/** The directory's news to report, also if an owner before has deleted it. null: it is not known, or not done yet. */
 function saidOfDirectory(object: ShareObject, { verdict }: PlacedShare): DirectoryNews | null {
   const said = object.status?.conditions?.find(({ type }) => type === 'DirectoryDeleted');
   if (said?.status === 'True') {

@@ -1,4 +1,4 @@
-/** What a FilerShare exports, and what is wrong with it whatever the other shares are. Pure. */
+/** The export of a FilerShare, and its faults whatever the other shares are. Pure. */
 import type { AcceptedReason } from '../../kubernetes/share-conditions.ts';
 import { clientNetworksOf } from '../exports/client-networks.ts';
 import { faultOfExport } from '../exports/export-check.ts';

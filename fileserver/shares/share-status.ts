@@ -1,4 +1,4 @@
-/** What the owner of a disk set says of a FilerShare. Pure. */
+/** Status of a FilerShare that the owner of its disk set writes. Pure. */
 import {
   type DirectoryDeletedReason,
   type ReadyReason,
@@ -8,7 +8,7 @@ import type { RootProblem } from '../storage/files/export-root.ts';
 import type { Verdict } from './share-export.ts';
 import type { ShareCondition, ShareObject, ShareStatus } from './share-object.ts';
 
-/** What the owner knows of a share. */
+/** Facts that the owner knows of a share. */
 export interface ShareFacts {
   readonly verdict: Verdict;
   readonly path: string;

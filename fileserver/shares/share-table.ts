@@ -29,7 +29,7 @@ interface Entry extends PlacedShare {
   verdict: Verdict;
 }
 
-/** What has changed since it was asked last. */
+/** Changes since they were asked for last. */
 export interface TableChanges {
   readonly exports: ReadonlyMap<ServerName, ExportChanges>;
   /** Names of shares that are new, are others, or have another verdict. */
@@ -41,7 +41,7 @@ export class ShareTable {
   readonly #volumes: ReadonlyMap<ServerName, readonly string[]>;
   readonly #shares: Map<string, Entry>;
   readonly #groups: Map<string, Set<Entry>>;
-  /** What is exported, by path, of each disk set. */
+  /** Exports by path, of each disk set. */
   readonly #exports: ReadonlyMap<ServerName, Map<string, ExportSpec>>;
   /** Paths that have changed, of each disk set. */
   readonly #changedPaths: ReadonlyMap<ServerName, Set<string>>;

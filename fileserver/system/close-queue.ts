@@ -28,7 +28,7 @@ const c_socketpair = libc.func('int socketpair(int domain, int type, int protoco
 const c_sendmsg = libc.func('int64 sendmsg(int fd, int64 message, int flags)') as Call;
 
 const AF_UNIX = 1;
-/** What one sendmsg() has sent, one read() reads. */
+/** Each read() reads the bytes of one sendmsg(). */
 const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;

@@ -14,7 +14,7 @@ export type FlushDepth = 'data' | 'all';
 export class FlushTimes {
   /** Number of flushes that have ended. */
   count = 0;
-  /** What they took together, from when the disk was asked. ms */
+  /** Time that they took together, from when the disk was asked. ms */
   ms = 0;
   /** Asked for, and the caller has not been told of the end. */
   underWay = 0;
@@ -46,7 +46,7 @@ export class FlushTimes {
   }
 }
 
-/** What is to be flushed. */
+/** File or file system to be flushed. */
 export interface FlushTarget {
   /** Stays open until the flush is done. */
   readonly fd: number;

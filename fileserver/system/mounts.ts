@@ -1,4 +1,4 @@
-/** What is mounted where, with which options: /proc/self/mountinfo (proc_pid_mountinfo(5)) and what else the kernel says. */
+/** Mounts of this machine with their options: /proc/self/mountinfo (proc_pid_mountinfo(5)) and what else the kernel says. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 

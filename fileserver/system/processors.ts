@@ -1,4 +1,4 @@
-/** What a thread that looks again instead of sleeping has to know of processors: how to give way, and whether time on them is rationed. */
+/** Processor facts for a thread that looks again instead of sleeping: how to give way, and whether time on them is rationed. */
 import { readFileSync } from 'node:fs';
 import koffi from 'koffi';
 

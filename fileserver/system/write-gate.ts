@@ -1,5 +1,5 @@
 /**
- * What every system call that changes a volume has to pass (R2). Functions that make such calls take the gate as their first
+ * Gate that every system call that changes a volume has to pass (R2). Functions that make such calls take the gate as their first
  * argument and ask it immediately before the call, again before each further try: no change compiles without one. And they say
  * when the call is over, so that nothing has to wait for a change that is not under way.
  */

@@ -1,4 +1,4 @@
-/** What exceptions of a data thread say in the log. */
+/** Text of a data thread's exception in the log. */
 export function describeBug(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -22,7 +22,7 @@ import { TurnQueue } from './turn-queue.ts';
 // executed any more.
 
 const REPLY_SIZE = 4096;
-/** What has come is executed without a break for so long; a neighbour who comes now waits no longer. ms */
+/** Calls that have come are executed without a break for so long; a neighbour who comes now waits no longer. ms */
 const SLICE_MS = 10;
 /** A thread that had nothing to do for so long has read everything that had come. ms */
 const IDLE_MS = 0.2;
@@ -33,7 +33,7 @@ const CALLS_BETWEEN_LOOKS = 8;
 interface CallingThread {
   /** Its connections of this disk set. */
   readonly connections: Map<number, ForwardedConnection>;
-  /** What its batches of calls lie in. */
+  /** Memory in which its batches of calls lie. */
   readonly memories: Map<number, SharedArrayBuffer>;
   readonly replies: ThreadReplies;
 }

@@ -49,7 +49,7 @@ export interface FreedSpace {
   whenFreed(done: () => void): void;
 }
 
-/** What a thread has open of objects that others remove. */
+/** Objects that a thread has open and that others remove. */
 export interface OpenObjects {
   /**
    * Closes the object, which may have lost its last name, as forgotten-object.ts has it at bytes[start .. end). Returns its

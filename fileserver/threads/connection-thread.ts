@@ -26,7 +26,7 @@ import { ThreadBoard, TURN_MS } from './thread-board.ts';
 import type { Channel, FromDataThreads, RepliesMessage, ToConnectionThread } from './thread-messages.ts';
 
 /**
- * What one read of a socket takes at most, but in the middle of a long record. All connections of the thread share it.
+ * Bytes that one read of a socket takes at most, but in the middle of a long record. All connections of the thread share it.
  * Small: what it has of a long record's beginning is copied once more.
  */
 const INPUT_SIZE = 64 * 1024;

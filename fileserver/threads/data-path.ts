@@ -1,4 +1,4 @@
-/** What the agent asks for, one disk set after the other: opens, closes, changes exports, in all data threads. */
+/** Executes the agent's requests, one disk set after the other: opens, closes, changes exports, in all data threads. */
 
 import type { DiskSetSide } from '../../pair/types.ts';
 import { descriptorBudget } from '../connection-limits/descriptor-budget.ts';

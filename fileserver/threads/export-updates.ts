@@ -21,7 +21,7 @@ export class ExportUpdates {
   #state: 'opening' | 'serving' | 'ended';
   /** The directories of all exports have been looked for: before, absent ones are not told of. */
   #directoriesKnown: boolean;
-  /** What the connection threads are to know of directories, until they are attached. */
+  /** News of directories for the connection threads, until they are attached. */
   #untold: ExportRoot[];
   /** Exports that have come while it was being opened; null: none have. */
   #keptExports: readonly ExportSpec[] | null;
@@ -65,7 +65,7 @@ export class ExportUpdates {
     return this.#untold.splice(0);
   }
 
-  /** What the last owner has exported, of a disk set whose FilerShares are not known yet. */
+  /** Serves the exports that the last owner had, of a disk set whose FilerShares are not known yet. */
   async useCopies(volumes: readonly VolumeSpec[], home: string): Promise<void> {
     const copies = await Promise.all(volumes.map(({ path, name }) => readExportsCopy(path, name)));
     volumes.forEach(({ name }, index) => {
@@ -76,7 +76,7 @@ export class ExportUpdates {
     await this.#give({ exports: withoutConflicts(copies.flatMap((copy) => copy ?? [])) });
   }
 
-  /** What was kept counts. */
+  /** Applies the exports and changes that were kept. */
   async applyKept(): Promise<void> {
     for (;;) {
       const exports = this.#keptExports;

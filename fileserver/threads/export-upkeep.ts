@@ -1,5 +1,5 @@
 /**
- * What a thread that changes volumes does to them for the sake of their exports. It keeps the copies of the exports, makes
+ * Work of a thread that changes volumes, for the sake of their exports. It keeps the copies of the exports, makes
  * directories that are to be exported, and removes those of deleted exports.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -189,7 +189,7 @@ export class ExportUpkeep {
 
   // ------------------------------------------------------------------------------------------------- removals
 
-  /** What an owner before has not finished. */
+  /** Goes on with the removals that an owner before has not finished. */
   resume(): void {
     for (const remover of this.#removers.values()) remover.resume();
   }

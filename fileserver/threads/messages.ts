@@ -1,5 +1,5 @@
 /**
- * What the agent (main thread) and the data path's first thread (worker) say to each other. The agent decides who may serve; the
+ * Messages between the agent (main thread) and the data path's first thread (worker). The agent decides who may serve; the
  * data thread owns the sockets and every file system call. Nothing else is shared but the table of leases (lease-table.ts).
  */
 
@@ -50,7 +50,7 @@ export interface OpenMessage {
   readonly exports: GivenExports | null;
   /** Copies of the exports are kept on the volumes. */
   readonly copiesExports?: boolean;
-  /** What the Lease knows of the volumes; absent: nothing. */
+  /** The Lease's entries for the volumes; absent: there are none. */
   readonly written?: WrittenVolumes;
   /** A volume whose disk has not answered for so long is reported (`stalled`). ms; absent or 0: never. */
   readonly volumeStalledMs?: number;

@@ -1,4 +1,4 @@
-/** What was read of volumes whose disk set is being claimed, in the thread that will open them: see prepareVolume(). */
+/** Readings of volumes whose disk set is being claimed, in the thread that will open them: see prepareVolume(). */
 
 import type { DiskSetSide } from '../../pair/types.ts';
 import { discardPrepared, type PreparedVolume, prepareVolume } from '../storage/volume/open-volume.ts';
@@ -11,7 +11,7 @@ export type Readings = Map<string, Promise<PreparedVolume | null>>;
 export class PreparedVolumes {
   readonly #sets = new Map<DiskSetSide, { readonly epoch: number; readonly readings: Readings }>();
 
-  /** What was read for an earlier claim is forgotten. */
+  /** Forgets the readings for an earlier claim. */
   prepare({ diskSet, epoch, volumes }: PrepareMessage): void {
     discardReadings(this.take(diskSet, null));
     if (epoch === null) return;

@@ -69,7 +69,7 @@ export class ReplyGathering {
     this.#gatherings = kept;
   }
 
-  /** What threads have not said yet they need not say any more. */
+  /** Threads need not send replies of this kind any more. */
   forget(kind: Reply['kind']): void {
     this.#gatherings = this.#gatherings.filter((gathering) => gathering.kind !== kind);
   }

@@ -1,5 +1,5 @@
 /**
- * What the data threads say to each other. The coordinator (thread.ts) accepts connections and leads every disk set through its
+ * Messages between the data threads. The coordinator (thread.ts) accepts connections and leads every disk set through its
  * life; connection threads hold the sockets and read; volume threads make every change.
  */
 

@@ -1,4 +1,4 @@
-/** What clients and administrators may and may not expect of a volume, for the log of its opening. */
+/** Lines for the log of a volume's opening: what clients and administrators may and may not expect of it. */
 import type { Volume } from '../storage/volume/volume.ts';
 import { identityCanChange } from '../system/thread-identity.ts';
 

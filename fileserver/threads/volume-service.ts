@@ -50,7 +50,7 @@ export interface VolumeServiceSetup {
   readonly post: (message: FromDataThreads) => void;
   /** For the figures of the volume with this number in the thread. */
   readonly meter: (volume: number) => VolumeMeter;
-  /** What was read of the volumes during the claim. */
+  /** Readings of the volumes during the claim. */
   readonly prepared: Readings;
   /** To and from the threads that hold connections. */
   readonly connectionThreads: readonly Channel[];
@@ -75,11 +75,11 @@ export class VolumeService {
   #mounts: MountFile | null;
   /** null: not before verify(). */
   #exports: ExportUpkeep | null;
-  /** What has come while nothing may change and is executed afterwards, in order; null: everything may. */
+  /** Work that has come while nothing may change and is executed afterwards, in order; null: everything may. */
   #kept: (() => void)[] | null;
   /** close() was called: nothing more is begun. */
   #stopping: boolean;
-  /** What writes to the volumes on its own account at the moment: `closed` waits for it. */
+  /** Writes to the volumes on its own account at the moment: `closed` waits for them. */
   #writing: Promise<void>;
 
   /** `part`: the disk set with those of its volumes that this thread is to change. */

@@ -5,7 +5,7 @@ import type { DataFlusher } from '../storage/flush/data-flusher.ts';
 import type { Volume } from '../storage/volume/volume.ts';
 import type { ExportUpkeep } from './export-upkeep.ts';
 
-/** What writes to volumes. */
+/** Parts that write to volumes. */
 export interface Writers {
   readonly volumes: readonly Volume[];
   readonly logs: ReadonlyMap<Volume, OperationLog>;

@@ -1,4 +1,4 @@
-/** What a volume thread does for its volumes once a second while they are served, and the watch over who owns them. */
+/** Work of a volume thread for its volumes, once a second while they are served, and the watch over who owns them. */
 import { VOLUMES_MAX, type VolumeMeter } from '../metrics/data-metrics.ts';
 import type { MountFile } from '../mount/mount-file.ts';
 import type { NfsContext } from '../nfs3/nfs-context.ts';

@@ -65,7 +65,7 @@ const drainOf = (drain: string | undefined): { drain?: string } => (drain === un
 const disksOf = (text: string | undefined): { disks?: string } =>
   text !== undefined && /^[A-Za-z0-9][-A-Za-z0-9]{0,63}$/.test(text) ? { disks: text } : {};
 
-/** What cannot be understood asks for nothing. */
+/** An annotation that cannot be understood asks for nothing. */
 function freezeOf(text: string | undefined): { freeze?: Freeze } {
   const found = parseAnnotation<Partial<FreezeAnnotation>>(text);
   if (found === null || typeof found.id !== 'string') return {};
@@ -76,7 +76,7 @@ function freezeOf(text: string | undefined): { freeze?: Freeze } {
   };
 }
 
-/** What cannot be understood, or is of an epoch that has not been, is not known. */
+/** An annotation that cannot be understood, or is of an epoch that has not been, counts as absent. */
 function writtenOf(text: string | undefined, epochMax: number): { written?: WrittenVolumes } {
   const { epoch, volumes } = parseAnnotation<Partial<WrittenAnnotation>>(text) ?? {};
   if (!Number.isSafeInteger(epoch) || epoch! > epochMax) return {};
@@ -96,7 +96,7 @@ function count(field: string, value: number): number {
   return value;
 }
 
-/** What cannot be understood might have been the longer time: then nothing may be decided by this Lease. */
+/** A text that cannot be understood might have been the longer time: then nothing may be decided by this Lease. */
 function millisecondsOrNull(text: string | undefined): number | null {
   if (text === undefined) return null;
   const ms = Number(text);
@@ -105,7 +105,7 @@ function millisecondsOrNull(text: string | undefined): number | null {
   return ms;
 }
 
-/** What cannot be understood might refuse a claim: then nothing may be decided by this Lease. */
+/** A text that cannot be understood might refuse a claim: then nothing may be decided by this Lease. */
 function volumesAheadOrNull(text: string | undefined): VolumesAhead | null {
   if (text === undefined) return null;
   const { epoch, message } = parseAnnotation<Partial<VolumesAheadAnnotation>>(text) ?? {};
@@ -143,7 +143,7 @@ function requestOf(annotations: Readonly<Record<string, string>>): TransferReque
   };
 }
 
-/** What cannot be understood is about nothing that there is: the word does not count. */
+/** Parties that cannot be understood match no Lease: the request does not count. */
 function aboutOf({ about }: Partial<RequestAnnotation>): { about?: LeaseParties } {
   if (about === undefined) return {};
   const [holder, acknowledger] = [about?.holder, about?.acknowledger].map((one) =>

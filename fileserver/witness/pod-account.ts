@@ -31,7 +31,7 @@ interface Credentials {
   readonly readAt: number;
 }
 
-/** What kubernetes/connection.ts uses of a KubeConfig. */
+/** The part of a KubeConfig that kubernetes/connection.ts uses. */
 type Used = Pick<KubeConfig, 'getCurrentCluster' | 'applyToHTTPSOptions' | 'getCurrentContext'>;
 
 export function podAccount(account: PodAccount): LoadKubeConfig {

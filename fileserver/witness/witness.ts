@@ -15,7 +15,7 @@ export interface TransitionPhase {
   readonly tookMs: number;
 }
 
-/** What the last change of owner was, and what it took; for people, status and history. */
+/** The last change of owner, and its durations; for people, status and history. */
 export interface Transition {
   readonly kind: 'Takeover' | 'Giveback' | 'Start';
   /** A TransitionCause. */
@@ -37,7 +37,7 @@ export interface RequestResult {
   readonly message: string;
 }
 
-/** What a server writes beside the ownership: for people, the operator and later owners. No lease depends on it. */
+/** Notes that a server writes beside the ownership: for people, the operator and later owners. No lease depends on them. */
 export interface LeaseNotes {
   readonly lastTransition?: Transition;
   /** The epoch for which the writer's secondary port serves this disk set; null: it does not. */
@@ -73,7 +73,7 @@ export interface OpenFailureNote {
   readonly message: string;
 }
 
-/** What came of a freeze that the Lease asks for. */
+/** Outcome of a freeze that the Lease asks for. */
 export interface FreezeAnswer {
   readonly id: string;
   /** Broken: it has ended before it was to, or could not begin. */

@@ -71,7 +71,7 @@ export function endRequest(state: DiskSetState, context: Context): DiskSetState 
   return { ...state, local: null, asked: null };
 }
 
-/** What the claim waits for; null: it needs no request, or has one. */
+/** The condition that the claim waits for; null: it needs no request, or has one. */
 export function waitsForRequest(
   state: DiskSetState,
   verdict: Extract<ClaimVerdict, { kind: 'now' | 'wait' }>,

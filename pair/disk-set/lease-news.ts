@@ -1,4 +1,4 @@
-/** What a disk set learns of its Lease: by a watch, a read, or the outcome of its own write. */
+/** News of its Lease that reach a disk set: by a watch, a read, or the outcome of its own write. */
 
 import { serverOf } from '../incarnation.ts';
 import {

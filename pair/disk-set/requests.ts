@@ -13,7 +13,7 @@ export function request(state: DiskSetState, asked: TransferRequest, context: Co
   const { role, home } = state;
   const handled = { ...state, handledRequest: asked.id };
   if (role.name !== 'holder') {
-    // What waits for a request, and what only an administrator can decide, is decided here and not by the owner.
+    // Questions that wait for a request, and those that only an administrator can decide, are decided here and not by the owner.
     const mine = wantedOwner(home, asked, context) === identity.server;
     if (
       mine &&

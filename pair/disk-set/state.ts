@@ -1,4 +1,4 @@
-/** What one server knows of one disk set, and how it says what is to be done about it. */
+/** State that one server has of one disk set, and how it says what is to be done about it. */
 import type { KnownDead } from '../claim.ts';
 import type { Incarnation, ServerName } from '../incarnation.ts';
 import type { LeaseOwnership, LeaseParties, LeaseSighting, TransferRequest, VolumesAhead } from '../lease.ts';
@@ -148,7 +148,7 @@ export function initialDiskSet(home: ServerName, now: number): DiskSetState {
   };
 }
 
-/** What a disk set needs to know of the rest of the server in one step. */
+/** Facts about the rest of the server that a disk set needs in one step. */
 export interface Context {
   readonly identity: PairIdentity;
   readonly now: number;

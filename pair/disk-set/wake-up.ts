@@ -35,7 +35,7 @@ function nextWakeOfRole(state: DiskSetState, context: Omit<Context, 'emit' | 'ne
   const first = Math.max(state.notBefore, state.cannotServeUntil, holderComesFirstUntil(state, context));
   if (state.seen.record.holder === context.identity.me) return first;
   const verdict = mayClaim(claimView(state, context), context.now);
-  // What waits for a request is woken by it.
+  // A step that waits for a request is woken by it.
   if (
     verdict.kind !== 'no' &&
     waitsForRequest(state, verdict, context) !== null &&

@@ -1,4 +1,4 @@
-/** What a disk set has to know of the rest of the server in one step. */
+/** Facts about the rest of the server that a disk set has to know in one step. */
 import type { KnownDead } from '../claim.ts';
 import type { Context } from '../disk-set/state.ts';
 import type { ServerName } from '../incarnation.ts';

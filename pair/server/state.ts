@@ -1,4 +1,4 @@
-/** What one server of a pair knows: its two disk sets, its partner's incarnations, proofs of death, and what it has told others. */
+/** State of one server of a pair: its two disk sets, its partner's incarnations, proofs of death, and what it has told others. */
 import { type DiskSetState, initialDiskSet } from '../disk-set/state.ts';
 import type { Incarnation, ServerName } from '../incarnation.ts';
 import type { Holding } from '../messages.ts';

@@ -1,4 +1,4 @@
-/** What others have to learn of a step: the data path, the sentinel, the partner, and the process that waits for the stop. */
+/** Tells others of a step: the data path, the sentinel, the partner, and the process that waits for the stop. */
 
 import type { DiskSetState } from '../disk-set/state.ts';
 import type { Holding } from '../messages.ts';
@@ -23,7 +23,7 @@ export function tellDisks(state: ServerState, now: number, effects: Effect[]): S
   return { ...state, disks };
 }
 
-/** What others have to hear of this step: the sentinel, the partner, the process that waits for the stop. */
+/** Tells others of this step: the sentinel, the partner, the process that waits for the stop. */
 export function tellChanges(before: ServerState, after: ServerState, effects: Effect[]): ServerState {
   let next = after;
   const holdings = leasesThatNameMe(next);

@@ -80,7 +80,7 @@ export class DirectoryRemover {
     this.#stopped = false;
   }
 
-  /** What an owner before has not finished. */
+  /** Goes on with the removals that an owner before has not finished. */
   resume(): void {
     const unfinished: Uint8Array[] = [];
     this.#withRemoved((removed) => {

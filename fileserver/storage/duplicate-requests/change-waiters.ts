@@ -45,7 +45,7 @@ export class ChangeWaiters {
     }
   }
 
-  /** What it throws is not the operation log's. */
+  /** Exceptions of the waiting function are not the operation log's. */
   #call(ready: () => void): void {
     try {
       ready();

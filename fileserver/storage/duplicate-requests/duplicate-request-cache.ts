@@ -69,7 +69,7 @@ export class DuplicateRequestCache {
     this.#now = now;
   }
 
-  /** What was answered; null: the request has not been seen. `running`: it is being executed, and admit() joins it. */
+  /** The reply; null: the request has not been seen. `running`: it is being executed, and admit() joins it. */
   find(key: string): Uint8Array | 'running' | null {
     const entry = this.#entries.get(key);
     if (entry === undefined) return this.#stored?.results(key) ?? null;

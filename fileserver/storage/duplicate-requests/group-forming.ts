@@ -15,9 +15,9 @@ export class GroupForming {
   readonly group: Member[];
   /** Have to wait for the next group. */
   readonly later: JournaledOperation[];
-  /** What the operations before, the group's own, and those that have to wait touch. */
+  /** Keys that the operations before, the group's own, and those that have to wait touch. */
   readonly #touched: Set<string>;
-  /** What the same ones rely on. */
+  /** Keys that the same operations rely on. */
   readonly #reliedOn: Set<string>;
   /** Bytes of the intents. */
   #size: number;

@@ -7,7 +7,7 @@ export interface Member {
   readonly keys: readonly string[];
   readonly reliesOn: readonly string[];
   readonly intent: Uint8Array;
-  /** What has become of it; null: it is not executed. */
+  /** Its outcome; null: it is not executed. */
   done: Done | null;
   /** It takes long, and is half executed: its intent is in the journal since before it joined this group. */
   partsDone: boolean;

@@ -27,7 +27,7 @@ const GATHERED_MIN = 0.25;
 /** ...and otherwise tried again after so many groups. */
 const VAIN_GROUPS = 16;
 
-/** What the queue asks. */
+/** Questions that the operation log asks about the pace of its groups. */
 export interface Pacing {
   /** A group is being flushed. Begin the next one, of those that wait, beside it? */
   mayOverlap(waiting: number, flushing: number): boolean;
@@ -41,7 +41,7 @@ export interface Pacing {
 }
 
 export class GroupPacing implements Pacing {
-  /** What a flush usually takes, and the execution of one operation. */
+  /** Usual duration of a flush, and of the execution of one operation. */
   #flushMs = 0;
   #changeMs = 0;
   /** How many may wait, if all come back that have just been answered; and how many were waiting then. */

@@ -1,8 +1,8 @@
-/** What an operation log asks of its surroundings: the serving lease, the settlement of interrupted operations, the log. */
+/** Services that an operation log asks for: the serving lease, the settlement of interrupted operations, the log. */
 import type { FlushSet } from '../flush/flush-set.ts';
 import type { OperationStep } from './operation-step.ts';
 
-/** What became of an operation that was interrupted. `reason`: a sentence that names it. */
+/** Outcome of an operation that was interrupted. `reason`: a sentence that names it. */
 export type Settled =
   | {
       readonly outcome: 'completed';
@@ -25,7 +25,7 @@ export interface OperationLogHooks {
   readonly onStopped: () => void;
   /** For the test that kills the process at a step. */
   readonly onStep: (operation: string, step: OperationStep) => void;
-  /** What makes intents safe before they are executed: the volume's way (commit-order.ts), or a test's. */
+  /** Step that makes intents safe before they are executed: the volume's way (commit-order.ts), or a test's. */
   readonly intents: 'writeOut' | 'flush' | 'unwritten';
   /** Settles an operation of which only its intent is known: nfs3/recovery.ts. */
   readonly settle: (intent: Uint8Array, flushes: FlushSet) => Settled;

@@ -70,7 +70,7 @@ import type { OperationStep } from './operation-step.ts';
 // space is refused, until the reserve is back. If there is no room all the same, nothing is executed: what waits is
 // refused. Answers that were given already, and are only in memory, are recorded as soon as that is possible.
 //
-// What throws costs one call. Before its intent is recorded nothing was executed: its caller is told SYSTEM_ERR, and the request
+// An exception costs one call. Before its intent is recorded nothing was executed: its caller is told SYSTEM_ERR, and the request
 // is unknown again. While it is executed it may be half executed: it is settled at once, as after a crash, from its own intent;
 // found executed, it is completed and answered. Otherwise (not begun, or not to be settled) its caller is told SYSTEM_ERR, which
 // says nothing of what was done. It goes through the rest of its group all the same: what it touched stays closed to others
@@ -190,7 +190,7 @@ export class OperationLog implements JournalContents {
     }
   }
 
-  /** What waits may begin a group now. If not, the end of a flush, of a moment, or what else comes begins it. */
+  /** Waiting operations may begin a group now. If not, the end of a flush, of a moment, or what else comes begins it. */
   #mayBegin(): boolean {
     const waiting = this.#waiting;
     const flushing = this.#flushing;
@@ -396,7 +396,7 @@ export class OperationLog implements JournalContents {
     else this.#goOn();
   }
 
-  /** What the operations touched may be changed again, except by WRITEs to what others are about to touch. */
+  /** Objects of these operations may be changed again, except by WRITEs to those that others are about to touch. */
   #release(executed: readonly Member[]): void {
     if (executed.length === 0) return;
     const { changing } = this.#volume;

@@ -1,5 +1,5 @@
 /**
- * What follows from an error of a system call, for every call that the data path makes: one table, as data.
+ * Outcomes of errors of system calls, for every call that the data path makes: one table, as data.
  * docs/fileserver-data.md shows it; errno-outcomes.test.ts compares the two.
  */
 import { constants } from 'node:os';
@@ -37,7 +37,7 @@ export type Outcome =
   | { readonly kind: 'retry'; readonly retry: Retry; readonly otherwise: VolumeFailure | null }
   | { readonly kind: 'fault'; readonly reason: FaultReason };
 
-/** What the server lacks for a moment; it comes back by itself. */
+/** Resources that the server lacks for a moment; they come back by themselves. */
 const SHORTAGES: readonly number[] = [E.EMFILE, E.ENFILE, E.ENOMEM];
 /** Calls that need a descriptor. */
 const OPENING: readonly SystemCall[] = ['openat', 'open_by_handle_at'];
@@ -56,7 +56,7 @@ type Row = Readonly<Record<number, Outcome>>;
 const notInMemory: Row = { [E.EAGAIN]: retry('inThePool'), [E.EOPNOTSUPP]: retry('inThePool') };
 const cannotTell = retry('inTheVolumeThread');
 
-/** What is special about a call; see also BY_KIND. */
+/** Outcomes that are special to a call; see also BY_KIND. */
 const SPECIAL: Partial<Record<SystemCall, Row>> = {
   // With RESOLVE_CACHED: not in memory, or a kernel or container that does not know the call. That thread needs no descriptor.
   openat2: {
@@ -114,7 +114,7 @@ export function outcomeOf(call: SystemCall, errno: number): Outcome {
   return failure === 'ioError' ? told(failure) : answer(failure);
 }
 
-/** What a client is told. errno: positive. `null`: nothing, the volume is not served any more. */
+/** The failure that a client is told. errno: positive. `null`: none, the volume is not served any more. */
 export function failureOf(call: SystemCall, errno: number): VolumeFailure | null {
   const outcome = outcomeOf(call, errno);
   if (outcome.kind === 'fault') return null;

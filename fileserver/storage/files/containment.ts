@@ -58,7 +58,7 @@ export class Containment {
     if (climbStat.ofFd(fd) < 0) return INSIDE;
     if (climbStat.type !== S_IFDIR) return this.#insideFiles.isInside(file, fd, climbStat);
     const inside = this.#leadsToRoot(file, fd, generation, known);
-    // What is known concerns the root of before.
+    // The known directories concern the root of before.
     return inside === OUTSIDE && this.#isRootAnother(tree)
       ? this.#leadsToRoot(file, fd, generation, NONE_KNOWN)
       : inside;

@@ -4,7 +4,7 @@
  * are free.
  */
 
-// What is beyond counts as a debt that is paid off with time; while there is a debt, a deep directory has to wait, and
+// Levels beyond count as a debt that is paid off with time; while there is a debt, a deep directory has to wait, and
 // directories of usual depth do not. Pure.
 
 /** Levels of each climb that do not count: some milliseconds. */

@@ -8,7 +8,7 @@ import type { ExportSpec } from '../../settings/export-spec.ts';
 export interface ExportRoot {
   /** Path of the export. */
   readonly path: string;
-  /** What was looked at: news of an export that is another one by now counts for nothing. */
+  /** The place that was looked at: news of an export that is another one by now counts for nothing. */
   readonly place: string;
   /** Identity key of the directory; '': it is not there, or can't be opened. */
   readonly key: string;

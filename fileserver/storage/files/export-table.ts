@@ -9,7 +9,7 @@ import { exportIdOf } from '../handles/file-handle.ts';
 import type { Volume } from '../volume/volume.ts';
 import type { Export } from './export.ts';
 
-/** What the table leaves to its disk set. */
+/** Work that the table leaves to its disk set. */
 export interface ExportMaker {
   /** null: it is of a volume that this thread does not have. */
   make(spec: ExportSpec): Export | null;

@@ -76,7 +76,7 @@ export class Export {
     return this.#clients.includes(host) && (!this.#reservedPorts || (port > 0 && port < RESERVED_PORTS));
   }
 
-  /** What the files of this export are bound to once it is exported no longer. */
+  /** The export to which the files of this one are bound once it is exported no longer. */
   withdraw(): Export {
     const spec: ExportSpec = { ...this.spec, access: 'ReadOnly', squash: 'All', clients: [] };
     this.#successor ??= new Export(spec, this.volume, 'withdrawn', this.id);

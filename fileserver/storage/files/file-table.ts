@@ -47,7 +47,7 @@ const { EBADF, EINPROGRESS, EMFILE, ENFILE } = constants.errno;
 
 export class FileTable {
   readonly #limits: FileTableLimits;
-  /** What handles are resolved by. Each file that can be found by its handle is bound to one of them. */
+  /** Exports by which handles are resolved. Each file that can be found by its handle is bound to one of them. */
   #trees: ExportTable;
   /** May a call here wait for a disk? Where not, a file that is not open is -EINPROGRESS until openNow(). */
   readonly #mayWait: boolean;
@@ -96,7 +96,7 @@ export class FileTable {
     this.#trees = exports;
     for (let file = this.#files.oldest; file !== null; ) {
       const { newer } = file;
-      // What was withdrawn can't be found by its handle; openNow() binds it anew.
+      // A withdrawn file can't be found by its handle; openNow() binds it anew.
       if (file.tree.withdrawn || this.#present(file) === undefined) this.drop(file);
       this.#bind(file);
       file = newer;
@@ -308,7 +308,7 @@ export class FileTable {
     // The last close of an object without a name may wait for the disk (close-queue.ts), also when it was not this server that
     // removed it. Where nothing is open for looking, nothing is for reading or writing either.
     if (!file.removed && file.pathFd >= 0) file.removed = mayHaveLostItsName(file.pathFd);
-    // What has no name any more nobody misses, and at the end of service somebody else takes over.
+    // Nobody misses a file without a name, and at the end of service somebody else takes over.
     if (file.unflushed && !this.#closed && !mayHaveLostItsName(file.writeFd)) return 0;
     let closed = 0;
     if (file.pathFd >= 0) {

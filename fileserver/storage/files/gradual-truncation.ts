@@ -18,7 +18,7 @@ const PART_FIRST = 1024n * 1024n;
 const PART_MAX = 16n * 1024n * 1024n;
 /** A part is at least this fraction (a power of two) of what is left: no file takes an unbounded number. */
 const LEFT_SHIFT = 16n;
-/** What a part may take, in ms: the next one is larger if it takes less, and smaller if it takes more. */
+/** Time that a part may take, in ms: the next one is larger if it takes less, and smaller if it takes more. */
 const SHORT_MS = 1;
 const LONG_MS = 4;
 

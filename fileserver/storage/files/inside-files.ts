@@ -14,7 +14,7 @@ import type { OpenFile } from './open-file.ts';
 // symbolic link, leads to this very file. It may know none (after a restart of the machine the file was not looked up yet), or
 // one that lies elsewhere (the file has several names). Then the volume is walked over once for all such files.
 //
-// What was found holds as long as the file's change time is the same: to move a file changes it, on the file systems that
+// A finding holds as long as the file's change time is the same: to move a file changes it, on the file systems that
 // changeTimesTell() names. Elsewhere it is asked again in each generation of the file table. A directory that is moved away on the
 // server takes its files with it: those that are known are served on, as the handle of a file has no directory in it.
 
@@ -23,7 +23,7 @@ export const OUTSIDE = 0;
 
 const { EAGAIN, EINPROGRESS, ESTALE } = constants.errno;
 const SLASH = 0x2f;
-/** What a walk has found is kept for so long after its last use. ms */
+/** Results of a walk are kept for so long after their last use. ms */
 const KEPT_MS = 60_000;
 /** Walks may take one part in so many of a thread's time. */
 const WALK_SHARE = 10;

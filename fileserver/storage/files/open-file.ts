@@ -27,7 +27,7 @@ export class OpenFile {
   insideAt: number;
   /** Its change time when it was last found below the root of its volume (inside-files.ts), ms; NaN: it was not looked for. */
   provenAtMs: number;
-  /** What its last user may do with it; null: it was not asked, or can't be remembered. */
+  /** Access that its last user has to it; null: it was not asked, or can't be remembered. */
   access: KnownAccess | null;
   /** It is a directory that takes several names for one; null: it was not asked (DiskSet.mayFoldNames()). */
   foldsNames: boolean | null;

@@ -28,7 +28,7 @@ export function effectiveUser(user: Identity): Identity {
   return identityCanChange ? user : SERVER_IDENTITY;
 }
 
-/** What is known of the user, if the object is as it was then. `stat`: its attributes, just read. null: nothing. */
+/** Known access of the user, if the object is as it was then. `stat`: its attributes, just read. null: nothing is known. */
 function knownNow({ access }: OpenFile, user: Identity, stat: StatBuffer): KnownAccess | null {
   return access !== null && access.user === user && access.changedAtMs === stat.changedAtMs ? access : null;
 }

@@ -118,7 +118,7 @@ export class ServedExports implements ExportMaker {
     return !this.#allSeen;
   }
 
-  /** What the other threads have not been told yet of directories. */
+  /** News of directories that the other threads have not been told yet. */
   takeNews(): ExportRoot[] {
     return this.#directories.takeNews();
   }
@@ -137,7 +137,7 @@ export class ServedExports implements ExportMaker {
     if (this.#directories.look(exports)) this.#table.replaceExports(this.#exports);
   }
 
-  /** What another thread has found. */
+  /** Takes over the roots that another thread has found. */
   learn(roots: readonly ExportRoot[]): void {
     if (this.#told.learn(roots, this.#exports)) this.#table.replaceExports(this.#exports);
   }

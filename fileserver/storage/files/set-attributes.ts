@@ -59,7 +59,7 @@ export function changesNothing(changes: AttributeChanges): boolean {
 }
 
 /**
- * What of the changes an interrupted call has not done, by the attributes as they are: everything from the first step on
+ * Changes that an interrupted call has not done, by the attributes as they are: everything from the first step on
  * (applyAttributeChanges) that does not show. So attributes that were set completely, and perhaps told to a client, stay
  * as they are to the nanosecond.
  */

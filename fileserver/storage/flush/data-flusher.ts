@@ -56,7 +56,7 @@ const OVERLAP_AFTER_MS = 2;
  * after some dozen flushes. A fast disk whose flushes only wait for a processor shows a fast one before.
  */
 const SLOWER = 1 / 16;
-/** What comes at the same time shares a flush. ms */
+/** Requests that come within this time share a flush. ms */
 const GATHER_MS = 1;
 /** Flushes of one file at once. */
 const OVERLAP_MAX = 4;
@@ -68,7 +68,7 @@ export const UNSTABLE_TICKS = 30;
 /** Files flushed by one tick: those of clients that wait should not come last. */
 const FLUSHES_PER_TICK = 64;
 
-/** What it needs of the table of open files. */
+/** The part of the table of open files that it needs. */
 export type FlushTable = Pick<FileTable, 'readFd' | 'ownFd' | 'pin' | 'unpin' | 'unflushedMax'>;
 
 export class DataFlusher {
@@ -83,7 +83,7 @@ export class DataFlusher {
   readonly #unstableVolumes = new Map<Volume, number>();
   #now = 0;
   readonly #queue: FlushQueue;
-  /** What the fastest flushes recently took. ms */
+  /** Duration of the fastest recent flushes. ms */
   #fastestMs = 0;
 
   constructor(table: FlushTable, queue: FlushQueue = dataFlushes) {

@@ -58,7 +58,7 @@ const DIGEST_SIZE = 32;
 class Signer {
   readonly #inner: Uint8Array;
   readonly #outer: Uint8Array;
-  /** What was hashed last of `inner`: most handles of a volume are of one size. */
+  /** The message of `inner` that was hashed last: most handles of a volume are of one size. */
   #message: Uint8Array;
 
   /** secret: at most BLOCK_SIZE bytes. */

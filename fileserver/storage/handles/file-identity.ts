@@ -1,4 +1,4 @@
-/** What makes a file of a volume that file and no other, now and after any rename, restart or failover. */
+/** Identity of a file of a volume: that file and no other, now and after any rename, restart or failover. */
 import { constants } from 'node:os';
 import { close, O_NOFOLLOW, O_PATH, openAt } from '../../system/file-calls.ts';
 import { KernelHandleBuffer, openByHandle } from '../../system/file-handle-calls.ts';

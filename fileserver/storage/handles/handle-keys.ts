@@ -42,7 +42,7 @@ function readKey(path: string): Uint8Array | null {
   throw new VolumeRecordError(`${path} has ${key.length} bytes instead of ${HANDLE_KEY_SIZE}`);
 }
 
-/** What lies on a volume. null: it is not there. */
+/** Keys that lie on a volume. null: not there. */
 export interface OwnKeys {
   readonly current: Uint8Array | null;
   /** It was renamed. */

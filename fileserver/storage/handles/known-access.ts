@@ -1,5 +1,5 @@
 /**
- * What a user was found to be allowed to do with an object. To ask the kernel again (faccessat2) at each READ costs as much as
+ * Access that a user was found to have to an object. To ask the kernel again (faccessat2) at each READ costs as much as
  * reading 4 KiB. The attributes that go with the reply are read anyway, and they tell whether its answer can be another one now.
  */
 import type { Identity } from '../../system/thread-identity.ts';

@@ -1,5 +1,5 @@
 /**
- * What the journal's records say. Both begin with the first part of the request's key, which call it is, and end with the second,
+ * Payloads of the journal's records. Both begin with the first part of the request's key, which call it is, and end with the second,
  * whose it is. Versions before did not know that one, and do not look behind what they know. Theirs end without it. Numbers are
  * XDR (RFC 4506), big-endian.
  */
@@ -17,7 +17,7 @@ export interface IntentRecord {
   readonly identity: Identity;
   /** The call's arguments, as they came. A view when decoded. */
   readonly args: Uint8Array;
-  /** What tells afterwards whether it was executed; the procedure's own format. A view when decoded. */
+  /** Evidence that tells afterwards whether it was executed; the procedure's own format. A view when decoded. */
   readonly evidence: Uint8Array;
 }
 
@@ -74,7 +74,7 @@ export function keyOfIntent(bytes: Buffer, start: number, end: number): string {
   return keyWith(bytes, start, evidenceAt + 4 + paddedSize(wordAt(evidenceAt)), end);
 }
 
-/** What it is about ends at `clientAt`. */
+/** The client's part of the key, if there is one, begins at `clientAt`. */
 function keyWith(bytes: Buffer, start: number, clientAt: number, end: number): string {
   const request = bytes.toString('latin1', start, start + KEY_SIZE);
   return end - clientAt === CLIENT_KEY_SIZE ? request + bytes.toString('latin1', clientAt, end) : request;

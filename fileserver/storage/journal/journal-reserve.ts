@@ -72,7 +72,7 @@ export class JournalReserve {
     const fd = openPrivate(this.#path, O_RDONLY);
     if (fd < 0) return false;
     const whole = stat.ofFd(fd) === 0 && stat.size >= RESERVE_SIZE;
-    // What a copy or snapshot holds too is not free when this file is gone.
+    // Blocks that a copy or snapshot holds too are not free when this file is gone.
     const shared = whole && hasSharedExtents(fd);
     close(fd);
     if (shared) this.#remove(gate);

@@ -39,7 +39,7 @@ const COPIED_SIZE = 4096;
 const COPIED_AT_ONCE_SIZE = 256 * 1024;
 /** No batch: long durable. */
 const NEVER = -2;
-/** What is to be copied when a segment is full: payloads. */
+/** Payloads to be copied when a segment is full. */
 export interface JournalContents {
   /** Intents of operations that have no answer yet. They come first: a segment that holds everything replaces the one before. */
   intents(): Iterable<Uint8Array>;
@@ -73,7 +73,7 @@ export class Journal {
   #closing: PromiseWithResolvers<void> | null = null;
   #closed = false;
   flushCount = 0;
-  /** What all flushes took together. */
+  /** Time that all flushes took together. */
   flushMs = 0;
   compactionCount = 0;
 
@@ -153,7 +153,7 @@ export class Journal {
     if (this.#at + bytes.length > this.#segmentSize) throw new Error('the records do not fit into a segment');
     const written = writeAll(this.#gate, this.fds[this.#active]!, bytes, this.#at);
     if (written < 0) {
-      // What lies there now in part is written over by the next append, before anything comes behind it.
+      // The next append writes over the part that lies there now, before anything comes behind it.
       this.#copyingFirst = [...copied, ...this.#copyingFirst];
       return written;
     }
@@ -165,7 +165,7 @@ export class Journal {
     return 0;
   }
 
-  /** What is still to be copied. 0 or -errno. */
+  /** Copies the answers that are still to be copied. 0 or -errno. */
   #copyAll(): number {
     while (this.#copying !== null) {
       this.#builder.reset();

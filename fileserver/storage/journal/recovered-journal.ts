@@ -1,4 +1,4 @@
-/** What the owners before have left in the journal's segments, for who comes after them. Pure. */
+/** Records that the owners before have left in the journal's segments, for their successor. Pure. */
 
 import { keyOfAnswer, keyOfIntent, resultsSizeIn } from './journal-payloads.ts';
 import {
@@ -11,7 +11,7 @@ import {
 import { StoredAnswers } from './stored-answers.ts';
 
 export interface ReadSegment extends ParsedSegment {
-  /** What its records lie in. */
+  /** The bytes in which its records lie. */
   readonly bytes: Uint8Array;
 }
 

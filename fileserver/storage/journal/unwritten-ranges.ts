@@ -1,4 +1,4 @@
-/** What was appended to the journal and is not written out yet: at most a range of the active segment's file and one of the file before. */
+/** Ranges of the journal that are appended and not written out yet: at most one of the active segment's file and one of the file before. */
 import { fdatasyncSync } from 'node:fs';
 
 export interface FileRange {

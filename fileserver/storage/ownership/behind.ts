@@ -6,21 +6,21 @@
 
 import type { WrittenVolumes } from '../../../pair/lease.ts';
 
-/** What the Lease knows of one volume. */
+/** Entry of one volume in the Lease. */
 export interface WrittenVolume {
   /** The volume has, or has had, an ownership record of this epoch. */
   readonly epoch: number;
   readonly uuid: string;
 }
 
-/** What was found at the path. */
+/** The volume that was found at the path. */
 export interface FoundVolume {
   readonly uuid: string;
   /** Epoch in its ownership record; null: it has none. */
   readonly epoch: number | null;
 }
 
-/** What the Lease knows of the volume of this name; null: nothing. A volume may be called `constructor`. */
+/** The Lease's entry for the volume of this name; null: there is none. A volume may be called `constructor`. */
 export function writtenOf(name: string, written: WrittenVolumes | undefined): WrittenVolume | null {
   if (written === undefined || !Object.hasOwn(written.volumes, name)) return null;
   return { epoch: written.epoch, uuid: written.volumes[name]! };

@@ -16,7 +16,7 @@ export class OwnershipLook {
   readonly #anew: boolean;
   #fd: number;
   readonly #into: Buffer;
-  /** What was found last, and was not ahead of us. */
+  /** The record that was found last, and was not ahead of us. */
   readonly #known: Buffer;
 
   constructor(root: string, owner: Pick<OwnershipRecord, 'epoch' | 'owner'>, anew: boolean) {

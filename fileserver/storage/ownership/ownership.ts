@@ -156,7 +156,7 @@ export function isAhead(
 export const OWNERSHIP_SIZE = BLOCKS * BLOCK_SIZE;
 
 /**
- * What is there is read, compared and replaced by this thread without a break, behind the gate. A thread that was held up
+ * The record there is read, compared and replaced by this thread without a break, behind the gate. A thread that was held up
  * anywhere before finds the record of the server that owns the volume by now, and writes nothing. Durable when it resolves.
  *
  * Between its look and its write the machine may be paused as a whole, and then it writes over whatever has come there since. So

@@ -19,7 +19,7 @@ export function isElsewhere(recorded: Place, found: Place): boolean {
   return fileSystem !== null && found.fileSystem !== null && fileSystem !== found.fileSystem;
 }
 
-/** What to record of a place: what was known of it before stays known where it cannot be found out now. */
+/** The place to record: parts that were known before stay known where they cannot be found out now. */
 export function knownPlace(recorded: Place | undefined, found: Place): Place {
   if (recorded === undefined || found.fileSystem !== null || isElsewhere(recorded, found)) return found;
   return recorded;

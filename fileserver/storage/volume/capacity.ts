@@ -17,7 +17,7 @@ export async function capacityOf(fd: number): Promise<Capacity | null> {
     const { bsize, blocks, bavail, files, ffree } = await statfs(`/proc/self/fd/${fd}`);
     return { size: blocks * bsize, available: bavail * bsize, files, filesFree: ffree };
   } catch {
-    // What clients wait for says so too (volume-error-log.ts); here it is only a figure less.
+    // Calls that clients wait for report the error too (volume-error-log.ts); here it is only a figure less.
     return null;
   }
 }

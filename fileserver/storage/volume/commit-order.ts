@@ -1,5 +1,5 @@
 /**
- * What a file system's own commit carries to the disk, and in which order: decides how many flushes a group of operations needs
+ * Parts that a file system's own commit carries to the disk, and their order: decides how many flushes a group of operations needs
  * (operation-log.ts). Pure; docs/fileserver-exactly-once.md gives the argument for each file system.
  */
 import type { Mount } from '../../system/mounts.ts';

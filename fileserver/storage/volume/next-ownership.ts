@@ -10,7 +10,7 @@ import { OpenFailure, VolumeOpenError } from './open-failure.ts';
 import type { VolumeOwner } from './volume.ts';
 import type { VolumeRoot } from './volume-root.ts';
 
-/** What is found on a volume before anything is written to it. */
+/** State of a volume before anything is written to it. */
 export interface VolumeState {
   readonly record: VolumeRecord;
   readonly root: Pick<VolumeRoot, 'place'>;

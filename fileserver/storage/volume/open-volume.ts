@@ -27,7 +27,7 @@ import { mustBelongTo, verifyVolume } from './verify-volume.ts';
 import { type FaultListener, Volume, type VolumeAttachment, type VolumeOwner } from './volume.ts';
 import { openRoot, type VolumeRoot } from './volume-root.ts';
 
-/** What openVolume() reads of a volume that is there. */
+/** A volume that is there, as openVolume() reads it. */
 export interface PreparedVolume extends VolumeState {
   readonly root: VolumeRoot;
   readonly keys: ReadKeys;
@@ -159,7 +159,7 @@ function opened(
   return new Volume(spec, owner, gate, ownership, keys.keys, root, opening, onFault);
 }
 
-/** What follows uses the path: it must lead to the volume until the end. */
+/** The next steps use the path: it must lead to the volume until the end. */
 function pinned({ name, path }: VolumeSpec): number {
   const pin = pinMountedVolume(path);
   if (pin !== null) return pin;
@@ -223,7 +223,7 @@ function recordOwnership(
   return recorded;
 }
 
-/** What is read while the record is written. If that fails, not before the write has ended. */
+/** Result of a read that runs while the record is written. If the read fails, rejects only after the write has ended. */
 async function beside<T>(recorded: Promise<void>, reading: Promise<T>): Promise<T> {
   try {
     return await reading;

@@ -26,7 +26,7 @@ const DEPTH_MAX = 2048;
 const GONE_MS = 2000;
 
 const { ESTALE, ENOENT, ENOTDIR, ELOOP, EMFILE, ENFILE, ENOMEM } = constants.errno;
-/** What the server lacks for a moment: then a walk has not seen everything. */
+/** Resources that the server lacks for a moment: then a walk has not seen everything. */
 const SHORTAGES: readonly number[] = [-EMFILE, -ENFILE, -ENOMEM];
 
 export class PathIndex {

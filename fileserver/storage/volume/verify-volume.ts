@@ -78,7 +78,7 @@ async function mustBeDirectory(spec: VolumeSpec): Promise<void> {
   throw new VolumeOpenError(OpenFailure.NotAVolume, message);
 }
 
-/** What a new file system holds, and what a crash leaves of making it a volume (initialiseVolume() restarts). */
+/** Entries of a new file system, and those that a crash leaves of making it a volume (initialiseVolume() restarts). */
 const ON_A_FRESH_DISK: ReadonlySet<string> = new Set(['lost+found', PRIVATE_DIRECTORY]);
 
 /** A disk that was exchanged, or another system's, does not become a volume. */

@@ -51,7 +51,7 @@ export interface VolumeOwner {
   readonly epoch: number;
 }
 
-/** What another thread of this process needs to read a volume that one of them has opened. Plain data. */
+/** Data that another thread of this process needs to read a volume that one of them has opened. Plain data. */
 export interface VolumeAttachment {
   readonly spec: VolumeSpec;
   readonly owner: VolumeOwner;
@@ -67,7 +67,7 @@ export type FaultListener = (volume: Volume, reason: FaultReason, message: strin
 export class Volume {
   readonly spec: VolumeSpec;
   readonly owner: VolumeOwner;
-  /** What every change of the volume passes; closed for threads that only read. */
+  /** Gate that every change of the volume passes; closed for threads that only read. */
   readonly gate: WriteGate;
   /** As file handles carry it: the volume's own UUID until it is found in another place. */
   readonly uuid: Uint8Array;
@@ -106,7 +106,7 @@ export class Volume {
   readonly pathIndex: PathIndex | null;
   /** A new entry is durable with its directory: see flush-set.ts. */
   readonly orderedMetadata: boolean;
-  /** What has to be done with intents before they may be executed; see commit-order.ts. */
+  /** Step that intents need before they may be executed; see commit-order.ts. */
   readonly intents: CommitOrder['intents'];
   /** For the log: why. */
   readonly intentsReason: string;
@@ -205,7 +205,7 @@ export class Volume {
     this.#onFault = onFault;
   }
 
-  /** What the owner before has left in the journal. Once: it keeps megabytes in memory. */
+  /** Journal that the owner before has left. Once: it keeps megabytes in memory. */
   takeRecoveredJournal(): RecoveredJournal {
     const found = this.#recoveredJournal;
     if (found === null) throw new Error('what was left in the journal is taken once');
@@ -267,7 +267,7 @@ export class Volume {
     return this.#faulted;
   }
 
-  /** What a client is told of a system call that failed with `result` (-errno). `inode`: of the object, where it is known. */
+  /** Failure that a client is told of a system call that failed with `result` (-errno). `inode`: of the object, where it is known. */
   failure(call: SystemCall, result: number, inode: bigint | null = null): VolumeFailure {
     this.noted(call, result, inode);
     return failureOf(call, -result) ?? 'ioError';
@@ -374,7 +374,7 @@ export class Volume {
   }
 }
 
-/** What only the thread that changes the volume has. */
+/** Parts that only the thread that changes the volume has. */
 export interface Opening {
   readonly journal: Journal;
   readonly recoveredJournal: RecoveredJournal;
