@@ -1,4 +1,4 @@
-/** What the client's search for the port of its disk set knows and is told, and how fast it may go. */
+/** State and inputs of the client's search for the port of its disk set, and how fast it may go. */
 import type { PortRole } from './transport-address.ts';
 
 /** How the client searches for the serving port. All times are ms; `ATTEMPTS_DEFAULTS` has the defaults. */

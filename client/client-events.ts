@@ -1,5 +1,5 @@
 /**
- * What a client tells its program: as an EventEmitter, and on channels of node:diagnostics_channel for those who watch a program
+ * Events that a client tells its program: as an EventEmitter, and on channels of node:diagnostics_channel for those who watch a program
  * from outside. No listener can hold up or break what tells it.
  */
 import { channel } from 'node:diagnostics_channel';

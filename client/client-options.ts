@@ -45,7 +45,7 @@ export interface MkdirOptions extends OperationOptions {
 
 /** Options of rm(). */
 export interface RmOptions extends OperationOptions {
-  /** What is not there is no error. */
+  /** A path that does not exist is no error. */
   readonly force?: boolean | undefined;
   /** Directories with all that they hold. */
   readonly recursive?: boolean | undefined;

@@ -1,7 +1,7 @@
-/** What a connection to a disk set tells of its failovers. */
+/** Events of a connection to a disk set, above all of its failovers. */
 import type { PortRole } from './transport-address.ts';
 
-/** What an observer of the failover may want to know. Times are ms of performance.now(). */
+/** Event for an observer of the failover. Times are ms of performance.now(). */
 export type ConnectionEvent =
   /** The adopted connection is silent with calls outstanding; the search begins beside it. */
   | { readonly kind: 'Doubted'; readonly atMs: number; readonly port: PortRole; readonly target: string }

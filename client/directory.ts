@@ -21,7 +21,7 @@ export class Dirent<NameType extends string | Buffer = string> extends FileType 
   readonly name: NameType;
   /** On the server. */
   readonly parentPath: string;
-  /** What the server said in the listing. */
+  /** Attributes that the server sent in the listing. */
   readonly attributes: fattr3;
   /** For Nfs3Client; not in Node. */
   readonly nfsHandle: nfs_fh3;

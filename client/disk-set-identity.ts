@@ -1,4 +1,4 @@
-/** What a client knows of the disk set that it uses, and how it recognizes it at another place. */
+/** A client's knowledge of the disk set that it uses, and how it recognizes the disk set at another place. */
 import { MNT3_OK, MOUNT_PROGRAM, mountproc3 } from '../protocol/mount.ts';
 import {
   NFS_PROGRAM,
@@ -52,7 +52,7 @@ export type ProofAnswer =
   /** The server belongs to another disk set, or that cannot be found out. `reason` follows the server's address in a sentence. */
   | { readonly kind: 'Refused'; readonly reason: string };
 
-/** What is known of a disk set, for another thread. */
+/** Knowledge of a disk set, for another thread. */
 export interface DiskSetKnowledge {
   /** Handle of any file. */
   readonly handle: Uint8Array | null;
@@ -124,7 +124,7 @@ export class DiskSetIdentity {
     return w.written();
   }
 
-  /** What the reply to the question says. Throws XdrError. */
+  /** Judges the reply to the question. Throws XdrError. */
   judge(question: ProofQuestion, reply: XdrReader): ProofAnswer {
     const header = this.#header;
     decodeReplyHeader(reply, header);

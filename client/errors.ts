@@ -1,5 +1,5 @@
 /**
- * What can go wrong for a caller of the library, in the shape of Node's system errors: `code`, `errno`, `syscall`, `path`,
+ * Errors for a caller of the library, in the shape of Node's system errors: `code`, `errno`, `syscall`, `path`,
  * `cause`. Everything that failover can heal does not appear here: such calls just take longer.
  */
 import { constants } from 'node:os';
@@ -7,7 +7,7 @@ import { getSystemErrorMap } from 'node:util';
 import { mountstat3Name } from '../protocol/mount.ts';
 import { nfsstat3, nfsstat3Name } from '../protocol/nfs3.ts';
 
-/** What was being done. */
+/** The call that was under way. */
 export interface ErrorContext {
   /** The operation as Node names it: `open`, `stat`, `scandir`; by file handle, the procedure: `lookup`. */
   readonly syscall?: string | undefined;
@@ -117,7 +117,7 @@ export class NfsError extends FilerPairError {
 export class MountError extends FilerPairError {
   /** RFC 1813 appendix I §5.1.5, mountstat3. */
   readonly status: number;
-  /** What the server exports, where it was asked and the path is in none of them. */
+  /** Paths that the server exports, where it was asked and the path is in none of them. */
   readonly exports: readonly string[];
 
   constructor(status: number, path: string, reason?: string, exports: readonly string[] = []) {

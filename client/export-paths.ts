@@ -48,7 +48,7 @@ export class ExportPaths {
     return this.#session.there.walk.label(path);
   }
 
-  /** What is at the path. */
+  /** The object at the path. */
   resolve(path: PathLike, followLast: boolean, operation: Operation): Promise<Resolved> {
     return this.#session.there.walk.resolve(path, followLast, operation);
   }
@@ -86,7 +86,7 @@ export class ExportPaths {
     await this.run(syscall, path, options, async (operation) => {
       const { handle } = await this.resolve(path, followLast, operation);
       const { nfs, files } = this.#session.there.access;
-      // What is written again later would undo a new size or time.
+      // Data that is written again later would undo a new size or time.
       await files.settle(handle, operation);
       await nfs.setattr(handle, attributes, null, operation);
     });

@@ -1,4 +1,4 @@
-/** What the open files of one client have in common. */
+/** Objects that the open files of one client have in common. */
 import type { IoSizes } from './mount.ts';
 import type { Nfs3Client } from './nfs3-client.ts';
 import type { OpenFiles } from './open-files.ts';

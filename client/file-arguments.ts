@@ -1,4 +1,4 @@
-/** What the methods for files take, in the shapes of node:fs/promises, and what becomes of it. */
+/** Arguments of the methods for files, in the shapes of node:fs/promises, and what becomes of them. */
 import { SET_TO_CLIENT_TIME, type set_time } from '../protocol/nfs3.ts';
 import { TypeErrorWithCode } from './errors.ts';
 import type { Attributes } from './nfs3-client.ts';
@@ -36,7 +36,7 @@ export type TextOptions =
 /** Seconds since 1970, as a number or text, or a Date. */
 export type Time = number | string | Date;
 
-/** What writeFile() takes. */
+/** Data that writeFile() takes. */
 export type FileData =
   | string
   | NodeJS.ArrayBufferView

@@ -197,7 +197,7 @@ export class FileHandle extends EventEmitter<{ close: [] }> {
 
   async truncate(size = 0, options?: OperationOptions): Promise<void> {
     await this.run('ftruncate', this.#flags.write, options, async (operation) => {
-      // What is written again after this would make the file long again.
+      // Data that is written again after this would make the file long again.
       await this.data.settle(operation);
       await this.data.set({ size }, operation);
     });

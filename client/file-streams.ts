@@ -156,7 +156,7 @@ export class WriteStream extends Writable {
     this.#put(Uint8Array.prototype.slice.call(chunk)).then(() => done(), done);
   }
 
-  /** What has gathered while a write waited is written as one: small chunks become large WRITEs. */
+  /** Chunks that have gathered while a write waited are written as one: small chunks become large WRITEs. */
   override _writev(chunks: readonly { chunk: Buffer }[], done: Done): void {
     this.#put(Buffer.concat(chunks.map((each) => each.chunk))).then(() => done(), done);
   }

@@ -45,7 +45,7 @@ export class FileWriter {
   readonly #writing: Operation;
   readonly #committing: Operation;
   readonly #unsent = new ExtentMap();
-  /** What was sent and is not confirmed, with what is in flight. */
+  /** Data that was sent and is not confirmed, with what is in flight. */
   readonly #sent = new ExtentMap();
   readonly #inFlight = new Set<Extent>();
   /** Number of the last write(). */

@@ -1,5 +1,5 @@
 /**
- * What reads and writes of one handle do to its file: where they begin, in which order they come, and what the server is asked
+ * Effects of one handle's reads and writes on its file: where they begin, in which order they come, and what the server is asked
  * before.
  */
 import { FILE_SYNC, type fattr3 } from '../protocol/nfs3.ts';
@@ -82,7 +82,7 @@ export class HandleData {
     if ((await this.attributes(operation)).size > 0) await this.set({ size: 0 }, operation);
   }
 
-  /** What was written is on the disk of the server. Not in Node. */
+  /** Resolves when the written data is on the disk of the server. Not in Node. */
   async commit(operation: Operation): Promise<void> {
     await operation.within(this.#file.writer.commit());
   }

@@ -16,7 +16,7 @@ export interface Mounted {
   readonly root: nfs_fh3;
   /** The export's own path on the server, without a trailing slash. */
   readonly exportPath: string;
-  /** What the URL names below the export. */
+  /** Path that the URL names below the export. */
   readonly subPath: string;
 }
 

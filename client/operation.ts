@@ -39,7 +39,7 @@ export class Operation implements ErrorContext {
     this.deadlineMs = performance.now() + this.timeoutMs;
   }
 
-  /** What the caller of a procedure gave: options of its own, or the operation that it works for. */
+  /** Operation that the caller of a procedure gave, or a new one from the caller's options. */
   static of(given: Operation | OperationOptions | undefined): Operation | undefined {
     return given === undefined || given instanceof Operation ? given : new Operation({}, given);
   }

@@ -38,7 +38,7 @@ export class Operations {
     }
   }
 
-  /** What a generator yields; to get each piece of it is an operation. */
+  /** Pieces that a generator yields; to get each of them is an operation. */
   async *each<T>(context: ErrorContext, pieces: AsyncGenerator<T>): AsyncGenerator<T> {
     try {
       for (;;) {

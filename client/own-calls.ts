@@ -51,7 +51,7 @@ export class OwnCalls {
   }
 
   /**
-   * What lies unread in connections before this one is not to be executed any more, and whose the calls are that come by it
+   * Announces that calls unread in earlier connections are not to be executed any more, and whose the calls on this one are
    * (protocol/succession.ts).
    */
   greeting(): Uint8Array[] {

@@ -40,7 +40,7 @@ export function isParent(name: Name): boolean {
   return typeof name === 'string' ? name === '..' : name.length === 2 && name[0] === DOT && name[1] === DOT;
 }
 
-/** What remains of `names` below the directory of `parents`; null if they lead elsewhere. */
+/** Rest of `names` below the directory of `parents`; null if they lead elsewhere. */
 export function namesBelow(parents: readonly Name[], names: readonly Name[]): Name[] | null {
   const same = (parent: Name, i: number) =>
     names[i] !== undefined && Buffer.compare(bytesOf(parent), bytesOf(names[i])) === 0;

@@ -43,7 +43,7 @@ interface Candidate {
   readonly role: PortRole;
   /** Null while its name is looked up. */
   connection: RecordConnection | null;
-  /** What it was asked last; null: nothing that is unanswered. */
+  /** The question that it was asked last; null: none that is unanswered. */
   asked: 'Null' | ProofQuestion | null;
   adopted: boolean;
 }

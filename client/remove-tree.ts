@@ -33,7 +33,7 @@ export async function removeEntry(
   else throw new FilerPairError('ERR_FS_EISDIR', 'is a directory: remove it with recursive', operation);
 }
 
-/** What others remove meanwhile is no error. */
+/** An entry that others remove meanwhile is no error. */
 async function removeTree(
   nfs: Nfs3Client,
   { dir, name, handle }: NamedDirectory,

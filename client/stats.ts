@@ -59,7 +59,7 @@ export abstract class FileType {
  * @see https://nodejs.org/docs/latest-v24.x/api/fs.html#class-fsstats
  */
 export class Stats extends FileType {
-  /** What the server said. */
+  /** Attributes as the server sent them. */
   readonly attributes: fattr3;
   readonly dev: number;
   readonly ino: number;

@@ -4,7 +4,7 @@
  * can be added here without touching those who pass it on.
  */
 
-/** What tells several data access ports at one address apart. Over TCP it is the port number. */
+/** Tells several data access ports at one address apart. Over TCP it is the port number. */
 export type Discriminator = { readonly kind: 'TcpPort'; readonly port: number };
 
 /** Where a data access port is. */

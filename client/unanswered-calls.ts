@@ -122,7 +122,7 @@ export class UnansweredCalls {
     this.#window = afterAnswer(this.#window, call.size, now);
   }
 
-  /** What is on the connection was not answered: less at a time from now on. */
+  /** The calls on the connection were not answered: fewer bytes at a time from now on. */
   narrow(now: number): void {
     this.#window = afterFruitless(this.#window, this.#inFlight, now);
   }

@@ -1,5 +1,5 @@
 /**
- * What went wrong with an API request, told apart by the one thing a caller must know before it acts again: can the request
+ * Errors of API requests, told apart by the one thing a caller must know before it acts again: can the request
  * have been executed?
  */
 

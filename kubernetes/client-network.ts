@@ -1,4 +1,4 @@
-/** What counts as one client of a server that limits connections. */
+/** Decides which addresses count as one client of a server that limits connections. */
 import { isIPv4, isIPv6 } from 'node:net';
 
 /** An IPv4 address as it is, also one that came in over an IPv6 socket; of an IPv6 address its /64; any other text as it is. */

@@ -59,7 +59,7 @@ export class KubernetesClient {
     this.#onAnswer = onAnswer;
   }
 
-  /** What is sent from now on goes over new connections: see Connection.renew(). */
+  /** Requests from now on go over new connections: see Connection.renew(). */
   renewConnections(): void {
     this.#connection.renew();
   }
@@ -179,7 +179,7 @@ export class KubernetesClient {
     throw errorFromAnswer(`GET ${path}`, answer.status, answer.body, answer.headers['retry-after']);
   }
 
-  /** What a pod tells Prometheus, through the API server: the right to get pods/proxy. */
+  /** Metrics that a pod has for Prometheus, through the API server: the right to get pods/proxy. */
   async podMetrics(of: {
     readonly namespace: string;
     readonly name: string;

@@ -5,7 +5,7 @@ import type { KubernetesObject } from './objects.ts';
 /** The members of an object to keep, or of each object of a list; true: the member as it is. */
 export type Fields = { readonly [member: string]: true | Fields };
 
-/** What kubectl writes for itself: the whole object once more. */
+/** Annotation that kubectl writes for itself: the whole object once more. */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
 const METADATA: Fields = {

@@ -56,7 +56,7 @@ export class ObjectStore<T extends KubernetesObject> {
     return resourceVersion !== undefined && entry?.uid === uid && entry?.version === resourceVersion;
   }
 
-  /** What set() keeps of the object. */
+  /** The entry that set() keeps of the object. */
   prepare(object: T): Entry<T> {
     const { uid, resourceVersion: version } = object.metadata;
     const group = this.#options.groupOf?.(object) ?? null;

@@ -1,5 +1,5 @@
 /**
- * What every Kubernetes object has, as plain JSON. Unknown fields stay where they are: a typed client that drops them would
+ * Parts that every Kubernetes object has, as plain JSON. Unknown fields stay where they are: a typed client that drops them would
  * erase what a newer API server or another controller wrote.
  */
 

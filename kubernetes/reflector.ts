@@ -44,7 +44,7 @@ export interface ReflectorOptions<T extends KubernetesObject> extends Selection,
   readonly random?: (() => number) | undefined;
 }
 
-/** What readers of a copy see, wherever it comes from. */
+/** The part of a copy that its readers see, wherever it comes from. */
 export type ObjectCopy<T extends KubernetesObject> = Pick<
   Reflector<T>,
   'listed' | 'get' | 'values' | 'inGroup' | 'start' | 'whenListed' | 'stop'

@@ -1,5 +1,5 @@
 /**
- * What servers say of a FilerShare in its conditions: closed lists of reasons. The operator says those of shares that no server
+ * Conditions that servers write on a FilerShare: closed lists of reasons. The operator says those of shares that no server
  * has.
  */
 

@@ -30,7 +30,7 @@ const LONG_RECORD_SIZE = 64 * 1024;
 export interface LongRecordMemory {
   /** Holds a record of recordSizeMax bytes. null: there is none at the moment. */
   take(): Uint8Array | null;
-  /** What take() returned is of no more use to the parser. */
+  /** Memory that take() returned is of no more use to the parser. */
   giveBack(memory: Uint8Array): void;
 }
 
@@ -54,7 +54,7 @@ export class RecordParser {
   readonly #longRecords: LongRecordMemory | null;
   /** The carry, if it is lent. */
   #lent: Uint8Array | null;
-  /** What the socket delivered and next() has not yet consumed. */
+  /** Bytes that the socket delivered and next() has not yet consumed. */
   #chunk: Uint8Array;
   #chunkPosition: number;
   #chunkEnd: number;

@@ -74,7 +74,7 @@ export class CallHeader {
 }
 
 /**
- * What a server does with the header: `ok` dispatches it; each of the others has a reply of its own
+ * A server's verdict on the header: `ok` dispatches it; each of the others has a reply of its own
  * (RPC_MISMATCH, AUTH_ERROR with AUTH_BADCRED, AUTH_ERROR with AUTH_BADVERF).
  */
 export type CallHeaderVerdict = 'ok' | 'rpc-mismatch' | 'bad-credential' | 'bad-verifier';

@@ -237,7 +237,7 @@ export class XdrWriter {
   #view: DataView<ArrayBuffer>;
   /** Results of writtenNow(), by size. */
   readonly #views: Map<number, Uint8Array<ArrayBuffer>>;
-  /** What they are views of. */
+  /** The buffer that they are views of. */
   #viewed: Uint8Array<ArrayBuffer>;
 
   constructor(sizeInitial = 4096) {
@@ -265,7 +265,7 @@ export class XdrWriter {
     this.bytes.buffer.transfer(0);
   }
 
-  /** What was written from `start` to here, as a view. */
+  /** The bytes written from `start` to here, as a view. */
   written(start = 0): Uint8Array<ArrayBuffer> {
     return this.bytes.subarray(start, this.position);
   }

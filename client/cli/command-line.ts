@@ -5,7 +5,7 @@ import { HELP, optionsOf } from './common-options.ts';
 export interface CommandLine {
   /** The words that name the command, from the root. */
   readonly path: readonly string[];
-  /** What the words name. */
+  /** The command or group that the words name. */
   readonly at: Entry;
   /** Everything else, in its order. */
   readonly rest: readonly string[];

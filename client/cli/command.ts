@@ -1,4 +1,4 @@
-/** What every command of `filerpair` is given, and what it says about itself: its help, its completion and its parser come from that. */
+/** Parameters of every command of `filerpair`, and its description of itself: its help, its completion and its parser come from that. */
 import type { Readable, Writable } from 'node:stream';
 import type { Identity } from '../identity.ts';
 import type { Terminal } from './terminal.ts';
@@ -34,7 +34,7 @@ export interface CommonOptions {
 /** Values of options, by their long names. */
 export type Flags = Readonly<Record<string, string | boolean | undefined>>;
 
-/** What completes a word: names that a cluster has, or local files. */
+/** Source of a word's completions: names that a cluster has, or local files. */
 export type Completes = 'pair' | 'server' | 'namespace' | 'context' | 'file';
 
 export interface Option {
@@ -63,7 +63,7 @@ export interface Operand {
   readonly choices?: readonly string[];
 }
 
-/** What a command works on, and so which common options it has: files of an export, a cluster, or neither. */
+/** Object that a command works on, and so which common options it has: files of an export, a cluster, or neither. */
 export type Target = 'export' | 'cluster' | 'other';
 
 interface Described {
@@ -121,5 +121,5 @@ export class CommandError extends Error {
   }
 }
 
-/** What was asked for has not happened within --timeout, and may happen yet. Exit code 3. */
+/** The requested change has not happened within --timeout, and may happen yet. Exit code 3. */
 export class NotInTime extends CommandError {}

@@ -12,7 +12,7 @@ import { CommandError, UsageError } from './command.ts';
 import { didYouMean } from './similar.ts';
 import type { Terminal } from './terminal.ts';
 
-/** What went wrong, in a line, and with the way out in a second one. A mistake of the program itself keeps its stack. */
+/** Tells of a failure, in a line, and with the way out in a second one. A mistake of the program itself keeps its stack. */
 export function tell(error: unknown, to: Terminal): void {
   const [first = '', ...rest] = explain(error);
   to.line(`filerpair: ${first}`);

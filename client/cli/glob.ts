@@ -46,7 +46,7 @@ async function matchesOf(url: string, common: CommonOptions, world: Surroundings
   });
 }
 
-/** What matches one component of a pattern in the directories that matched those before it. */
+/** Paths that match one component of a pattern in the directories that matched those before it. */
 async function nextLevel(client: FilerPairClient, directories: readonly string[], pattern: string) {
   const found: string[] = [];
   const wanted = decodeURIComponent(pattern);

@@ -1,4 +1,4 @@
-/** What a command lists, in the form that was asked for: a table for people, JSON or YAML for programs. */
+/** Lists of a command, in the form that was asked for: a table for people, JSON or YAML for programs. */
 import { stringify } from 'yaml';
 import type { Flags } from './command.ts';
 import type { Terminal } from './terminal.ts';

@@ -9,7 +9,7 @@ const WORTH_SAYING_MS = 1000;
 
 export interface Session {
   readonly client: FilerPairClient;
-  /** What the URL names, below the export. */
+  /** Path that the URL names, below the export. */
   readonly path: string;
   /** The same as people know it. */
   readonly label: string;

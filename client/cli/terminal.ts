@@ -1,5 +1,5 @@
 /**
- * What a command says, on its way to a terminal or a file. Names, messages and logs come from others: files' owners, tenants,
+ * Output of a command, on its way to a terminal or a file. Names, messages and logs come from others: files' owners, tenants,
  * servers. A control character in them would move the cursor, change the title or make a line look like another one, so all text
  * goes through here, and here they are written as escapes. Only main.ts opens the streams; cat alone gets them for bytes.
  */

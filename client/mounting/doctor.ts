@@ -1,4 +1,4 @@
-/** What stands between this machine and a mount: each thing that a mount needs, looked at one after the other. */
+/** Finds the obstacles between this machine and a mount: each thing that a mount needs, looked at one after the other. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';

@@ -50,7 +50,7 @@ export function mountOptions(port: number, isV6: boolean, given: string | undefi
     'nolock',
     'hard',
   ];
-  // What is only for fstab and mount(8) itself does not reach the kernel.
+  // Options that are only for fstab and mount(8) itself do not reach the kernel.
   const others = (given ?? '')
     .split(',')
     .filter((each) => each !== '' && !/^(_netdev|nofail|noauto|x-.*)$/.test(each));

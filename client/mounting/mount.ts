@@ -65,7 +65,7 @@ async function mountByKernel(request: MountRequest, isV6: boolean): Promise<void
   say(`${target}: ${url.server}:${url.path} by the kernel's path (${file.virtual}${where})`);
 }
 
-/** What a director would do, so that what is missing is said here. */
+/** Does the work of a director, so that a missing part is named here. */
 async function makePrivate(isV6: boolean): Promise<void> {
   const { Masquerade } = await import('../node/masquerade.ts');
   makePrivateNamespace();

@@ -9,7 +9,7 @@ import { pairOf } from '../node/state.ts';
 // the proxy has ended. The next mount of the pair finds its port by it, and one of another pair never gets it.
 
 const PORTS = { first: 20_500, count: 500 };
-/** What a file says of a port that another program has. */
+/** Content of the file of a port that another program has. */
 const TAKEN = 'another program';
 
 const fileOf = (directory: string, port: number): string => join(directory, `mounts-${port}`);

@@ -89,7 +89,7 @@ export function stepDirector(state: DirectorState, input: DirectorInput): Direct
 }
 
 function found(state: DirectorState, target: AddressAndPort): DirectorStep {
-  // What was connected when the server was lost has no entry any more, even if it is the same server that is back.
+  // A connection of the time when the server was lost has no entry any more, even if it is the same server that is back.
   const isOther = state.target !== null && !isSame(state.target, target);
   const moved = isOther || state.phase === 'hold';
   return {
@@ -155,7 +155,7 @@ function answered(state: DirectorState, sentAtMs: number): DirectorStep {
 export type SocketAction = 'leave' | 'deleteEntry' | 'destroy';
 
 /**
- * What happens to one socket of a client when its address gets another route. `moved`: new connections go to another server
+ * Fate of one socket of a client when its address gets another route. `moved`: new connections go to another server
  * than before. `isHeld`: it is connected to the holder.
  */
 export function socketAction(state: TcpState, isHeld: boolean, moved: boolean): SocketAction {

@@ -1,4 +1,4 @@
-/** What the kernel's path needs of this machine: tried out in a network namespace of its own, so that nothing here changes. */
+/** Features that the kernel's path needs of this machine: tried out in a network namespace of its own, so that nothing here changes. */
 import { constants } from 'node:os';
 import { attributesIn, decodeAttributes, textIn } from './netlink/attributes.ts';
 import { Conntrack } from './netlink/conntrack.ts';

@@ -34,7 +34,7 @@ export interface HolderSocket {
 export interface KernelPathOptions {
   /** File of the network namespace; null: this process's own. */
   readonly namespace: string | null;
-  /** What leads from there to the servers; null: the namespace is this machine's own. */
+  /** Masquerade that leads from there to the servers; null: the namespace is this machine's own. */
   readonly masquerade?: Masquerade | null;
   /** One listening socket for each version of IP that is used. */
   readonly holders: readonly HolderSocket[];
@@ -60,7 +60,7 @@ export class KernelPath implements NamespaceTables {
    * again after a transaction, so that the change of another program is detected.
    */
   #generation = -1;
-  /** What the table says of each address; null: not known. */
+  /** The table's route of each address; null: not known. */
   #written: Map<string, Route> | null = null;
   /** Connections had no rules for a while, and are not yet healed. */
   #wasFlushed = false;
@@ -76,7 +76,7 @@ export class KernelPath implements NamespaceTables {
       options.holders.map(({ descriptor }) => descriptor),
       (virtual) => this.#addresses.get(virtual)?.held(),
     );
-    // What an earlier process has left is brought up to date. Else a version of IP has its table with its first address: a kernel
+    // A table that an earlier process has left is brought up to date. Else a version of IP has its table with its first address: a kernel
     // need not have the parts of both.
     for (const { address } of options.holders) {
       const isV6 = isIPv6(address.address);

@@ -1,4 +1,4 @@
-/** What the table of this machine says of a virtual address: for those who wait for a director, and for doctors. */
+/** Reads this machine's table about a virtual address: for those who wait for a director, and for doctors. */
 import { isIPv6 } from 'node:net';
 import { addressBytes } from './netlink/address.ts';
 import { Nftables } from './netlink/nftables.ts';

@@ -62,7 +62,7 @@ export interface Cures {
   readonly quickClose: boolean;
   /** A client's own end of a connection is no fault. */
   readonly clientClose: boolean;
-  /** What is not translated is refused, not sent. */
+  /** A packet that is not translated is refused, not sent. */
   readonly guard: boolean;
   /** An address is diverted only while its director lives. */
   readonly alive: boolean;
@@ -117,7 +117,7 @@ const CHAINS: readonly Chain[] = [
   { name: 'ends', type: 'filter', hook: 'input', priority: 110 },
 ];
 
-/** What is said of types is for people who look with nft. */
+/** Types are named for people who look with nft. */
 const TYPE_IPV4 = 7;
 const TYPE_IPV6 = 8;
 const TYPE_PORT = 13;
@@ -329,7 +329,7 @@ export interface Route {
   readonly forgive: boolean;
 }
 
-/** What the table says of an address, besides that its director lives: elements by the name of their set. */
+/** Elements of the table for an address, besides that its director lives: by the name of their set. */
 function elementsOf({ virtual, mark, target, hold }: Route): Record<RouteSet, SetElement | null> {
   const key = addressBytes(virtual);
   return {

@@ -97,7 +97,7 @@ export class NodeState {
   }
 }
 
-/** What a URL says of the servers: one address is enough for all exports of a pair. */
+/** The part of a URL about the servers: one address is enough for all exports of a pair. */
 export const pairOf = (url: string): string => url.replace(/^(nfs:\/\/[^/?]*)(\/[^?]*)?/i, '$1');
 
 const fileName = (virtual: string): string => `${virtual.replaceAll(':', '-')}.json`;

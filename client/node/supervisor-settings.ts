@@ -1,4 +1,4 @@
-/** What the supervisor tells the director's process, in its environment. */
+/** Settings that the supervisor gives the director's process, in its environment. */
 import { z } from 'zod';
 
 /** Name of the environment variable, which holds JSON. */

@@ -39,7 +39,7 @@ export type AddressEvent =
   /** Sockets that were cut off from their server by somebody else's change, and end now. */
   | { readonly kind: 'Healed'; readonly sockets: number };
 
-/** What all addresses of a network namespace share. */
+/** Tables that all addresses of a network namespace share. */
 export interface NamespaceTables {
   readonly socketTable: SocketTable;
   readonly conntrack: Conntrack;
@@ -88,7 +88,7 @@ export class VirtualAddress {
     return this.#state;
   }
 
-  /** What the table has to say of this address. */
+  /** The route that the table has to hold for this address. */
   get route(): Route {
     return this.#route;
   }
@@ -183,7 +183,7 @@ export class VirtualAddress {
           redirected += 1;
           break;
         case 'destroy': {
-          // What it is, is taken before: the entry of the next connection from this port may be there at once.
+          // Its entry is read before: the entry of the next connection from this port may be there at once.
           const entry = conntrack.entry(flow);
           socketTable.destroy(socket);
           if (entry !== null && !this.#leadsToTarget(entry)) conntrack.deleteEntry(entry);

@@ -3,7 +3,7 @@
 // A call takes more than its bytes: the smallest legal one has 44 on the wire and some 500 in memory. One client may hold
 // `ofOne`; all together may hold `ofAll`, and when they do, only those stop who hold more than their part.
 
-/** What a call takes beside its bytes: objects, an entry in a map, a buffer's own. Measured: 450. Bytes. */
+/** Memory that a call takes beside its bytes: objects, an entry in a map, a buffer's own. Measured: 450. Bytes. */
 export const CALL_COST = 1024;
 
 /** Unanswered calls of one client that are kept to be resent, in bytes: fifteen WRITEs of the largest size. */
@@ -37,7 +37,7 @@ export class CallMemory {
     this.changed(-user.heldSize);
   }
 
-  /** What a user holds has changed by so many bytes. */
+  /** The memory that a user holds has changed by so many bytes. */
   changed(size: number): void {
     this.#held += size;
     if (size < 0 && this.#waiting.size > 0) this.#letGoOn();

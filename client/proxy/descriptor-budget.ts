@@ -9,7 +9,7 @@ const RESERVE_PART = 8;
 const RESERVE_MIN = 24;
 /** A client's connection, its own to the server, and an attempt to reach another. */
 const OF_CLIENT = 3;
-/** What a thread takes, generously. */
+/** Descriptors that a thread takes, generously. */
 const OF_THREAD = 12;
 /** Pipes of a relay thread: two descriptors each. Where descriptors are few, most replies are copied instead. */
 const PIPES_MAX = 16;
@@ -19,7 +19,7 @@ export const BACKLOG_MAX = 511;
 
 export class DescriptorBudget {
   readonly #limit: number;
-  /** What the process had open when it began to count. */
+  /** Descriptors that the process had open when it began to count. */
   readonly #base: number;
   readonly #countSockets: () => number;
 

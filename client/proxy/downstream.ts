@@ -17,7 +17,7 @@ import type { ProxyFigures } from './proxy-figures.ts';
 // call, and two clients with the same XID never meet. The client sees one connection that is sometimes slow: it
 // is not closed by a takeover or a giveback, it only ends when the client ends it.
 //
-// What is in memory is bounded (call-memory.ts): calls beyond the limit stay in the client's socket, replies that the
+// Memory is bounded (call-memory.ts): calls beyond the limit stay in the client's socket, replies that the
 // client does not read stay in the server's. A socket that is not read does not tell of its end: the proxy asks the kernel
 // instead (isUnread, endIfClosed), since no call of a client that has ended may go out again.
 
@@ -45,7 +45,7 @@ export interface DownstreamOptions {
 export class Downstream implements MemoryUser, ProxiedClient {
   readonly counts: ClientCounts = { calls: 0, replies: 0, repeated: 0 };
   readonly #socket: Socket;
-  /** What the servers take, so that they have to refuse no call. */
+  /** Takes records up to the size that the servers take, so that they have to refuse no call. */
   readonly #parser = new RecordParser(NFS3_RECORD_SIZE_MAX);
   readonly #header = new CallHeader();
   readonly #upstream: FailoverConnection;
@@ -204,7 +204,7 @@ export class Downstream implements MemoryUser, ProxiedClient {
     this.#hold(-replied);
   }
 
-  /** What comes from one read of the server's socket goes to the client together. */
+  /** Replies from one read of the server's socket go to the client together. */
   #cork(): void {
     if (this.#corked) return;
     this.#corked = true;

@@ -193,7 +193,7 @@ export class Listener {
     return true;
   }
 
-  /** What is in the queue of a socket that is closed would be reset. */
+  /** A connection that is still in the queue of a closed socket would be reset. */
   async #drained(): Promise<void> {
     const endMs = performance.now() + DRAIN_MS;
     let before = -1;

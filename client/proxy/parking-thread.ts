@@ -20,7 +20,7 @@ export interface ParkRequest {
   readonly whileSignal: number;
 }
 
-/** What the thread says: null when it is ready, at first, and when requests wait, later; or why they cannot. */
+/** Message of the thread: null when it is ready, at first, and when requests wait, later; or why they cannot. */
 export type Parked = string | null;
 
 const { signal } = workerData as Parking;

@@ -1,4 +1,4 @@
-/** What the clients of a proxy see: how long their calls wait, connections lost and found. As text for Prometheus. */
+/** Figures of a proxy's clients: how long their calls wait, connections lost and found. As text for Prometheus. */
 
 // Counted for each call: some additions in memory that exists already.
 
@@ -8,7 +8,7 @@ const SECONDS = [
 ];
 const BOUNDS_MS = SECONDS.map((seconds) => seconds * 1000);
 
-/** What a scrape reads beside the counts. */
+/** Figures that a scrape reads beside the counts. */
 export interface ProxyState {
   /** NFS clients that are connected. */
   readonly connectionCount: number;

@@ -86,7 +86,7 @@ export class NfsProxy {
   readonly #options: ProxyOptions;
   readonly #resolver: Resolver;
   readonly #identity = new DiskSetIdentity();
-  /** What its clients see. */
+  /** Figures of its clients. */
   readonly figures = new ProxyFigures();
   readonly #clientIdentity: Uint8Array;
   readonly #memory: CallMemory;

@@ -374,7 +374,7 @@ function reasonOf(error: ApiError): 'Forbidden' | 'Rejected' | 'Refused' {
 /** The API allows 1024 bytes. */
 const NOTE_BYTES_MAX = 1024;
 
-/** What people wrote may take several bytes a character. */
+/** Text that people wrote may take several bytes a character. */
 function cutToBytes(text: string, bytesMax: number): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= bytesMax) return text;

@@ -52,7 +52,7 @@ export class PlanRun {
     this.#known = known;
   }
 
-  /** What was refused for a reason that stays. What is held back is as it was: a status must not change with each try. */
+  /** Refusals for a reason that stays. A write that is held back counts as before: a status must not change with each try. */
   get problems(): readonly Problem[] {
     return [...this.#problems.values()];
   }
@@ -62,7 +62,7 @@ export class PlanRun {
     return this.#problems;
   }
 
-  /** What may work the next time, the first first: ApiError, or a bug. */
+  /** Errors of actions that may work the next time, the first first: ApiError, or a bug. */
   get errors(): readonly unknown[] {
     return this.#errors;
   }

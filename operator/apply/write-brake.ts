@@ -31,7 +31,7 @@ const REMEMBERED = 8;
 export interface Write {
   /** Whose work it is: a pair. */
   readonly owner: string;
-  /** What is written, as people are told it. */
+  /** Name of the written object, as people are told it. */
   readonly object: string;
   /** As the API server gets it. */
   readonly content: unknown;
@@ -44,7 +44,7 @@ export interface Write {
   };
 }
 
-/** What became of a write: whether it was carried out, and the resourceVersion of the object since. */
+/** Outcome of a write: whether it was carried out, and the resourceVersion of the object since. */
 interface Outcome {
   readonly done: boolean;
   readonly version: string | undefined;
@@ -144,7 +144,7 @@ export class WriteBrake {
     return made;
   }
 
-  /** What could be written as often as at first need not be remembered. */
+  /** An object that could be written as often as at first need not be remembered. */
   #sweep(): void {
     const now = this.#now();
     if (now - this.#swept < FORGOTTEN_MS) return;

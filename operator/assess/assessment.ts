@@ -5,7 +5,7 @@
 
 import type { View } from '../model/view.ts';
 
-/** What questions are asked about: any kind of ours, with the answers so far. */
+/** Subject of questions: any kind of ours, with the answers so far. */
 export interface Assessed {
   /** By the function that answers, then by what it was asked about. */
   readonly answers: Map<unknown, Map<unknown, unknown>>;

@@ -14,7 +14,7 @@ const isBeingDeleted = ({ object }: ClaimView): boolean => object?.metadata.dele
 export const claimsBeingDeleted = ({ claims }: ServerView): string[] =>
   claims.filter(isBeingDeleted).map(({ name }) => name);
 
-/** What is held up, and what an administrator has to do; null: no claim is being deleted. */
+/** The deletion that is held up, and what an administrator has to do; null: no claim is being deleted. */
 export function claimBeingDeleted(view: Assessment): string | null {
   if (view.pair.metadata.deletionTimestamp !== undefined) return null;
   for (const home of view.servers)

@@ -25,7 +25,7 @@ export const MISFITS = [
 
 interface Misfit {
   readonly reason: (typeof MISFITS)[number];
-  /** What is the matter with the claim, and what to do. */
+  /** Fault of the claim, and what to do. */
   readonly message: string;
 }
 
@@ -83,7 +83,7 @@ function claimMisfit({ effective: { storageType } }: Assessment, claim: Claim): 
   };
 }
 
-/** What is not known is no misfit; before anything is mounted it has to be known (attachment.ts). */
+/** An unknown volume is no misfit; before anything is mounted it has to be known (attachment.ts). */
 function volumeMisfit({ effective: { storageType }, observed }: Assessment, claim: Claim): Misfit | null {
   const name = claim.spec?.volumeName;
   const fence = name === undefined ? undefined : observed.volumeFences[name];

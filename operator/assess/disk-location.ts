@@ -53,7 +53,7 @@ export const diskLocation = question((view: Assessment, home: ServerView): DiskL
   return stays ? { ...found, pod: here } : found;
 });
 
-/** What the disks do on their way to `node`, where `here` is theirs. */
+/** Follows the disks on their way to `node`, where `here` is their pod. */
 function follow(
   view: Assessment,
   home: ServerView,

@@ -33,7 +33,7 @@ export interface DiskLocation {
   readonly remove: readonly { readonly pod: Pod; readonly why: string }[];
   /** Whether the pod on `node` is to be made. */
   readonly create: boolean;
-  /** What is awaited and how long that usually takes, as a sentence; null: nothing is. */
+  /** The awaited event and how long it usually takes, as a sentence; null: none is awaited. */
   readonly awaits: string | null;
   /** It will not pass by itself in the usual time: somebody should look. */
   readonly stuck: boolean;

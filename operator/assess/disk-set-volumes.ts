@@ -7,7 +7,7 @@ import { type Assessment, question } from './assessment.ts';
 export const volumesOf = ({ claims }: ServerView): ReadonlySet<string> =>
   new Set(claims.flatMap(({ bound }) => bound ?? []));
 
-/** What has to be known of the volumes before they are mounted anywhere, and is not; null: all is. */
+/** The fact about the volumes that has to be known before they are mounted anywhere, and is not; null: all are known. */
 export function notKnown(view: Assessment, home: ServerView): string | null {
   for (const { name, is } of home.claims)
     if (is === 'unknown')

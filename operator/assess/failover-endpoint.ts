@@ -13,7 +13,7 @@ import {
 import { partnerOf, podOfIncarnation, type ServerView } from '../model/view.ts';
 import type { Assessment } from './assessment.ts';
 
-/** What the slice should show, or null if it is to be left alone. */
+/** The content that the slice should have, or null if it is to be left alone. */
 export function failoverEndpoint(
   view: Assessment,
   home: ServerView,

@@ -51,7 +51,7 @@ function addressAwaited(view: Assessment): string {
     : 'it is being made';
 }
 
-/** What has to be known for it. */
+/** Lookups that the question needs. */
 export const nameLookups = (view: Assessment): DnsLookup[] =>
   dnsRecords(view).map(({ dnsName, recordType }) => ({ name: dnsName, type: recordType }));
 

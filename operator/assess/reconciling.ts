@@ -19,7 +19,7 @@ import { leaseLost } from './lease-lost.ts';
 import { secretsOffered } from './offered.ts';
 import { outdatedPods, rollout } from './rollout.ts';
 
-/** What only an administrator can put right. */
+/** Faults that only an administrator can put right. */
 export const stalledChain: readonly Policy<Assessment>[] = [
   function notAccepted(view) {
     const { status, reason, message } = accepted(view);

@@ -289,7 +289,7 @@ const renderingChanges = ({ view, outdated }: Work): boolean =>
     ),
   );
 
-/** What both servers of a pair run, as other pairs know it. */
+/** Image and rendering that both servers of a pair run, as other pairs know them. */
 export const arrival = (image: string, rendering: string | undefined): string =>
   `${image} ${rendering ?? 'unknown'}`;
 

@@ -141,7 +141,7 @@ const wayOut = (view: Assessment): string =>
     ? 'use storage that reaches the nodes of both, or keep both in one zone (podTemplate.spec.affinity) from before their disks are made'
     : 'hand over what it owns and delete its pod; the new one is put onto such a node';
 
-/** What the policies above judge by the Lease itself, which is younger than what a server has said about it. */
+/** Reasons that the policies above judge by the Lease itself, which is younger than what a server has said about it. */
 const saidAlready: ReadonlySet<string> = new Set([
   'OwnedHere',
   'NotAcknowledger',

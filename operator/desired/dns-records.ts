@@ -1,5 +1,5 @@
 /**
- * What the DNS outside the cluster should say, whatever publishes it: both names of both servers, from the day the pair is
+ * Records that the DNS outside the cluster should have, whatever publishes them: both names of both servers, from the day the pair is
  * created. They lead to the Services, or to the nodes of the servers, neither of which changes when a disk set changes its
  * owner. So nothing in DNS changes at a failover.
  */

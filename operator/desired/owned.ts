@@ -1,4 +1,4 @@
-/** What all objects of a pair have in common: labels, owner, and the fingerprint of what was applied. */
+/** Parts that all objects of a pair have in common: labels, owner, and the fingerprint of what was applied. */
 
 import { labels } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject, OwnerReference } from '../../kubernetes/objects.ts';

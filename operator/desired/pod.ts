@@ -38,7 +38,7 @@ import {
 const GRACE_PERIOD_SECONDS = 30;
 
 /**
- * What a server's container reserves unless a podTemplate says otherwise. Without a share of its own a container gets next
+ * Resources that a server's container reserves unless a podTemplate says otherwise. Without a share of its own a container gets next
  * to nothing of a busy node's processors. A server that gets none for the length of its lease is rightly declared dead, so a
  * load elsewhere would become a takeover.
  */

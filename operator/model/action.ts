@@ -1,5 +1,5 @@
 /**
- * What decide() wants done: data, in the order in which it has to happen. The folder apply/ carries it out, runtime/ calls both
+ * Actions that decide() wants: data, in the order in which they have to happen. The folder apply/ carries them out, runtime/ calls both
  * again whenever something changes, so a plan that fails halfway is no harm: the next one starts from there. An action that
  * fails holds up only what says that it needs it.
  */
@@ -57,7 +57,7 @@ export type Action =
       /** Common name. */
       readonly name: string;
       readonly lifetimeMs: number;
-      /** What goes on being trusted, PEM. */
+      /** Authorities that go on being trusted, PEM. */
       readonly previous: 'the one that signs now' | readonly string[];
     })
   /** A new key and certificate in the Secret `object`, signed by the authority in the Secret `authority`. */
@@ -219,7 +219,7 @@ export const sideBySide = (part: string, actions: readonly Action[]): Action[] =
   actions.map((action) => ({ ...action, part }));
 
 export interface PairEvent {
-  /** What makes this event one and the same when it is decided twice; told once. */
+  /** Tells whether an event that is decided twice is one and the same; told once. */
   readonly key: string;
   readonly type: 'Normal' | 'Warning';
   /** Reason of a condition or transition, in one word. */
@@ -251,9 +251,9 @@ export interface Plan {
   readonly transitions: readonly Transition[];
   /** The whole status, or null if it is as it should be (or there is nothing to write it to). */
   readonly status: FilerPairStatus | null;
-  /** What changed in the status; the actions themselves tell what was done. */
+  /** Changes in the status; the actions themselves tell what was done. */
   readonly events: readonly PairEvent[];
-  /** What the DNS is to be asked for the next look; answering it changes nothing by itself. */
+  /** Questions to the DNS for the next look; answering them changes nothing by itself. */
   readonly lookups: readonly DnsLookup[];
   /** When time alone will change the decision, in ms since the epoch; null: never. */
   readonly wakeAt: number | null;

@@ -1,5 +1,5 @@
 /**
- * What to do about the certificates of a pair's interconnect, so that the two servers always trust each other while
+ * Steps for the certificates of a pair's interconnect, so that the two servers always trust each other while
  * certificates and authority change. Servers learn of a change when their kubelet exchanges the files, each at another time. So
  * nothing is used before both have had time to learn to trust it, and nothing is forgotten while it is used:
  */
@@ -130,7 +130,7 @@ export function certificateUpkeep(facts: CertificateFacts, now: number): Certifi
   return steps;
 }
 
-/** What the servers have goes on being trusted; only a new authority's certificates are different. */
+/** The servers' authorities go on being trusted; only a new authority's certificates are different. */
 function authorityLost({ servers }: CertificateFacts, seen: Unusable | 'absent'): CertificateStep[] {
   const all = Object.values(servers);
   // Which of their authorities is still needed could not be said.

@@ -1,4 +1,4 @@
-/** What a policy for a condition finds. */
+/** Result of a policy for a condition. */
 
 import type { Reason } from '../../crds/pair/reasons.ts';
 

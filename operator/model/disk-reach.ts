@@ -48,7 +48,7 @@ export function nodesWithinReach(view: View): NodeSelector | null {
   return Object.values(view.observed.nodes).some((node) => selects(selector, node)) ? selector : null;
 }
 
-/** What both select. */
+/** The selector of the nodes that both select. */
 export const intersection = (a: NodeSelector, b: NodeSelector): NodeSelector => ({
   nodeSelectorTerms: a.nodeSelectorTerms.flatMap((one) =>
     b.nodeSelectorTerms.map((other) => both(one, other)),

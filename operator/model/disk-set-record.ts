@@ -1,4 +1,4 @@
-/** What the FilerDiskSets of a pair remember: it outlives the status, which a backup tool or `kubectl apply` may drop. */
+/** Memory of a pair's FilerDiskSets: it outlives the status, which a backup tool or `kubectl apply` may drop. */
 
 import { diskSetName } from '../../crds/filer-disk-set.ts';
 import type { StorageType } from '../../crds/pair/storage.ts';
@@ -20,6 +20,6 @@ export function recordOf({ name, filerDiskSets }: Known, server: string): FilerD
 export const recordedClaim = (known: Known, server: string, volume: string) =>
   recordOf(known, server)?.spec.claims?.find((one) => one.volume === volume);
 
-/** What holds for the volumes since the first claim was made; null: none was made. */
+/** Storage type of the volumes since the first claim was made; null: none was made. */
 export const recordedStorageType = ({ filerDiskSets }: Known): StorageType | null =>
   filerDiskSets.find(({ spec }) => spec.storageType !== undefined)?.spec.storageType ?? null;

@@ -90,7 +90,7 @@ export interface EffectivePair {
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
 
-/** What the class promises for all claims of the pair; null: it does not say, or not the same of all. */
+/** Storage type that the class promises for all claims of the pair; null: it does not say, or not the same of all. */
 export function promisedStorageType(spec: FilerPairSpec, its: FilerPairClassSpec | null): StorageType | null {
   const rules = its?.storage ?? [];
   const classes = spec.servers.flatMap((server) =>

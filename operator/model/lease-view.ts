@@ -1,4 +1,4 @@
-/** What a disk set's Lease says, read leniently: annotations are text that anybody with the right can write. */
+/** Content of a disk set's Lease, read leniently: annotations are text that anybody with the right can write. */
 
 import {
   type DeathProofAnnotation,
@@ -37,7 +37,7 @@ export interface LeaseView {
   readonly maintenance: string | null;
   /** Why the disk set is not to go back to its own server by itself; null: it may. */
   readonly drain: string | null;
-  /** What the server that does not own the disk set says about a takeover. */
+  /** The takeover check of the server that does not own the disk set. */
   readonly takeoverCheck: TakeoverCheckAnnotation | null;
   /** Why an owner could not open the volumes, the last time that one tried; null: it could. */
   readonly openFailure: OpenFailureAnnotation | null;
@@ -51,7 +51,7 @@ export interface LeaseView {
   readonly witnessWentBack: VolumeErrorsAnnotation | null;
   /** Exports that the owner does not serve; null: it serves all. */
   readonly absentExports: VolumeErrorsAnnotation | null;
-  /** What the operator has asked for, for a snapshot, and what the owner has answered. */
+  /** The operator's request for a snapshot, with the owner's answer. */
   readonly freeze: FreezeAnnotation | null;
   readonly freezeAnswer: FreezeAnswerAnnotation | null;
   /** UID of the attachment pod whose mounts the servers take for the disks. */

@@ -34,7 +34,7 @@ export const goneAt = ({ nodes, nodesGone }: NodesSeen, name: string): number | 
   nodes[name] === undefined && nodesGone[name] !== undefined ? nodesGone[name] + GONE_MS_MIN : null;
 
 /**
- * What a node that is attached to none of the volumes may still do with them, as words behind its name; null: nothing. A kubelet
+ * Access to the volumes that a node that is attached to none of them may still have, as words behind its name; null: none. A kubelet
  * reports a volume as in use before it mounts it and until it has unmounted it, also when it is back after it was away.
  */
 export function volumeHeld(node: Node | undefined, volumes: readonly string[]): string | null {

@@ -25,7 +25,7 @@ export interface FilerDiskSetObject extends KubernetesObject {
   readonly status?: FilerDiskSetStatus;
 }
 
-/** What the operator needs to know of one: whether its pair can serve it. */
+/** The part of a share that the operator needs to know: whether its pair can serve it. */
 export interface FilerShareObject extends KubernetesObject {
   /** Every address and port may mount it: it does not matter which of them a server sees. */
   readonly forEverybody?: true;
@@ -40,7 +40,7 @@ export interface FilerPairClassObject extends KubernetesObject {
 export interface Terminated {
   readonly exitCode?: number;
   readonly reason?: string;
-  /** What the container wrote to its termination log; the server's first line there is its incarnation. */
+  /** Text that the container wrote to its termination log; the server's first line there is its incarnation. */
   readonly message?: string;
   readonly finishedAt?: string;
   readonly containerID?: string;
@@ -129,7 +129,7 @@ export interface CSIDriver extends KubernetesObject {
   readonly spec?: { readonly attachRequired?: boolean };
 }
 
-/** What the CSI drivers of a node say about it. */
+/** Facts of a node's CSI drivers about it. */
 export interface CsiNode extends KubernetesObject {
   readonly spec?: {
     readonly drivers?: readonly {

@@ -33,7 +33,7 @@ export interface DnsLookup {
 
 export const answerKey = (name: string, type: DnsRecordType): string => `${name}/${type}`;
 
-/** What is in the Secrets, but no key. */
+/** Content of the Secrets, without any key. */
 export interface ObservedCredentials extends CertificateFacts {
   /** By name of a Secret that the spec names: whether it is there, and offered to the pair. */
   readonly offered: Readonly<Record<string, 'offered' | 'not offered' | 'absent' | 'unknown'>>;
@@ -41,7 +41,7 @@ export interface ObservedCredentials extends CertificateFacts {
   readonly handleKeys: 'there' | 'absent' | 'unknown';
 }
 
-/** What a pair knows of the others: a new image comes to those that want it as a wave. `imagesStarted` and `arrivedAt` are of all. */
+/** A pair's knowledge of the others: a new image comes to those that want it as a wave. `imagesStarted` and `arrivedAt` are of all. */
 export interface OtherPairs {
   readonly count: number;
   /** How many of them have begun to roll something out and have not come to the end. */
@@ -93,7 +93,7 @@ export interface Observed extends OwnObjects {
   readonly snapshotsServed: boolean;
   /** Whether the cluster has the DNSEndpoint resource of ExternalDNS. */
   readonly dnsEndpointsServed: boolean;
-  /** What the DNS answers, by answerKey(). Empty: there is no such record. Nothing under a key: not known. */
+  /** Answers of the DNS, by answerKey(). Empty: there is no such record. Nothing under a key: not known. */
   readonly dnsAnswers: Readonly<Record<string, readonly string[] | 'unknown'>>;
   readonly nodes: Readonly<Record<string, Node>>;
   /**
@@ -108,7 +108,7 @@ export interface Observed extends OwnObjects {
   readonly problems: readonly Problem[];
 }
 
-/** What is left of a node, or what a pod requests. */
+/** Room that is left on a node, or that a pod requests. */
 export interface Room {
   /** Processors. */
   readonly cpu: number;
@@ -117,7 +117,7 @@ export interface Room {
   readonly pods: number;
 }
 
-/** What the attach/detach controller goes by when two nodes want one volume. */
+/** Facts that the attach/detach controller goes by when two nodes want one volume. */
 export interface VolumeFence {
   /** Access modes of the PersistentVolume. */
   readonly accessModes: readonly string[];
@@ -129,7 +129,7 @@ export interface VolumeFence {
   readonly inUseAs?: string;
 }
 
-/** What the operator was told when it was started. */
+/** Settings that the operator got when it was started. */
 export interface OperatorSettings {
   /** Image of file server and sentinel, unless the FilerPairClass says otherwise. */
   readonly fileserverImage: string;

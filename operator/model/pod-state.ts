@@ -1,5 +1,5 @@
 /**
- * What a server's pod is doing, as far as the API knows. Drives replacement and status, never ownership: a pod that looks dead
+ * State of a server's pod, as far as the API knows. Drives replacement and status, never ownership: a pod that looks dead
  * may be alive on a node that is only cut off (rule R5), and then the Lease protects the disks.
  */
 

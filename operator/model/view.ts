@@ -57,7 +57,7 @@ export interface View {
   readonly classMissing: boolean;
   /** Tells apart what classes say about pods. */
   readonly classFingerprint: string;
-  /** What the spec asks for and the class does not allow, one sentence each. */
+  /** Settings that the spec asks for and the class does not allow, one sentence each. */
   readonly forbidden: readonly string[];
   readonly servers: readonly [ServerView, ServerView];
   /** ms since the epoch. */
@@ -97,7 +97,7 @@ function classSpec({ pairClass }: Observed): FilerPairClassSpec | null {
   return filerPairClassSpec.safeParse(pairClass.spec).data ?? null;
 }
 
-/** What was fixed when the first claim of the pair was made. */
+/** The storage type that was fixed when the first claim of the pair was made. */
 const recordedStorageType = ({ filerDiskSets }: Observed): StorageType | null =>
   filerDiskSets.find(({ spec }) => spec.storageType !== undefined)?.spec.storageType ?? null;
 

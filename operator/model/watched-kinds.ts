@@ -38,9 +38,9 @@ export interface WatchedKind<T extends KubernetesObject> {
   readonly optional?: true;
   /** Kept as text: read only when its pair is reconciled, to be compared with what the operator would apply. */
   readonly asText?: true;
-  /** What is kept of an object. A change that leaves this as it is concerns nobody. */
+  /** The part of an object that is kept. A change that leaves this as it is concerns nobody. */
   readonly keep: (object: T) => T;
-  /** What of it concerns somebody; absent: everything that is kept. */
+  /** The part of it that concerns somebody; absent: everything that is kept. */
   readonly concerning?: (kept: T) => unknown;
   /** The pairs that a change concerns. */
   readonly wakes:
@@ -321,7 +321,7 @@ export type OwnKindName = Exclude<
   | 'csiDrivers'
 >;
 
-/** What is observed of a pair, by kind. */
+/** Objects that are observed of a pair, by kind. */
 export type OwnObjects = { readonly [Name in OwnKindName]: readonly ObjectOf<Name>[] };
 
 const isOwnKind = (name: string): name is OwnKindName =>

@@ -150,7 +150,7 @@ function decideFor(view: Assessment): Plan {
 const isServed = (view: Assessment, server: string): boolean =>
   view.servers.some((home) => home.name === server && served(view, home).status === 'True');
 
-/** What clients wait for. */
+/** Actions that clients wait for. */
 export const urgentActions = (view: Assessment): Action[] =>
   [...deathProofs(view), ...(accepted(view).status === 'True' ? attachmentsMoved(view) : [])].map(
     (action) => ({

@@ -126,7 +126,7 @@ function reminded(pod: Pod, count: number): Action {
   return patchOf('pods', pod, { metadata: { uid: pod.metadata.uid, annotations } }, why);
 }
 
-/** What stands in front of everything that takes a pod from the claims of a disk set. */
+/** Checks that precede every action that takes a pod from the claims of a disk set. */
 export const claimsKept = (view: Assessment, home: ServerView): Action[] =>
   home.claims.map(({ name }) => ({
     kind: 'confirmKept',

@@ -50,14 +50,14 @@ type RecordedClaim = NonNullable<FilerDiskSetSpec['claims']>[number];
 export function recordsKept(view: Assessment): Action[] {
   return view.servers.flatMap((home) => {
     const record = recordOf(view.observed, home.name);
-    // What nothing was made for has nothing to remember yet.
+    // A disk set for which nothing was made has nothing to remember yet.
     if (record === null)
       return accepted(view).status === 'True' || home.lease !== null ? [recordMade(view, home)] : [];
     return writableRecord(view, home.name) === null ? [] : statusTold(view, home, record);
   });
 }
 
-/** What is known has grown. Before anything that depends on it. */
+/** Adds knowledge that has grown to the records. Before anything that depends on it. */
 export const recordsChanged = (view: Assessment): Action[] =>
   view.servers.flatMap((home) => {
     // One that is being deleted takes no finalizers. It goes with its pair.

@@ -1,5 +1,5 @@
 /**
- * What the operator writes on Leases that exist: proofs of death, requests, and the finalizer's end. Holder, epoch and
+ * Writes of the operator to Leases that exist: proofs of death, requests, and the finalizer's end. Holder, epoch and
  * acknowledger belong to the servers and are never touched; every patch is a compare-and-swap on what was judged.
  */
 

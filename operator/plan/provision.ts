@@ -1,4 +1,4 @@
-/** What has to exist for a pair, in the order in which it is needed, and what of it is missing or not as it should be. */
+/** Objects that have to exist for a pair, in the order in which they are needed, and those that are missing or not as they should be. */
 
 import { amountOf } from '../../crds/quantities.ts';
 import {
@@ -40,7 +40,7 @@ import { reconcileCredentials } from './credentials.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { ownedByOthers } from './lease-upkeep.ts';
 
-/** What a pod needs to start and to be reached. A pod of a dead server is made without it too, and waits. */
+/** Objects that a pod needs to start and to be reached. A pod of a dead server is made without them too, and waits. */
 export const NEEDED_BY_PODS = 'what pods need';
 
 export function provision(view: Assessment): Action[] {
@@ -147,7 +147,7 @@ function lease(view: Assessment, home: ServerView): Action[] {
   return home.lease === null ? [] : leaseRepaired(view, home, home.lease);
 }
 
-/** What the operator made of a Lease; holder, epoch and acknowledger belong to the servers. */
+/** Repairs the operator's part of a Lease; holder, epoch and acknowledger belong to the servers. */
 function leaseRepaired(view: Assessment, home: ServerView, { object }: LeaseView): Action[] {
   const { finalizers = [], ownerReferences = [], resourceVersion, deletionTimestamp } = object.metadata;
   const wanted = newLease(view, home).metadata;

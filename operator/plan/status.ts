@@ -195,7 +195,7 @@ function diskSetStatus(
   };
 }
 
-/** What the Leases tell, the oldest first. */
+/** Transitions that the Leases tell of, the oldest first. */
 function toldTransitions(view: Assessment): Transition[] {
   return view.servers
     .flatMap(({ name, lease }) => {

@@ -39,7 +39,7 @@ export class Controller {
   readonly #wave: FleetRollout;
   readonly #brake = new WriteBrake();
   readonly #problems = new Map<string, readonly Problem[]>();
-  /** What the API server has refused for each pair, by object. */
+  /** Refusals of the API server for each pair, by object. */
   readonly #refused = new Map<string, ReadonlyMap<string, Problem>>();
   #resync: NodeJS.Timeout | undefined;
   #active = false;
@@ -81,7 +81,7 @@ export class Controller {
     return this.#queue.waiting;
   }
 
-  /** What the API server refused in a pair's last reconcile. */
+  /** Problems with requests that the API server refused in a pair's last reconcile. */
   problemsOf(key: string): readonly Problem[] {
     return this.#problems.get(key) ?? [];
   }
@@ -203,7 +203,7 @@ export class Controller {
     throw first;
   }
 
-  /** What was refused is told in the same words as in the log. Returns as #tell does. */
+  /** Refusals are told in the same words as in the log. Returns as #tell does. */
   async #tellAll(
     key: string,
     observed: Observed,

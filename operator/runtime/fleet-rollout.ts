@@ -1,5 +1,5 @@
 /**
- * What the pairs know of each other's rollouts, so that a new image comes to them as a wave. It comes first to one pair, then
+ * The pairs' knowledge of each other's rollouts, so that a new image comes to them as a wave. It comes first to one pair, then
  * to some at a time, and to no further one while one of them does not come back.
  */
 
@@ -10,13 +10,13 @@ import { RENDERING_ANNOTATION } from '../model/names.ts';
 import type { FilerPairObject, Pod } from '../model/objects.ts';
 import type { OtherPairs } from '../model/observed.ts';
 
-// What is noted here is only younger than the statuses, from which an operator that starts goes on: two pairs that are
+// Notes here are only younger than the statuses, from which an operator that starts goes on: two pairs that are
 // looked at in the same moment must not both take the last turn.
 
 interface Noted {
   readonly rollout: RolloutNote | null;
   readonly imagesStarted: readonly string[];
-  /** What both servers run (rollout.ts); null: not both of them, or not the same. */
+  /** Image and rendering that both servers run (rollout.ts); null: not both of them, or not the same. */
   readonly arrivedAt: string | null;
 }
 
@@ -40,7 +40,7 @@ export class FleetRollout {
     this.#wake = wake;
   }
 
-  /** What a pair that wants this image has to know of all others. One that wants another image neither holds it up nor counts. */
+  /** Facts about all others that a pair that wants this image needs. A pair that wants another image neither holds it up nor counts. */
   others(key: string, image: string, now: number): OtherPairs {
     const images = new Set<string>();
     const arrivedAt = new Set<string>();
@@ -63,7 +63,7 @@ export class FleetRollout {
     return { count, rollingOut, imagesStarted: [...images], arrivedAt: [...arrivedAt], stuck };
   }
 
-  /** What was decided about a pair, and what runs of it. Called in the same turn as the decision. */
+  /** Notes the decision about a pair, and what runs of it. Called in the same turn as the decision. */
   note(key: string, rollout: RolloutNote | null, serverPods: readonly Pod[], pods: readonly Pod[]): void {
     const started = serverPods.flatMap((pod) => {
       const [image] = imagesStarted([pod]);

@@ -1,4 +1,4 @@
-/** What the operator is told through its environment (the chart sets it). */
+/** Settings that the operator gets through its environment (the chart sets it). */
 
 import { z } from 'zod';
 

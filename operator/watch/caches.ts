@@ -1,5 +1,5 @@
 /**
- * What is known of one pair, as one plain input for decide(): from the copy of the cluster, and by asking the API for what
+ * Knowledge of one pair, as one plain input for decide(): from the copy of the cluster, and by asking the API for what
  * cannot be watched. Every change that can matter names the pairs to reconcile.
  */
 
@@ -162,7 +162,7 @@ export class Caches {
   }
 
   /**
-   * What must be there, and is not among what carries the label: somebody may have removed it. Such an object is no
+   * Adds objects that must be there and do not carry the label: somebody may have removed it. Such an object is no
    * less in use, so it is asked for by its name, and gets its label back.
    */
   async #withUnlabelled<T extends KubernetesObject>(

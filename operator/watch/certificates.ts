@@ -1,5 +1,5 @@
 /**
- * What is in the Secrets with authority and certificates, as facts: who issued what, for which name, until when. Keys are
+ * Content of the Secrets with authority and certificates, as facts: who issued what, for which name, until when. Keys are
  * checked and left behind.
  */
 

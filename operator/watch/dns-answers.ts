@@ -1,5 +1,5 @@
 /**
- * What the DNS says, as a client would hear it: asked in the background, so that no pair waits for a DNS server. Until an
+ * Answers of the DNS, as a client would hear them: asked in the background, so that no pair waits for a DNS server. Until an
  * answer is there it is unknown.
  */
 
@@ -49,7 +49,7 @@ export class DnsAnswers {
     this.#clock = clock;
   }
 
-  /** What is known now, by answerKey(). */
+  /** Answers that are known now, by answerKey(). */
   of(pair: string): Record<string, DnsAnswer> {
     const known = [...(this.#pairs.get(pair) ?? [])];
     return Object.fromEntries(known.map(([key, { answer }]) => [key, answer]));

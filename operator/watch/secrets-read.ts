@@ -1,5 +1,5 @@
 /**
- * What is in the Secrets of a pair. They cannot be watched without the right to read everybody's. So they are read when a pair
+ * Content of a pair's Secrets. They cannot be watched without the right to read everybody's. So they are read when a pair
  * is reconciled for another reason, once a minute at most, and whenever a pod waits to be started: without its Secret it waits
  * forever. Otherwise nobody waits for them: the reconcile may be about the death of a server.
  */

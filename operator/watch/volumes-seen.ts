@@ -1,5 +1,5 @@
 /**
- * What the cluster says about the volumes of a pair: where they can be and are attached, and what keeps them from two nodes at
+ * The cluster's facts about the volumes of a pair: where they can be and are attached, and what keeps them from two nodes at
  * once.
  */
 

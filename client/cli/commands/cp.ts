@@ -72,7 +72,7 @@ export async function copyAll(
   const begunMs = performance.now();
   const interruptions = new Interruptions();
   const opened: FilerPairClient[] = [];
-  // What the user names is followed through symbolic links; what lies below is copied as it is.
+  // A path that the user names is followed through symbolic links; everything below is copied as it is.
   const place = async (text: string): Promise<Place> => {
     if (!isNfsUrl(text)) return new LocalPlace(text).followed();
     const key = {};

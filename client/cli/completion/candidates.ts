@@ -1,4 +1,4 @@
-/** What the shell may complete a word with, from what the commands say about themselves. */
+/** Candidates by which the shell may complete a word, from what the commands say about themselves. */
 import { type CommandGroup, type Completes, isGroup, type Operand } from '../command.ts';
 import { awaitsValue, commandIn, type Known, knownIn } from '../command-line.ts';
 import { HELP, type KnownOption, optionsOf } from '../common-options.ts';

@@ -32,7 +32,7 @@ export class ClusterSource {
     return this.#latest;
   }
 
-  /** What is so now. While the API does not answer: what was known last, and why it may be old. */
+  /** The state now. While the API does not answer: the last known state, and why it may be old. */
   async read(): Promise<ConsoleState> {
     try {
       const pair = await pairNamed(this.#cluster, this.#name);

@@ -50,7 +50,7 @@ export class ConsoleServer {
     return this.#firstWatcher.promise;
   }
 
-  /** What is so now; those who watch see it. */
+  /** Shows this state as the present one; those who watch see it. */
   show(state: ConsoleState): void {
     this.#state = state;
     const html = JSON.stringify(view(state, Date.now()));

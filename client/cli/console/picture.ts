@@ -33,7 +33,7 @@ export function picture(state: ConsoleState): string {
   ].join('\n');
 }
 
-/** What the picture shows, for those who do not see it. */
+/** Content of the picture as text, for those who do not see it. */
 export function inWords({ servers, diskSets, interconnect }: ConsoleState): string {
   const up = servers.map(({ name, up, detail }) =>
     up === true

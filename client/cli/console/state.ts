@@ -1,4 +1,4 @@
-/** What the console shows of a pair, wherever it was read: in a cluster, or from two servers on this machine. */
+/** State of a pair that the console shows, wherever it was read: in a cluster, or from two servers on this machine. */
 
 export interface ShownServer {
   readonly name: string;

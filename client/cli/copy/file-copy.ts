@@ -8,7 +8,7 @@ import type { FileSink, NewFile, Part, Place, PlaceInfo } from './place.ts';
 export interface FileCopyOptions {
   /** Times, exact modes and, where that is permitted, owners. */
   readonly preserve: boolean;
-  /** What has the same content is left out; what was written is read again. */
+  /** A file with the same content is left out; a written one is read again. */
   readonly checksum: boolean;
   /** Goes on with what an interrupted copy left, and leaves what it has if it is interrupted. */
   readonly resume: boolean;

@@ -16,7 +16,7 @@ const ABANDONED_MS = 7 * 86_400_000;
 
 const FORM = /^\.filerpair-([0-9a-f]{16})-(\d+)-(\d+)-([0-9a-f]{16})\.part$/;
 
-/** What is known of a file that has such a name. */
+/** Facts known of a file that has such a name. */
 export interface FoundFile {
   readonly nlink: number;
   readonly mtimeMs: number;

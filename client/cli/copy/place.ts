@@ -31,7 +31,7 @@ export interface Attributes {
   readonly atimeMs: number;
 }
 
-/** What a copy that has ended left behind. */
+/** Temporary file that a copy that has ended left behind. */
 export interface Part {
   readonly name: string;
   readonly file: FoundFile & { readonly size: number };
@@ -56,7 +56,7 @@ export interface FileSink {
   write(offset: number, data: Uint8Array): Promise<void>;
   /** Resolves when all is on the disk, still under its temporary name. */
   complete(): Promise<void>;
-  /** What is written, read again. After complete(). */
+  /** The written data, read again. After complete(). */
   readBack(): AsyncIterable<Uint8Array>;
   /** After complete(): gives it its attributes (null: those of a new file) and its name. */
   finish(attributes: Attributes | null): Promise<void>;

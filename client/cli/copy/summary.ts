@@ -1,4 +1,4 @@
-/** What a copy has done, in one line: `2,000 files, 7.8 MiB in 1.2 s, continued through 1 failover (82 ms)`. */
+/** Result of a copy, in one line: `2,000 files, 7.8 MiB in 1.2 s, continued through 1 failover (82 ms)`. */
 import type { ConnectionEvent } from '../../connection-event.ts';
 import { sizeText } from '../listing.ts';
 

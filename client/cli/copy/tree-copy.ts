@@ -24,11 +24,11 @@ interface Folder {
   readonly source: Place;
   readonly info: PlaceInfo;
   readonly target: Place;
-  /** What is in the target. */
+  /** Entries of the target. */
   readonly there: ReadonlyMap<string, PlaceInfo>;
   readonly parts: readonly Part[];
   readonly parent: Folder | null;
-  /** What is not finished yet: its own listing, and what is in it. */
+  /** Parts that are not finished yet: its own listing, and its entries. */
   pending: number;
 }
 

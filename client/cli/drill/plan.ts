@@ -1,4 +1,4 @@
-/** What a drill is about to do: with which server and share, and the Job that runs its probe. Pure; refuses what could not be undone. */
+/** Plan of a drill: with which server and share, and the Job that runs its probe. Pure; refuses what could not be undone. */
 import type { KubernetesObject } from '../../../kubernetes/objects.ts';
 import { apiVersionOf, resources } from '../../../kubernetes/resource.ts';
 import { FAILOVER_SUFFIX } from '../../failover-name.ts';
@@ -155,7 +155,7 @@ function probeJob({ pair, partnerPod }: DrillSubject, url: string, choice: Drill
           enableServiceLinks: false,
           ...(imagePullSecrets === undefined ? {} : { imagePullSecrets }),
           ...(tolerations === undefined ? {} : { tolerations }),
-          // What it sees of the takeover and what the new owner says of it are then by one clock.
+          // The probe's view of the takeover and the new owner's report of it are then by one clock.
           ...(nodeName === undefined
             ? {}
             : {

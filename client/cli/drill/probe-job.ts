@@ -24,7 +24,7 @@ export class ProbeJob {
   readonly name: string;
   readonly #cluster: Cluster;
   #lines: readonly ProbeLine[] = [];
-  /** What the pod says that is not for programs: why it ended. */
+  /** Output of the pod that is not for programs: why it ended. */
   #complaint = '';
 
   private constructor(cluster: Cluster, name: string) {
@@ -37,7 +37,7 @@ export class ProbeJob {
     return new ProbeJob(cluster, made.metadata.name ?? '');
   }
 
-  /** What it has said so far. */
+  /** Lines that it has written so far. */
   get lines(): readonly ProbeLine[] {
     return this.#lines;
   }

@@ -23,7 +23,7 @@ export interface DrillScenes {
   readonly giveback: DrillScene;
 }
 
-/** What servers and probe say of themselves becomes parts of lines. */
+/** Reports of servers and probe become parts of lines. */
 export function drillScenes(
   given: DrillPlan,
   history: readonly Transition[],

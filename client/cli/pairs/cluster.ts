@@ -35,7 +35,7 @@ export interface DiskSetObject extends KubernetesObject {
   readonly status?: Member<typeof filerDiskSet, 'status'>;
 }
 
-/** What belongs to a pair by its pairRef. */
+/** Objects that belong to a pair by their pairRef. */
 export interface Belongings {
   readonly shares: readonly ShareObject[];
   readonly operations: readonly OperationObject[];
@@ -181,7 +181,7 @@ export function serviceOf({ metadata, spec }: PairObject, server: string): strin
   return serviceName ?? `${metadata.name}-${server}`;
 }
 
-/** What the operator says of the next failure. Throws what stands in its way if that is not covered. */
+/** The operator's verdict on the next failure. Throws what stands in its way if that is not covered. */
 export function coverOf({ status }: PairObject): string {
   const found = status?.conditions?.find(({ type }) => type === 'TakeoverPossible');
   if (found?.status === 'True') return found.message;
@@ -218,7 +218,7 @@ export async function patchPair(
   await client.mergePatch(resources.filerPairs, { namespace, name }, patch, { dryRun });
 }
 
-/** What a command with --dry-run says after the API server has accepted the patch without storing it. */
+/** Output of a command with --dry-run after the API server has accepted the patch without storing it. */
 export function wouldPatch({ namespace, name }: PairObject['metadata'], patch: MergePatch): string {
   return `would patch FilerPair ${namespace}/${name}: ${JSON.stringify(patch)} (the API server accepts it)`;
 }

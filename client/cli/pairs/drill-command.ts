@@ -223,7 +223,7 @@ class Drill {
     this.#progress = { step: 'Home' };
   }
 
-  /** What has to be known or done when it ends half way. */
+  /** Tells what has to be known or done when the drill ends half way. */
   async #leave(error: unknown): Promise<void> {
     const { pair, server, partner } = this.#plan;
     const { namespace } = this.#cluster;
@@ -266,7 +266,7 @@ class Drill {
       timeoutMs: TOLD_MS_MAX,
       late: () => 'the record is not whole',
     });
-    // What it tells by then is drawn.
+    // The part that it tells by then is drawn.
     const record = await whole.catch(() =>
       this.#cluster.client.get<DiskSetObject>(resources.filerDiskSets, {
         namespace: this.#cluster.namespace,

@@ -21,7 +21,7 @@ export interface SecretToExport extends KubernetesObject {
 /** Tells which driver made the volume; everything else among the annotations is about this cluster. */
 const PROVISIONED_BY = 'pv.kubernetes.io/provisioned-by';
 
-/** What a pair keeps its data on, and what belongs to it. */
+/** Objects on which a pair keeps its data, and those that belong to it. */
 export interface Belongings {
   readonly claims: readonly ClaimToExport[];
   readonly volumes: readonly PersistentVolume[];

@@ -83,7 +83,7 @@ async function checked(
   return described(load, config, `kubeconfig ${name}`, context);
 }
 
-/** What a parser of YAML says goes over several lines, with a picture. */
+/** Messages of a YAML parser go over several lines, with a picture. */
 async function checkText(file: string): Promise<void> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     const reasons: Readonly<Record<string, string>> = {

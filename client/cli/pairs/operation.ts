@@ -79,7 +79,7 @@ export async function operationEnd(
   return conditionOf(ended, 'Complete')!.message;
 }
 
-/** What the record says now of a disk set. */
+/** The record of a disk set as it is now. */
 export async function recordOf(
   { client, namespace }: Cluster,
   { pair, server }: ServerMeant,

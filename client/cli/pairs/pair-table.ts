@@ -88,7 +88,7 @@ export function shareTable(shares: readonly ShareObject[]): string {
   return table([['NAME', 'MOUNT', 'VOLUME', 'ACCESS', 'CLIENTS', 'READY', 'MESSAGE'], ...rows]);
 }
 
-/** What an administrator reads first, with the words of the question instead of the type's. */
+/** Conditions that an administrator reads first, with the words of the question instead of the type's. */
 const questions: readonly (readonly [type: string, question: string, good: Condition['status']])[] = [
   ['Accepted', 'Is the spec accepted?', 'True'],
   ['Ready', 'Are clients served?', 'True'],
@@ -104,7 +104,7 @@ function answers({ conditions }: Status): string {
       const found = conditionOf(conditions, type);
       if (found === undefined) return `${question} Not known.\n`;
       const answer = { True: 'Yes', False: 'No', Unknown: 'Not known' }[found.status];
-      // What is as it should be needs no explanation.
+      // A condition that is as it should be needs no explanation.
       return found.status === good ? `${question} ${answer}.\n` : `${question} ${answer}: ${found.message}\n`;
     })
     .join('');

@@ -50,7 +50,7 @@ export async function supportBundle(
   const { name = '' } = pair.metadata;
   const labelSelector = `${labels.pair}=${name}`;
   const files: ArchivedFile[] = [{ path: 'filerpair.json', content: json(pair) }];
-  // What cannot be had is told in its place: a bundle is made when things are broken.
+  // A file that cannot be had is explained in its place: a bundle is made when things are broken.
   const add = async (path: string, read: () => Promise<string>): Promise<void> => {
     const content = await read().catch((error: unknown) => {
       if (error instanceof ApiError) return `could not be read: ${error.message}\n`;
@@ -153,7 +153,7 @@ const operatorPods = async ({ client }: Cluster): Promise<readonly KubernetesObj
       .catch(() => null)
   )?.items ?? null;
 
-/** What kubectl apply keeps of an object is a second copy of it, and may hold what was taken out since. */
+/** The copy that kubectl apply keeps of an object is a second one, and may hold what was taken out since. */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
 const json = (value: unknown): string =>

@@ -28,7 +28,7 @@ export interface ProbeOptions {
 export class ProbeClient {
   readonly #client: FilerPairClient;
   readonly #options: ProbeOptions;
-  /** What performance.now() is behind the wall clock. */
+  /** Time by which performance.now() is behind the wall clock. */
   readonly #zeroMs = Date.now() - performance.now();
   readonly #home: PortRole | null;
   #away = false;

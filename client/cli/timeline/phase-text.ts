@@ -1,4 +1,4 @@
-/** What servers and clients report of a takeover or giveback, as sentences. Pure. */
+/** Reports of servers and clients about a takeover or giveback, as sentences. Pure. */
 import type { ConnectionEvent } from '../../connection-event.ts';
 import type { Moment } from './moment.ts';
 
@@ -43,7 +43,7 @@ export function phaseText(name: string, words: Words): string {
   }
 }
 
-/** What the client's connection went through, ms after `zeroMs` (both of performance.now()). */
+/** Events of the client's connection, ms after `zeroMs` (both of performance.now()). */
 export function clientMoments(events: readonly ConnectionEvent[], zeroMs: number): Moment[] {
   const moments: Moment[] = [];
   for (const event of events) {

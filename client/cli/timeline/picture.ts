@@ -6,7 +6,7 @@ import { escaped, MARGIN, svg } from './svg.ts';
 export interface Scene {
   readonly heading: string;
   readonly moments: readonly Moment[];
-  /** What follows from it, in a sentence. */
+  /** Conclusion, in a sentence. */
   readonly result: string;
 }
 

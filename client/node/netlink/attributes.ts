@@ -65,7 +65,7 @@ export function u64be(value: number): Buffer {
   return bytes;
 }
 
-/** What a register holds is in the machine's order. */
+/** The value of a register is in the machine's byte order. */
 export function u32le(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32LE(value >>> 0);

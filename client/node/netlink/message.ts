@@ -22,7 +22,7 @@ export interface Message {
   readonly body: Uint8Array;
 }
 
-/** What the kernel said to a request. */
+/** The kernel's answer to a request. */
 export interface Reply {
   readonly messages: readonly { readonly type: number; readonly body: Buffer }[];
   /** The messages that failed, in order: their index in the request, and the errno. */

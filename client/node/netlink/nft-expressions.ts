@@ -30,7 +30,7 @@ export const CT_KEYS = {
   sourceIp6: 21,
 };
 export const CT_DIRECTIONS = { original: 0, reply: 1 };
-/** What ct state holds for a connection without an entry yet. */
+/** Value of ct state for a connection without an entry yet. */
 export const CT_STATE_NEW = 8;
 
 const META_L4PROTO = 16;

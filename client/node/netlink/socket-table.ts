@@ -44,7 +44,7 @@ export interface ClientSocket {
   readonly source: string;
   readonly sourcePort: number;
   readonly destination: string;
-  /** What the kernel knows it by. */
+  /** The kernel's own identity of the socket. */
   readonly id: Buffer;
 }
 

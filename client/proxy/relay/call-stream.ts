@@ -1,5 +1,5 @@
 /**
- * What a client sends: calls are received into the slabs, where they stay. Messages that are no calls, and other calls with the
+ * Calls of a client: they are received into the slabs, where they stay. Messages that are no calls, and other calls with the
  * XID of an unanswered one, end the client.
  */
 import type { NativeBuffer } from '../../../native/native-buffer.ts';
@@ -15,7 +15,7 @@ const LAST_FRAGMENT = 0x8000_0000;
 const MARK_SIZE = 4;
 /** XID and message type. */
 const MESSAGE_SIZE_MIN = 8;
-/** What is received at once. Longer calls are sent before they have arrived whole. Bytes. */
+/** Bytes that are received at once. Longer calls are sent before they have arrived whole. */
 export const READ_SIZE = 64 * 1024;
 /** A call that came in fragments gets this much of a slab. Bytes. */
 const HEAD_SIZE_MAX = READ_SIZE;

@@ -71,7 +71,7 @@ export class KeptCalls {
   readonly #slabs: CallSlabs;
   /** In the order in which they came. */
   readonly #calls = new Map<number, KeptCall>();
-  /** What is to be sent, from `at` on; `offset` bytes of the first are sent. */
+  /** Calls to be sent, from `at` on; `offset` bytes of the first are sent. */
   #toSend: KeptCall[] = [];
   #at = 0;
   #offset = 0;
@@ -172,7 +172,7 @@ export class KeptCalls {
     this.#offset = 0;
   }
 
-  /** What was on the connection has not been answered: less at a time from now on. */
+  /** The calls on the connection have not been answered: fewer bytes at a time from now on. */
   narrow(now: number): void {
     this.#window = afterFruitless(this.#window, this.#inFlight, now);
   }

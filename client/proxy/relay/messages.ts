@@ -1,4 +1,4 @@
-/** What the proxy's first thread and a relay thread say to each other. */
+/** Messages between the proxy's first thread and a relay thread. */
 import type { AttemptsOptions } from '../../attempts-state.ts';
 import type { ConnectionEvent } from '../../connection-event.ts';
 import type { DiskSetKnowledge } from '../../disk-set-identity.ts';
@@ -24,7 +24,7 @@ export interface RelaySetup {
   readonly socketsMax: number;
 }
 
-/** What a client's slot says of it. Written by the relay thread alone, and read at any time. */
+/** Figures in a client's slot. Written by the relay thread alone, and read at any time. */
 export const FIGURES = 7;
 export const figure = {
   count: 0,

@@ -61,7 +61,7 @@ export class Poller implements Clock {
       const ready = this.#ready[fd];
       if (ready !== undefined && this.#marks[fd] === epoll.markAt(i)) ready.onReady(epoll.eventsAt(i), fd);
     }
-    // What has arrived was heard first: nothing is silent because this thread was busy.
+    // Arrived data was heard first: nothing is silent because this thread was busy.
     if (this.now >= this.#nextDueMs && count === 0) this.#callDue();
     else if (this.now >= this.#nextDueMs + LATE_MS) this.#callDue();
   }

@@ -22,7 +22,7 @@ import { ReplyStream } from './reply-stream.ts';
 import { close, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, errorName } from './system-calls.ts';
 import { Upstream, type UpstreamConnection, type UpstreamSurroundings } from './upstream.ts';
 
-/** What all clients of a thread share. */
+/** Objects that all clients of a thread share. */
 export interface RelaySurroundings extends UpstreamSurroundings {
   readonly slabs: CallSlabs;
   readonly pipes: Pipes;
@@ -51,7 +51,7 @@ export class RelayedClient implements Ready, MemoryUser {
   readonly #upstream: Upstream;
   readonly #own: OwnCalls;
   readonly #silence: SilenceWatch;
-  /** What had been sent when that was looked at last. */
+  /** Bytes that had been sent when the count was looked at last. */
   #sentSize = 0;
   readonly #reader = new XdrReader();
   readonly #onEnd: (client: RelayedClient, reason: string) => void;

@@ -1,5 +1,5 @@
 /**
- * What the servers answer to one client. Short replies are passed on when they are whole; the data of a long READ goes from socket to
+ * Replies of the servers to one client. Short replies are passed on when they are whole; the data of a long READ goes from socket to
  * socket through a pipe, and never into memory of this process.
  */
 import { NativeBuffer } from '../../../native/native-buffer.ts';
@@ -149,7 +149,7 @@ export class ReplyStream {
   #parse(fd: number, end: number): string | null {
     const { view, bytes } = this.#memory;
     let at = 0;
-    /** What is passed on begins here. */
+    /** Begin of the bytes that are passed on. */
     let from = 0;
     while (end - at >= MARK_SIZE + REPLY_SIZE_MIN) {
       const mark = view.getUint32(at);
@@ -219,7 +219,7 @@ export class ReplyStream {
         const record = Buffer.allocUnsafeSlow(MARK_SIZE + size);
         record.writeUInt32BE(LAST_FRAGMENT + size);
         record.set(from.subarray(position, end), MARK_SIZE);
-        // What is behind it lies in memory that is needed to send it.
+        // The bytes behind it lie in memory that is needed to send it.
         parser.retain();
         const call = this.#owner.callOf(record.readInt32BE(MARK_SIZE));
         if (typeof call === 'string') return call;

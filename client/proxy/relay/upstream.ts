@@ -50,7 +50,7 @@ const ROLE = 'primary';
 /** Attempts at one place at most. More of them bring nothing: this is no search. */
 const ATTEMPTS: Partial<AttemptsOptions> = { inFlightMax: 3, askingMax: 3 };
 
-/** What all clients of a thread share. */
+/** Objects that all clients of a thread share. */
 export interface UpstreamSurroundings {
   readonly poller: Poller;
   readonly identity: DiskSetIdentity;
@@ -156,7 +156,7 @@ export class Upstream implements Timed {
     }
     this.#address = socketAddress(place.host, place.port);
     this.input({ kind: 'Stop' });
-    // What is known of the other server's pace does not hold here.
+    // The other server's known pace does not hold here.
     const { fruitless, nextId } = this.state;
     this.state = { ...initialAttempts([ROLE], this.plan), fruitless, nextId };
     this.input({ kind: 'Start' });

@@ -16,7 +16,7 @@ const { ELOOP, ENOENT, ENOTDIR } = constants.errno;
 /** Errors of a directory that is not under that name. */
 const NOT_THERE: readonly number[] = [ENOENT, ENOTDIR, ELOOP];
 
-/** What was found at a place, for each of its exports. */
+/** The root that was found at a place, for each of its exports. */
 type Found = Omit<ExportRoot, 'path'>;
 
 interface Place {
@@ -35,7 +35,7 @@ export class ExportedDirectories {
   readonly #missing: Set<string>;
   /** Where the next look begins. */
   #next: IterableIterator<string>;
-  /** What the other threads have not been told yet, by path. */
+  /** News that the other threads have not been told yet, by path. */
   readonly #news: Map<string, ExportRoot>;
 
   constructor(walk: DirectoryWalk) {

@@ -36,7 +36,7 @@ export function writableRecord(view: View, server: string): FilerDiskSetObject |
   return deletionTimestamp === undefined || finalizers?.includes(DISK_SET_FINALIZER) === true ? record : null;
 }
 
-/** What is remembered of an operation of this name and spec; null: nothing, or that another one has failed without a move. */
+/** Memory of an operation of this name and spec; null: there is none, or another one has failed without a move. */
 export function rememberedOf(
   known: readonly RememberedOperation[],
   operation: FilerPairOperationObject,
@@ -50,7 +50,7 @@ export function rememberedOf(
 export const isWithoutEffect = (reason: string | undefined): boolean =>
   reason !== undefined && !isDone(reason) && reason !== ('EpochMismatch' satisfies Reason);
 
-/** What was asked for is done, or was. */
+/** The operation is done, or its result was there before. */
 export const isDone = (reason: string): boolean => (DONE as readonly string[]).includes(reason);
 
 /** Whether another one was carried out under this name and spec. */

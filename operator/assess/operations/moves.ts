@@ -70,7 +70,7 @@ export const pendingMove = question(
     moveFindings(view).find(({ verdict }) => verdict.kind === 'waits')?.operation ?? null,
 );
 
-/** What it is about, as people are told it. */
+/** Subject of the operation, as people are told it. */
 export const moveText = (operation: FilerPairOperationObject): string =>
   `${kindOf(operation)} of the disk set of ${moveOf(operation).server} (FilerPairOperation ${operation.metadata.name})`;
 

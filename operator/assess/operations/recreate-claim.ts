@@ -17,7 +17,7 @@ import {
 } from './unfinished.ts';
 
 export interface RecreateFinding extends OperationFinding {
-  /** What is to be forgotten now; null: nothing is. */
+  /** Claim to be forgotten now; null: none is. */
   readonly forget: { readonly home: ServerView; readonly claim: ClaimView } | null;
 }
 
