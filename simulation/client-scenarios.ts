@@ -1,5 +1,5 @@
 /**
- * What must come true for a client with many calls under way, whatever the seed: one story each, with the servers' real decisions
+ * Outcomes that a client with many calls under way must have, whatever the seed: one story each, with the servers' real decisions
  * on the other side.
  */
 import { ResendingClient, type ResendingFault } from './resending-client.ts';

@@ -16,7 +16,7 @@ import type { SimulatedProcess } from './process.ts';
 import { ServerConnection } from './server-connection.ts';
 import type { SimulatedVolume } from './volume.ts';
 
-// What is between it and the servers: connections that are refused or swallowed, and answers that come late or not at all.
+// The network between it and the servers: connections that are refused or swallowed, and answers that come late or not at all.
 // Requests lie in the receive buffer of a stopped server and are read long after their connection was given up.
 
 /** How often the failover name leads a client to the disk set of the partner, which its server serves itself. */
@@ -25,7 +25,7 @@ const STRANGER_RATE = 0.2;
 /** Names in a disk set: few, so that clients meet. */
 const NAMES = ['a', 'b', 'c'] as const;
 
-/** What a client needs of the world around it. */
+/** The world around a client, as far as it needs that. */
 export interface ClientWorld {
   readonly queue: EventQueue;
   /** The server process that listens at this port now; null: nobody. */
@@ -72,7 +72,7 @@ interface Reply {
   readonly verifier: string;
 }
 
-/** What an opening of a disk set knows in memory, and the next one does not. */
+/** Knowledge that one opening of a disk set has in memory, and the next one has not. */
 class ServersMemory {
   readonly verifier: string;
   /** Last WRITE of each client. */
@@ -249,7 +249,7 @@ export class SimulatedClient {
     if (this.#fault === 'newXidWhenSentAgain') this.#nextRequest(call);
     const { xid, verifier } = call;
     const over = this.#driver.adopted!;
-    // What has been sent is read sooner or later, also when its connection has been given up meanwhile.
+    // A sent call is read sooner or later, also when its connection has been given up meanwhile.
     connection.arrive('there', () =>
       connection.process.serve(
         connection.home,

@@ -28,7 +28,7 @@ export class SimulatedDataPath implements SimulatedPath {
   readonly #host: DataPathHost;
   /** Number of calls between check and system call, by home. */
   readonly #inHand = new Map<ServerName, number>();
-  /** What waits until nothing of a disk set is in hand. */
+  /** Closes that wait until nothing of a disk set is in hand. */
   readonly #pendingCloses: { readonly home: ServerName; readonly action: () => void }[] = [];
   readonly #connections = new ServedConnections();
 

@@ -24,7 +24,7 @@ export type Operation =
   | { readonly kind: 'write'; readonly data: number; readonly stable: boolean }
   | { readonly kind: 'read' };
 
-/** What the client is told: a file's identity or contents, or why not. */
+/** Answer to the client: a file's identity or contents, or why not. */
 export type Answer =
   | { readonly kind: 'ok' }
   | { readonly kind: 'exists' }
@@ -36,11 +36,11 @@ export type Answer =
 export type Register = {
   readonly id: number;
   readonly data: number;
-  /** What a flush that fails leaves of it. */
+  /** Data that a flush that fails leaves of it. */
   readonly durable: number;
 } | null;
 
-/** What the operation does to a name that is in this state. */
+/** Effect of the operation on a name that is in this state. */
 export function apply(register: Register, operation: Operation): { next: Register; answer: Answer } {
   if (operation.kind === 'create') {
     if (register !== null) return { next: register, answer: { kind: 'exists' } };

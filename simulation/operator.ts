@@ -10,7 +10,7 @@ import type { Pod } from '../operator/model/objects.ts';
 import { type Incarnation, parseIncarnation, type ServerName } from '../pair/incarnation.ts';
 import type { LeaseSighting } from '../pair/lease.ts';
 
-/** What the operator needs of the cluster. */
+/** The part of the cluster that the operator needs. */
 export interface Cluster {
   readonly homes: readonly ServerName[];
   seen(home: ServerName): LeaseSighting;
@@ -23,7 +23,7 @@ export interface Cluster {
   ): void;
 }
 
-/** What a kubelet knows of one pod's server container. */
+/** A kubelet's knowledge of one pod's server container. */
 interface Container {
   running: Incarnation | null;
   /** Runs that have ended, the newest first. */
@@ -124,7 +124,7 @@ function podOf(uid: string, { running, ended }: Container): Pod {
   };
 }
 
-/** What the operator reads of a Lease. */
+/** The Lease as the operator reads it. */
 function objectOf({ version, record }: LeaseSighting): Lease {
   return {
     apiVersion: 'coordination.k8s.io/v1',

@@ -28,7 +28,7 @@ import { VolumeThreads } from './volume-threads.ts';
 /** A heartbeat takes five a second, each change some more. */
 const WAKES_MAX = 200;
 
-/** What a process needs of the world around it. */
+/** The world around a process, as far as it needs that. */
 export interface Surroundings {
   readonly queue: EventQueue;
   readonly random: SeededRandom;
@@ -40,7 +40,7 @@ export interface Surroundings {
   readonly drift: number;
   /** By how much the wall clock has been set, ms. */
   wallClockSet(server: ServerName): number;
-  /** What the holder wrote into the Lease as the time of its last renewal, on its wall clock. */
+  /** Time of the last renewal that the holder wrote into the Lease, on its wall clock. */
   renewTime(home: ServerName): number;
   readonly volumes: SimulatedVolumes;
   readonly witnessForgets: boolean;
@@ -70,7 +70,7 @@ export interface Surroundings {
   wrote(by: SimulatedProcess, home: ServerName, epoch: number, volume?: SimulatedVolume): void;
   foundAhead(by: SimulatedProcess, home: ServerName): void;
   exited(process: SimulatedProcess, how: string): void;
-  /** What a sentinel must never do: speak for a process that only does not answer. */
+  /** A sentinel must never do this: speak for a process that only does not answer. */
   presumedDead(process: SimulatedProcess): void;
   trace(process: SimulatedProcess, home: ServerName, event: TraceEvent): void;
 }
@@ -94,7 +94,7 @@ export class SimulatedProcess implements DataPathHost {
   #unseen: { readonly until: number; readonly shows: number } | null = null;
   /** Off from other machines' wall clocks, ms. */
   readonly #wallOffset: number;
-  /** What is left of a step. */
+  /** Rest of a step. */
   readonly #instructions: (() => void)[] = [];
   readonly #waiting: (() => void)[] = [];
   /** Armed deadline of the kernel's timer by disk set, on this process's clock. */
@@ -151,7 +151,7 @@ export class SimulatedProcess implements DataPathHost {
     return this.#world.witnessForgets;
   }
 
-  /** What a process on a machine that may be paused does: docs/safety-paused-machines.md. */
+  /** Volumes are looked at, as by a process on a machine that may be paused: docs/safety-paused-machines.md. */
   get volumesLookedAt(): boolean {
     return this.#world.machinesPause;
   }
@@ -168,7 +168,7 @@ export class SimulatedProcess implements DataPathHost {
     this.#world.landedLate();
   }
 
-  /** What its clock shows while it runs; while it does not, what it showed last. */
+  /** Time that its clock shows while it runs; while it does not, the time that it showed last. */
   runningClock(): number {
     return this.#unseen?.shows ?? this.clock();
   }
@@ -276,7 +276,7 @@ export class SimulatedProcess implements DataPathHost {
     this.#world.exited(this, how);
   }
 
-  /** What the driver asks of its ports, one call after the other; between any two the process may be stopped. */
+  /** Carries out the driver's calls of its ports, one after the other; between any two the process may be stopped. */
   #carryOn(): void {
     const { random, calm } = this.#world;
     while (this.#instructions.length > 0 && this.running) {

@@ -1,5 +1,5 @@
 /**
- * What must come true in certain situations, whatever the seed: not every fault at once, but one story with its times and
+ * Outcomes that must come true in certain situations, whatever the seed: not every fault at once, but one story with its times and
  * lengths at random.
  */
 import { serverOf } from '../pair/incarnation.ts';
@@ -224,7 +224,7 @@ export function oneVolumeHangs(seed: number, options: ScenarioOptions = {}): Out
     world.restarts = false;
     for (const process of world.alive(world.partnerOf(home))) process.kill('crashes');
     queue.runUntil(queue.now + 2 * timing.leaseMs);
-    // What is lost without an answer of the API is not the volume's doing.
+    // A loss without an answer of the API is not the volume's doing.
     world.api.prompt = true;
     queue.runUntil(queue.now + 4 * timing.leaseMs);
   }

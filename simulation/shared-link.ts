@@ -45,7 +45,7 @@ export interface LinkOptions {
   readonly callSize: number;
   readonly answerSize: number;
   readonly bytesPerSecond: number;
-  /** What a client's kernel takes before it has sent it, in bytes. */
+  /** Bytes that a client's kernel takes before it has sent them. */
   readonly socketBuffer: number;
   /** Time of the server's disk for each call, one after the other. */
   readonly diskMs: number;
@@ -305,7 +305,7 @@ class Client {
     if (!this.#has('bytesAreNoLife')) this.#driver.heard(false);
   }
 
-  /** What does not fit into the kernel's buffer. */
+  /** Bytes that do not fit into the kernel's buffer. */
   get #unsent(): number {
     const connection =
       this.#driver.adopted === null ? undefined : this.#connections.get(this.#driver.adopted);
@@ -362,7 +362,7 @@ export function sharedLink(options: LinkOptions, timesMax = 10): LinkOutcome {
   };
 }
 
-/** What link and disk need for all calls. */
+/** Time that link and disk need for all calls. */
 export function leastMs({
   clients,
   calls,

@@ -21,7 +21,7 @@ import type { SimulatedVolume } from './volume.ts';
 // Where machines are paused as a whole (`volumesLookedAt`), a thread looks at the ownership record before the first change of a
 // group, behind each flush before anything is answered, and every half second (docs/safety-paused-machines.md).
 
-/** What a thread is asked to do. Of a `write` that is not stable nobody is told that it is durable. */
+/** Operations that a thread is asked to do. Of a `write` that is not stable nobody is told that it is durable. */
 const OPERATIONS = ['change', 'stableWrite', 'write', 'commit'] as const;
 type Operation = (typeof OPERATIONS)[number];
 

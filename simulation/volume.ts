@@ -11,7 +11,7 @@ interface OwnershipBlock {
   readonly generation: number;
   readonly owner: Incarnation;
   readonly epoch: number;
-  /** What the clocks of all processes showed when it was written. */
+  /** Times that the clocks of all processes showed when it was written. */
   readonly clocks: ReadonlyMap<Incarnation, number>;
 }
 
@@ -29,7 +29,7 @@ export class SimulatedVolume {
   writeBackErrors = 0;
   /** As fileserver/storage/ownership/ownership.ts has it: the one of the higher generation counts. */
   readonly #blocks: (OwnershipBlock | null)[] = [null, null];
-  /** What clients made on it, by name. */
+  /** Files that clients made on it, by name. */
   readonly #files = new Map<string, Register>();
   /** The duplicate request cache: committed with the operation, by client and XID. */
   readonly #answers = new Map<string, Answer>();
@@ -48,7 +48,7 @@ export class SimulatedVolume {
     return this.#newest?.owner ?? null;
   }
 
-  /** What the clocks of all processes showed when the ownership record was written. */
+  /** Times that the clocks of all processes showed when the ownership record was written. */
   get clocksAtRecord(): ReadonlyMap<Incarnation, number> {
     return this.#newest?.clocks ?? new Map();
   }
@@ -97,19 +97,19 @@ export class SimulatedVolume {
     }
   }
 
-  /** What the answer will be. */
+  /** The answer that the operation will get. */
   foresee(xid: string, name: string, operation: Operation): Answer {
     return this.#answers.get(xid) ?? apply(this.#files.get(name) ?? null, operation).answer;
   }
 
-  /** What a server without a duplicate request cache would have: nothing to recognize a call by. */
+  /** Makes it the volume of a server without a duplicate request cache: nothing to recognize a call by. */
   forgetAnswers(): void {
     this.#answers.clear();
   }
 }
 
 export class SimulatedVolumes {
-  /** What lies where a disk set's volumes are expected. */
+  /** Volumes that lie where those of a disk set are expected. */
   readonly #mounted = new Map<ServerName, readonly SimulatedVolume[]>();
 
   constructor(homes: readonly ServerName[], each: number) {

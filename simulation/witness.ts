@@ -56,7 +56,7 @@ export class SimulatedWitness {
     const current = this.#leases.get(home)!;
     if (this.compareAndSwap && current.version !== version) return { kind: 'conflict' };
     const { holder } = ownership;
-    // What a restored backup has forgotten is written again by the holder that it was.
+    // An ownership that a restored backup has forgotten is written again by the holder that it was.
     const was = this.restores.size > 0 && this.owners.get(home)!.some((one) => isOwner(one, ownership));
     const another = holder !== null && holder !== current.record.holder;
     if (another && ownership.epoch <= current.record.epoch && !was) {
@@ -68,7 +68,7 @@ export class SimulatedWitness {
     return { kind: 'applied', sighting: this.#store(home, { ...current.record, ...ownership }) };
   }
 
-  /** What the operator and people write beside the ownership. */
+  /** Writes the annotations of the operator and of people beside the ownership. */
   annotate(home: ServerName, beside: { deathProof?: DeathProof; request?: TransferRequest }): void {
     this.#store(home, { ...this.record(home), ...beside });
   }

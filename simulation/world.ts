@@ -70,7 +70,7 @@ export class World implements Surroundings {
   readonly api: ApiCalls;
   readonly #rules = new WriterRules(this);
   readonly processes: SimulatedProcess[] = [];
-  /** What ends is started again after a while, as a kubelet does it. */
+  /** A process that ends is started again after a while, as a kubelet does it. */
   restarts = true;
   readonly #containers = new Map<ServerName, number>();
   readonly #renewTimes = new Map<ServerName, number>();

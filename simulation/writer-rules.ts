@@ -2,7 +2,7 @@
 import { type Incarnation, type ServerName, serverOf } from '../pair/incarnation.ts';
 import type { SimulatedWitness } from './witness.ts';
 
-/** What the rules look at. */
+/** The world as the rules look at it. */
 export interface Written {
   readonly witness: SimulatedWitness;
   /** A Lease that was set back names nobody rightly: only what the volumes know is checked (R6). */
@@ -55,7 +55,7 @@ export class WriterRules {
     this.#refused.set(home, { by, restores, told: false });
   }
 
-  /** What is left is R6: one server for each epoch, and none after a later one. */
+  /** The remaining rule is R6: one server for each epoch, and none after a later one. */
   #wroteUnwitnessed(by: Incarnation, home: ServerName, epoch: number): void {
     const last = this.#lastWriters.get(home);
     if (

@@ -1,4 +1,4 @@
-/** What one event that was on its way does to the world when it arrives. */
+/** Effect on the world of one event that was on its way, when it arrives. */
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import type { Input } from '../../pair/types.ts';
 import { feed } from './port-calls.ts';
@@ -102,7 +102,7 @@ function threadTurns(
   );
 }
 
-/** What the data path has done by the time at which it reports. */
+/** Applies the progress that the data path has made by the time at which it reports. */
 function arrive(world: World, { me, paths }: Process, input: Input): World {
   if (input.kind !== 'diskSetOpened' && input.kind !== 'changesEnded' && input.kind !== 'diskSetClosed')
     return world;

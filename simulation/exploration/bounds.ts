@@ -1,5 +1,5 @@
 /**
- * What is explored: which faults together, and how many of each. Each set of bounds is about one way in which the rules
+ * Bounds of the exploration: which faults together, and how many of each. Each set of bounds is about one way in which the rules
  * could be attacked; together they take `make test` less than a minute of one processor, and `make explore` some minutes.
  */
 import type { PairPolicy } from '../../pair/types.ts';

@@ -1,4 +1,4 @@
-/** What an event of the explorer's world is, in words. */
+/** Describes an event of the explorer's world in words. */
 import type { PendingEvent } from './world.ts';
 
 export function describe(event: PendingEvent): string {

@@ -16,7 +16,7 @@ import { HOME, homesIn, nowOf, PARTNER, QUANTUM, type World, withLease } from '.
 
 export interface Bounds {
   readonly name: string;
-  /** What is in question here, as a sentence. */
+  /** The subject in question here, as a sentence. */
   readonly about: string;
   /** From a pair that serves, each its own; the same when one of them has taken over; or from two servers that have just been started. */
   readonly from: 'paired' | 'one serves both' | 'start';

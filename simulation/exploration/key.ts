@@ -82,7 +82,7 @@ class Scale {
     for (const { me, state } of world.processes) this.#states.set(me, state);
   }
 
-  /** What says nothing of its disk set itself. */
+  /** Text of a value that does not name its disk set itself. */
   of(home: ServerName, name: string, value: unknown): string {
     this.#home = home;
     return this.value(name, value);

@@ -1,4 +1,4 @@
-/** What can happen next in a world: the regular course of things, and every fault that is still allowed to strike. */
+/** Events that can happen next in a world: the regular course of things, and every fault that is still allowed to strike. */
 import type { Incarnation, ServerName } from '../../pair/incarnation.ts';
 import { notOlder } from '../../pair/lease.ts';
 import { nextWakeAt } from '../../pair/server.ts';
@@ -80,7 +80,7 @@ function advance(world: World, rules: Rules): World {
   return queued({ ...next, held }, ...ticks);
 }
 
-/** What was held up for so long that its arrival would change nothing is forgotten: it would only multiply worlds. */
+/** An event that was held up until its arrival would change nothing is forgotten: it would only multiply worlds. */
 function matters(world: World, rules: Rules, event: PendingEvent): boolean {
   if (rules.variant !== null) return true;
   switch (event.kind) {

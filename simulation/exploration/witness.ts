@@ -4,7 +4,7 @@ import type { LeaseOwnership, LeaseRecord } from '../../pair/lease.ts';
 import type { LeaseReadOutcome, LeaseWriteOutcome } from '../../pair/types.ts';
 import { CALL_MS, inputFor, type PendingEvent, queued, type World, withLease } from './world.ts';
 
-/** What the witness answers to a call that has arrived. `silent`: nobody hears it any more. */
+/** The witness's answer to a call that has arrived. `silent`: nobody hears it any more. */
 export function answerCall(
   world: World,
   { from, effect, silent }: Extract<PendingEvent, { kind: 'call' }>,

@@ -48,7 +48,7 @@ export type PendingEvent =
 /** A thread that makes the changes of one volume. `ending`: told to, and not out of its system call yet. */
 export type Thread = 'opening' | 'open' | 'ending' | 'ended';
 
-/** What a process has of one disk set. */
+/** A process's part of one disk set. */
 export interface DiskSetPath {
   /** Epoch of a write that was checked and is in the kernel's hands, or will be with the next instruction. */
   readonly inHand: number | null;
@@ -86,7 +86,7 @@ export interface Process {
   readonly waiting: readonly PendingEvent[];
   /** By home, of the disk sets that are explored. */
   readonly paths: Readonly<Record<ServerName, DiskSetPath>>;
-  /** What the sentinel has been told. */
+  /** Holdings that the sentinel has been told. */
   readonly registered: readonly Holding[];
 }
 
@@ -111,7 +111,7 @@ export interface World {
   /** Number of runs that were started, for their names. */
   readonly runs: number;
   readonly requests: number;
-  /** What went wrong in the step to this world; null: nothing. */
+  /** Violation in the step to this world; null: there was none. */
   readonly violation: string | null;
 }
 
@@ -163,7 +163,7 @@ export function pairName(a: Incarnation, b: Incarnation): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;
 }
 
-/** What it had in hand is executed. */
+/** Executes the writes that the process had in hand. */
 export function withoutInHand(world: World, me: Incarnation): World {
   let next = world;
   for (const home of homesIn(world))

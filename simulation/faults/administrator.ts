@@ -1,4 +1,4 @@
-/** What administrators do: requests, forced transfers, maintenance. */
+/** Actions of administrators: requests, forced transfers, maintenance. */
 import type { ServerName } from '../../pair/incarnation.ts';
 import type { TransferRequest } from '../../pair/lease.ts';
 import { notifyAll } from '../exploration/witness.ts';

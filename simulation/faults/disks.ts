@@ -43,7 +43,7 @@ export const diskFaults: readonly Fault[] = [
           : [],
     },
   },
-  /** What is mounted cannot be exchanged under a server that has it open: it dies, and finds the other one. */
+  /** A mounted volume cannot be exchanged under a server that has it open: it dies, and finds the other one. */
   {
     name: 'swapAtRestart',
     places: { all: [24], disks: [5] },

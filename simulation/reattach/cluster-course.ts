@@ -1,4 +1,4 @@
-/** What happens in the simulated cluster: what kubelets, Kubernetes' controllers, machines and owners of disk sets may do next. */
+/** Events in the simulated cluster: what kubelets, Kubernetes' controllers, machines and owners of disk sets may do next. */
 import { leaseAnnotations, nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import { ATTACHMENT_NODE_ANNOTATION, ATTACHMENT_NODE_UID_ANNOTATION } from '../../operator/model/names.ts';

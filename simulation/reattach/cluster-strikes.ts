@@ -1,4 +1,4 @@
-/** What strikes the simulated cluster: failures of machines, claims of servers, and what people do. */
+/** Strikes at the simulated cluster: failures of machines, claims of servers, and what people do. */
 import { nodeAnnotations } from '../../kubernetes/labels-and-annotations.ts';
 import type { KubernetesObject } from '../../kubernetes/objects.ts';
 import type { FilerDiskSetObject, FilerPairOperationObject, Pod } from '../../operator/model/objects.ts';
@@ -19,7 +19,7 @@ export class ClusterStrikes {
     this.#cluster = cluster;
   }
 
-  /** What may strike now, to the moves that there are. Draws of the seed's random numbers decide. */
+  /** Adds the strikes that may happen now to the moves that there are. Draws of the seed's random numbers decide. */
   add(moves: Move[]): void {
     const chance = (probability: number): boolean => this.#cluster.random.chance(probability);
     for (const home of homes) {

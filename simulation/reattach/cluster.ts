@@ -10,7 +10,7 @@ import type { SeededRandom } from '../../testing/seeded-random.ts';
 import type { SimulatedApi } from './api.ts';
 import type { Fence } from './variants.ts';
 
-// What happens in it is in cluster-course.ts, what strikes it in cluster-strikes.ts.
+// Its course of events is in cluster-course.ts, its failures are in cluster-strikes.ts.
 //
 // Machines have kernels with file systems mounted. Beside the kubelets there are the attach/detach controller, the scheduler and
 // the collectors of pods and claims. Servers claim disk sets and open what is mounted. Who may claim when is not its subject
@@ -21,7 +21,7 @@ export type LostNodesPolicy = 'Wait' | 'Confirmed' | 'AfterTimeout';
 export type Home = (typeof homes)[number];
 export type Move = readonly [name: string, run: () => void];
 
-/** What a machine is like, whatever the API says of it. */
+/** State of a machine, whatever the API says of it. */
 type MachineState =
   | 'up'
   /** Neither kubelet nor servers reach anybody. The kernel runs. */
@@ -80,7 +80,7 @@ export class SimulatedCluster {
   /** `node uid`: the API has forgotten the pod, the kubelet has not yet. */
   readonly orphans = new Map<string, Home>();
   readonly open = new Map<Home, { readonly node: string; readonly uid: string }>();
-  /** What the owner knows of whose mounts are the disks. */
+  /** The owner's knowledge of whose mounts are the disks. */
   readonly known = new Map<Home, string | null>();
   readonly processes = new Map<string, Process>();
   readonly homeOfVolume = new Map<string, Home>();
@@ -179,7 +179,7 @@ export class SimulatedCluster {
     return process !== null && this.open.get(home)?.node === process.node;
   }
 
-  /** What lets each of a server's processes claim a disk set that lives and reaches the API. */
+  /** Functions that let each of a server's processes that lives and reaches the API claim a disk set. */
   serversOf(server: Home): ((home: Home) => void)[] {
     return [...this.processes]
       .filter(([, one]) => one.alive && one.server === server && this.reachesApi(one))

@@ -61,7 +61,7 @@ export interface Request {
 
 export interface OperatorAround {
   readonly api: SimulatedApi;
-  /** What is not part of the model's caches: it stays as it is. */
+  /** The part that does not belong to the model's caches: it stays as it is. */
   readonly template: Observed;
   readonly now: () => number;
   /** Decides about everything, not only about what moves disks. */
@@ -139,7 +139,7 @@ export class SimulatedOperator {
   killed(): void {
     this.#life += 1;
     this.requests = [];
-    // What it awaited never comes, and nobody of the new life waits for it.
+    // The answer that it awaited never comes, and nobody of the new life waits for it.
     this.#executor = new Executor(this.#client(), this.name);
     this.#busy = false;
     this.#problems = [];
@@ -331,7 +331,7 @@ export class SimulatedOperator {
     );
   }
 
-  /** What the executor talks to: each call waits in `requests`. */
+  /** Client of the executor: each call waits in `requests`. */
   #client(): KubernetesClient {
     const ask = <T>(
       verb: Request['verb'],

@@ -20,7 +20,7 @@ import { Wishes } from './wishes.ts';
 
 export interface ReattachOutcome {
   readonly violations: readonly string[];
-  /** What happened, in order. */
+  /** Moves that happened, in order. */
   readonly trace: readonly string[];
   /** Requests of operators that were carried out. */
   readonly requests: number;
@@ -257,7 +257,7 @@ class Run {
     return true;
   }
 
-  /** What a variant has to be helped to: see there. */
+  /** The moves to which a variant has to be helped: see OperatorVariant.hurries. */
   #hurried(moves: readonly Move[]): readonly Move[] {
     const requests = this.#operators.flatMap((one) => one.requests.map(({ what }) => what));
     const names = this.#variant?.hurries?.(requests) ?? null;
@@ -319,7 +319,7 @@ class Run {
     ];
   }
 
-  /** What the operator may never ask for. Throws what the API server answers instead. */
+  /** Finds requests that the operator may never make. Throws the error that the API server answers instead. */
   #judge(operator: SimulatedOperator, request: Request): void {
     this.#requests += 1;
     const { verb, resource, name, body, uid } = request;

@@ -8,7 +8,7 @@ import type { Action } from '../../operator/model/action.ts';
 import type { Claim, FilerPairOperationObject, Node } from '../../operator/model/objects.ts';
 import type { Observed } from '../../operator/model/observed.ts';
 
-/** What keeps a volume from two nodes in the simulated cluster. */
+/** Protection of a volume from two nodes in the simulated cluster. */
 export type Fence =
   /** The driver attaches, to one node at a time. */
   | 'attach'

@@ -1,5 +1,5 @@
 /**
- * What administrators ask for by FilerPairOperations, how the servers answer, and what the operator may not make of it. An operation
+ * FilerPairOperations of administrators, the servers' answers, and what the operator may not make of them. An operation
  * never acts again after its end, also when Git creates it again, and a confirmation that a server is dead is not dropped on the way.
  */
 
@@ -24,7 +24,7 @@ export class Wishes {
   #made = 0;
   /** Names of those without an epoch that the servers have carried out. */
   readonly #done = new Set<string>();
-  /** What somebody has asked for last. */
+  /** The move that somebody has asked for last. */
   #asked: { readonly kind: (typeof kinds)[number]; readonly home: Home } = {
     kind: 'takeover',
     home: 'a',

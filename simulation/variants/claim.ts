@@ -19,7 +19,7 @@ function believing(change: (set: DiskSetState, state: ServerState) => Partial<Di
       return changed === null ? set : { ...set, ...changed };
     });
     const { state: next, effects } = real(believed, input, now);
-    // What the step has not touched is put back: the belief is about judging, not about what was seen.
+    // Fields that the step has not touched are put back: the belief is about judging, not about what was seen.
     const restored = withSets(next, (set) => {
       const before = set.home === state.local.home ? state.local : state.partner;
       const meant = set.home === state.local.home ? believed.local : believed.partner;

@@ -66,7 +66,7 @@ export interface Variant {
   readonly fault?: SurroundingFault;
 }
 
-/** What broken ports see of the process around them. */
+/** The process around broken ports, as they see it. */
 export interface Around {
   readonly timing: PairTiming;
   /** The homes of both disk sets. */
@@ -100,17 +100,17 @@ export function withHolders(
   });
 }
 
-/** What the machine is told, changed. */
+/** Changes the inputs of the machine. */
 export function hearing(change: (input: Input, state: ServerState, now: number) => Input): Wrap {
   return (real) => (state, input, now) => real(state, change(input, state, now), now);
 }
 
-/** What the machine remembers, changed before each step. */
+/** Changes the state of the machine before each step. */
 export function remembering(change: (state: ServerState, input: Input, now: number) => ServerState): Wrap {
   return (real) => (state, input, now) => real(change(state, input, now), input, now);
 }
 
-/** What comes out, changed. */
+/** Changes the results of the machine's steps. */
 export function answering(
   change: (result: StepResult, before: ServerState, input: Input, now: number) => StepResult,
 ): Wrap {
