@@ -5,6 +5,7 @@ import type { Masquerade } from './masquerade.ts';
 import { addressText, canonicalAddress } from './netlink/address.ts';
 import { Conntrack, type Entry } from './netlink/conntrack.ts';
 import { Nftables, type Transaction } from './netlink/nftables.ts';
+import { RulesetChanges } from './netlink/ruleset-changes.ts';
 import { NetlinkError } from './netlink/socket.ts';
 import { SocketTable } from './netlink/socket-table.ts';
 import {
@@ -23,7 +24,7 @@ import {
 } from './ruleset.ts';
 import { type NamespaceTables, VirtualAddress, type VirtualAddressOptions } from './virtual-address.ts';
 
-/** How often the rules are looked at, and renewed that this process lives. Ms. */
+/** How often the sign of this process's life is renewed, and the rules are looked at even if no change was told. Ms. */
 const RENEW_MS = 1000;
 
 export interface HolderSocket {
@@ -53,6 +54,7 @@ export class KernelPath implements NamespaceTables {
   readonly #cures: Cures;
   readonly #addresses = new Map<string, VirtualAddress>();
   readonly #timer: NodeJS.Timeout;
+  readonly #changes: RulesetChanges;
   /** Versions of IP whose table is installed. */
   readonly #families = new Set<boolean>();
   /**
@@ -83,6 +85,9 @@ export class KernelPath implements NamespaceTables {
       if (this.#nftables.elements(familyNumber(isV6), TABLE, 'addresses') !== null) this.#install(isV6);
     }
     this.#timer = setInterval(() => this.#renew(), RENEW_MS);
+    const watched = [{ namespace: options.namespace, changed: () => this.#renewIfChanged() }];
+    if (options.masquerade) watched.push({ namespace: null, changed: () => this.#renewMasquerade() });
+    this.#changes = new RulesetChanges(watched);
   }
 
   /**
@@ -132,6 +137,7 @@ export class KernelPath implements NamespaceTables {
   /** Ends the process's part. The rules stay, and connections go on. */
   close(): void {
     clearInterval(this.#timer);
+    this.#changes.close();
     for (const address of this.#addresses.values()) address.close();
     this.holder.close();
     this.#nftables.close();
@@ -218,9 +224,26 @@ export class KernelPath implements NamespaceTables {
     );
   }
 
-  #renew(): void {
+  /** Another program's change is looked at without delay: a client that connects without rules is refused, and then waits for 3 s. */
+  #renewIfChanged(): void {
+    try {
+      if (this.#nftables.generation() !== this.#generation) this.#renew();
+    } catch (error) {
+      this.#options.onError(error as Error);
+    }
+  }
+
+  #renewMasquerade(): void {
     try {
       if (this.#options.masquerade?.renew() === true) this.#options.onRestored();
+    } catch (error) {
+      this.#options.onError(error as Error);
+    }
+  }
+
+  #renew(): void {
+    try {
+      this.#renewMasquerade();
       const generation = this.#nftables.generation();
       if (generation !== this.#generation) {
         this.#generation = generation;

@@ -298,6 +298,31 @@ async function healing(): Promise<Healing> {
   return { flushed, rules, routes, established: seen };
 }
 
+/** Rules are there again although the director does not look for them each second. */
+async function toldOfChanges(): Promise<number> {
+  const { setInterval: everySecond } = globalThis;
+  globalThis.setInterval = (() => everySecond(() => {}, 3_600_000)) as unknown as typeof setInterval;
+  const holder = openListeningSocket(LOOPBACK, null);
+  const path = new KernelPath({
+    namespace: null,
+    holders: [holder],
+    onRestored: () => {},
+    onError: (error) => process.stderr.write(`${error.stack}\n`),
+  });
+  globalThis.setInterval = everySecond;
+  const server = await nullServer(0);
+  const parsed = parseNfsUrl(`nfs://${LOOPBACK}:${server.port}/home?alone`);
+  if (!parsed.ok) throw new Error(parsed.reason);
+  path.add([{ virtual: VIRTUAL, index: 0, url: parsed.url, resolver: new Resolver(), onEvent: () => {} }]);
+  while (path.addresses.get(VIRTUAL)!.state.phase !== 'serve') await delay(5);
+  nftables.commit(new Transaction(FAMILY, TABLE).deleteTable());
+  const until = performance.now() + 10_000;
+  while (nftables.ruleCount(FAMILY, TABLE) === 0 && performance.now() < until) await delay(5);
+  path.close();
+  server.server.close();
+  return nftables.elements(FAMILY, TABLE, 'targets')?.length ?? 0;
+}
+
 async function traps(cures: Partial<Record<keyof Cures, boolean>>, keepsTable: boolean): Promise<Traps> {
   const without = (...names: (keyof Cures)[]): Cures => {
     const left: { -readonly [Name in keyof Cures]: boolean } = { ...ALL_CURES };
@@ -328,6 +353,8 @@ export interface TrapAnswers {
   readonly uncured: Traps;
   readonly renewedMs: number;
   readonly healing: Healing;
+  /** Routes that are there after a flush, while no second has passed. */
+  readonly toldOfChanges: number;
 }
 
 const answers: TrapAnswers = {
@@ -335,6 +362,7 @@ const answers: TrapAnswers = {
   uncured: await traps(NO_CURES, false),
   renewedMs: await renewal(),
   healing: await healing(),
+  toldOfChanges: await toldOfChanges(),
 };
 process.stdout.write(`${JSON.stringify(answers)}\n`);
 process.exit(0);

@@ -12,7 +12,7 @@ describe.skipIf(why !== null)(
   `the traps, with and without cure${why === null ? '' : `: ${why}`}`,
   async () => {
     const script = join(import.meta.dirname, 'traps-script.fixture.ts');
-    const { cured, uncured, renewedMs, healing } =
+    const { cured, uncured, renewedMs, healing, toldOfChanges } =
       why === null ? await inOwnNamespace<TrapAnswers>(script) : ({} as TrapAnswers);
 
     test('1: the kernel itself sends the connection after a reset to the holder, where without that it is refused', () => {
@@ -45,6 +45,10 @@ describe.skipIf(why !== null)(
 
     test('11: without a director nothing goes to the holder, which would never let go', () => {
       expect([cured.noDirector, uncured.noDirector]).toEqual(['server', 'holder']);
+    });
+
+    test('a flush of the rules is told, and not only found by looking each second', () => {
+      expect(toldOfChanges).toBe(1);
     });
 
     test('after nft flush ruleset the rules and the routes are there again', () => {

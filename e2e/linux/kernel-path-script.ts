@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KernelLikeClient } from '../../client/node/kernel-client.fixture.ts';
+import { NFPROTO_IPV4, Nftables, Transaction } from '../../client/node/netlink/nftables.ts';
 import { isDirected } from '../../client/node/observe.ts';
+import { TABLE } from '../../client/node/ruleset.ts';
 import { NodeState } from '../../client/node/state.ts';
 import { Supervisor } from '../../client/node/supervisor.ts';
 import { LOCAL_EXPORT, LocalPair } from '../harness/local-pair.ts';
@@ -20,7 +22,8 @@ export type Fault =
   | 'directorAndKill'
   | 'directorAndFreeze'
   | 'directorAndGiveback'
-  | 'nodeReplaced';
+  | 'nodeReplaced'
+  | 'rulesFlushed';
 
 export interface FaultResult {
   readonly fault: Fault;
@@ -55,6 +58,8 @@ const state = new NodeState(directory);
 const { virtual } = state.allocate(pair.stage.url('filer-a'), false);
 const supervise = () => new Supervisor({ stateDirectory: directory, verbose: true });
 let supervisor = supervise();
+/** The sockets of another program. */
+const nftables = new Nftables();
 while (!isDirected(virtual)) await delay(10);
 const clients = Array.from(
   { length: CLIENTS },
@@ -98,6 +103,9 @@ const DOES: Record<Fault, () => Promise<void>> = {
     });
     killDirector();
     await isGivenBack;
+  },
+  async rulesFlushed() {
+    nftables.commit(new Transaction(NFPROTO_IPV4, TABLE).deleteTable());
   },
   async nodeReplaced() {
     await supervisor.stop();

@@ -18,12 +18,13 @@ const SHORT: readonly Fault[] = [
   'giveback',
   'directorAndKill',
   'giveback',
+  'rulesFlushed',
 ];
 
 /** What happens to the server that serves, what brings its disk set back, and what happens beside them. */
 const AWAY: readonly Fault[] = ['kill', 'freeze', 'kill', 'directorAndKill', 'kill', 'directorAndFreeze'];
 const BACK: readonly Fault[] = ['giveback', 'giveback', 'giveback', 'directorAndGiveback'];
-const BESIDE: readonly Fault[] = ['director', 'nodeReplaced'];
+const BESIDE: readonly Fault[] = ['director', 'rulesFlushed', 'nodeReplaced'];
 
 function plan(count: number): Fault[] {
   const faults: Fault[] = [];

@@ -13,6 +13,9 @@ const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
+/** Size of a struct sockaddr_nl: family, padding, port id, mask of groups. Bytes. */
+const ADDRESS_SIZE = 12;
+const GROUPS_AT = 8;
 const MSG_DONTWAIT = 0x40;
 const CLONE_NEWNET = 0x40000000;
 
@@ -24,11 +27,12 @@ const RECEIVE_SIZE = 64 * 1024;
 /** Room for the answers to a large transaction. Bytes. */
 const QUEUE_SIZE = 4 * 1024 * 1024;
 
-const { EAGAIN, EINTR } = constants.errno;
+const { EAGAIN, EINTR, ENOBUFS } = constants.errno;
 
 interface Calls {
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Buffer, size: number) => number;
+  readonly bind: (fd: number, address: Buffer, size: number) => number;
   readonly send: (fd: number, bytes: Uint8Array, size: number, flags: number) => number;
   readonly recv: (fd: number, bytes: Uint8Array, size: number, flags: number) => number;
   readonly setns: (fd: number, type: number) => number;
@@ -45,6 +49,7 @@ function calls(): Calls {
   loaded = {
     socket: func('int socket(int domain, int type, int protocol)'),
     setsockopt: func('int setsockopt(int fd, int level, int name, void *value, uint size)'),
+    bind: func('int bind(int fd, void *address, uint size)'),
     send: func('long send(int fd, void *bytes, ulong size, int flags)'),
     recv: func('long recv(int fd, void *bytes, ulong size, int flags)'),
     setns: func('int setns(int fd, int type)'),
@@ -140,6 +145,36 @@ export class NetlinkSocket {
       if (errno !== EINTR) throw new NetlinkError('netlink send', errno);
     }
     return decodeReply(this.#receive(), sequence);
+  }
+
+  /** For poll(2). */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** From now on the kernel tells what happens in a multicast group, 1 to 32. Throws NetlinkError. */
+  subscribe(group: number): void {
+    // A socket without a port id hears nothing of what is told to all but 0: so it is bound.
+    const address = Buffer.alloc(ADDRESS_SIZE);
+    address.writeUInt16LE(AF_NETLINK);
+    address.writeUInt32LE(2 ** (group - 1), GROUPS_AT);
+    if (calls().bind(this.#fd, address, address.length) !== 0)
+      throw new NetlinkError(`netlink group ${group}`, koffi.errno());
+  }
+
+  /** Takes what the kernel has told, or has lost for want of room. False: nothing. Throws NetlinkError. */
+  discard(): boolean {
+    let isAny = false;
+    for (;;) {
+      if (calls().recv(this.#fd, this.#buffer, RECEIVE_SIZE, MSG_DONTWAIT) >= 0) {
+        isAny = true;
+        continue;
+      }
+      const errno = koffi.errno();
+      if (errno === EAGAIN) return isAny;
+      if (errno === ENOBUFS) isAny = true;
+      else if (errno !== EINTR) throw new NetlinkError('netlink recv', errno);
+    }
   }
 
   close(): void {
