@@ -70,7 +70,7 @@ export interface VetoFinding {
   readonly message: string;
 }
 
-/** Memory of this process about the transfers of one disk set. */
+/** Transfers of one disk set that this process remembers. */
 export interface TransferMemory {
   /** Automatic givebacks in a row that the home server did not complete. */
   readonly attempts: number;

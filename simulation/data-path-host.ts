@@ -1,4 +1,4 @@
-/** Interfaces of a simulated data path: its host, its face to others, and the parts that all its kinds have in common. */
+/** Interfaces of a simulated data path to its host and to others, and the parts that all its kinds have in common. */
 import type { DataPathPort } from '../pair/driver.ts';
 import { type Incarnation, type ServerName, serverOf } from '../pair/incarnation.ts';
 import type { Input, PairTiming } from '../pair/types.ts';

@@ -155,7 +155,7 @@ function answered(state: DirectorState, sentAtMs: number): DirectorStep {
 export type SocketAction = 'leave' | 'deleteEntry' | 'destroy';
 
 /**
- * Fate of one socket of a client when its address gets another route. `moved`: new connections go to another server
+ * Action for one socket of a client when its address gets another route. `moved`: new connections go to another server
  * than before. `isHeld`: it is connected to the holder.
  */
 export function socketAction(state: TcpState, isHeld: boolean, moved: boolean): SocketAction {

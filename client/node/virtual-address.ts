@@ -183,7 +183,7 @@ export class VirtualAddress {
           redirected += 1;
           break;
         case 'destroy': {
-          // Its entry is read before: the entry of the next connection from this port may be there at once.
+          // The connection's entry is read first: the entry of the next connection from this port may be there at once.
           const entry = conntrack.entry(flow);
           socketTable.destroy(socket);
           if (entry !== null && !this.#leadsToTarget(entry)) conntrack.deleteEntry(entry);

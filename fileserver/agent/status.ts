@@ -42,7 +42,7 @@ export interface DiskSetStatus {
   readonly absentExports: readonly AbsentExport[];
 }
 
-/** The part of it that the data path knows. */
+/** The part of a disk set's status that the data path knows. */
 export type ServedStatus = Pick<
   DiskSetStatus,
   'leaseMsLeft' | 'port' | 'stuckVolumes' | 'volumeErrors' | 'openFailure' | 'absentExports'

@@ -15,7 +15,7 @@ export const STRANGER_MAX = 4;
 
 export type Refusal = 'full' | 'address' | 'stranger';
 
-/** The client that a connection counts for, until leave(). */
+/** Key under which a connection is counted, until leave(). */
 export type Admission = string & { readonly brand: unique symbol };
 
 export class ConnectionsByAddress {

@@ -61,7 +61,7 @@ function cutOf({ how }: Args): AttributeChanges | null {
   return size === null ? null : { ...NO_CHANGES, size };
 }
 
-/** Fate of the file that has the name: it is cut, stays (null), or is in the way. */
+/** Plan for the file that has the name: it is cut, stays (null), or is in the way. */
 function planForExisting(on: Target, args: Args, file: OpenFile): ChangeOfFile | VolumeFailure | null {
   const { stat } = on.volume;
   const { mode } = args.how;

@@ -1,5 +1,5 @@
 /**
- * Signs that the data threads show each other and the agent without being asked, in shared memory: that they turn, how many of
+ * State that the data threads publish to each other and the agent unasked, in shared memory: that they turn, how many of
  * their connections have ended, and how many of them poll (adaptive-poller.ts). Read by threads that must not wait for an
  * answer.
  */

@@ -1,4 +1,4 @@
-/** Memory of a pair's FilerDiskSets: it outlives the status, which a backup tool or `kubectl apply` may drop. */
+/** Records in the FilerDiskSets of a pair: they outlive the status, which a backup tool or `kubectl apply` may drop. */
 
 import { diskSetName } from '../../crds/filer-disk-set.ts';
 import type { StorageType } from '../../crds/pair/storage.ts';

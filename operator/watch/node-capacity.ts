@@ -42,7 +42,7 @@ export class NodeCapacities {
     this.#client = client;
   }
 
-  /** Room that is known now of these nodes, by name. `changed` is called when something else becomes known. */
+  /** Known room of these nodes, by name. `changed` is called when something else becomes known. */
   of(nodes: Iterable<string>, changed: () => void): Record<string, Room> {
     const found = byName<Room>();
     for (const name of new Set(nodes)) {

@@ -153,7 +153,7 @@ const operatorPods = async ({ client }: Cluster): Promise<readonly KubernetesObj
       .catch(() => null)
   )?.items ?? null;
 
-/** The copy that kubectl apply keeps of an object is a second one, and may hold what was taken out since. */
+/** A second copy of an object, which kubectl apply keeps in this annotation, and which may hold what was taken out since. */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
 const json = (value: unknown): string =>

@@ -16,7 +16,7 @@ export interface JournaledOperation {
   refuse(failure: VolumeFailure): Uint8Array;
 }
 
-/** Plan of an operation at this moment. Worthless when something of `lockKeys` or `reliesOn` has changed. */
+/** Effect that an operation would have at this moment. Worthless when something of `lockKeys` or `reliesOn` has changed. */
 export interface Check {
   /** Names and objects that it touches, as strings that are equal for the same name or object. */
   readonly lockKeys: readonly string[];
@@ -45,7 +45,7 @@ export interface Plan {
   apply(flushes: FlushSet): Uint8Array;
 }
 
-/** Remains of an operation that was executed, or given up. */
+/** Outcome of an operation that was executed, or given up. */
 export interface Done {
   readonly operation: string;
   readonly key: string;

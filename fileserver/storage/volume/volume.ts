@@ -51,7 +51,7 @@ export interface VolumeOwner {
   readonly epoch: number;
 }
 
-/** Data that another thread of this process needs to read a volume that one of them has opened. Plain data. */
+/** Everything that another thread of this process needs to read a volume that one of them has opened. Plain data. */
 export interface VolumeAttachment {
   readonly spec: VolumeSpec;
   readonly owner: VolumeOwner;

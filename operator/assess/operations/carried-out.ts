@@ -36,7 +36,7 @@ export function writableRecord(view: View, server: string): FilerDiskSetObject |
   return deletionTimestamp === undefined || finalizers?.includes(DISK_SET_FINALIZER) === true ? record : null;
 }
 
-/** Memory of an operation of this name and spec; null: there is none, or another one has failed without a move. */
+/** Remembered operation of this name and spec; null: there is none, or another one has failed without a move. */
 export function rememberedOf(
   known: readonly RememberedOperation[],
   operation: FilerPairOperationObject,
