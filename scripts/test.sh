@@ -91,6 +91,7 @@ stage cluster 'helm install, failures and giveback on kind' node e2e/main.ts clu
 stage names 'names by the real external-dns and BIND' node e2e/main.ts names published
 stage moves 'disks that move from node to node: planned, and with a crash' node e2e/main.ts moves
 stage upgrade 'from the release before, under a client that writes' node e2e/main.ts install upgrade
+stage install "the README's own lines: from nothing to a file that is written through a failover" node e2e/main.ts install readme
 cluster_waits=
 node e2e/main.ts cluster-down
 stage demo 'the main job: kill a server under a writer' node demo/main.ts
