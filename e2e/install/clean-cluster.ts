@@ -14,11 +14,8 @@ interface Definition extends Thing {
   readonly spec: { readonly scope: 'Cluster' | 'Namespaced' };
 }
 
-/** What is used of the environment. */
-type Used = Pick<TestEnvironment, 'helm' | 'kubectl'> & { readonly cluster: { readonly kubeconfig: string } };
-
-export async function cleanCluster(environment: Used): Promise<void> {
-  const kubectl = new Kubectl(environment as TestEnvironment, OPERATOR_NAMESPACE);
+export async function cleanCluster(environment: TestEnvironment): Promise<void> {
+  const kubectl = new Kubectl(environment, OPERATOR_NAMESPACE);
   // While the operator runs: it lets go of what it holds, in the order of docs/install.md. Without the kinds there is nothing to delete.
   await kubectl.try('delete', 'filerpairs', '--all', '--all-namespaces', '--timeout=120s');
   await kubectl.try('wait', 'filerdisksets', '--all', '--all-namespaces', '--for=delete', '--timeout=60s');
