@@ -138,8 +138,12 @@ export class Agent {
   async start(): Promise<void> {
     const { witness, sentinel, gate, shares } = this.#options;
     sentinel.start();
-    await Promise.all([this.#dataThread.started(), shares?.start(this.#shareTarget(), SHARES_LISTED_MS)]);
-    this.#interconnectPort = await this.#partner.start();
+    // Heartbeats become steady while the shares are listed. Nothing can be claimed before a Lease is seen, which is below.
+    const [port] = await Promise.all([
+      this.#dataThread.started().then(() => this.#partner.start()),
+      shares?.start(this.#shareTarget(), SHARES_LISTED_MS),
+    ]);
+    this.#interconnectPort = port;
     gate.closeIfMine();
     for (const home of this.#diskSets.keys()) {
       witness.watch(home, (sighting) => this.#driver.feed({ kind: 'leaseSeen', home, sighting }));

@@ -8,6 +8,8 @@ export interface ExportPlace {
   readonly directory?: string | undefined;
 }
 
+const encoder = new TextEncoder();
+
 /** Names from the volume's root down to the exported directory. Throws an Error that names the export and its fault. */
 export function parseExportDirectory(place: ExportPlace): Uint8Array[] {
   const { path, directory } = place;
@@ -17,7 +19,7 @@ export function parseExportDirectory(place: ExportPlace): Uint8Array[] {
   const names = (directory ?? '')
     .split('/')
     .filter((part) => part !== '')
-    .map((part) => new TextEncoder().encode(part));
+    .map((part) => encoder.encode(part));
   for (const name of names) {
     if (checkName(name) !== null || isDot(name) || isDotDot(name)) {
       throw new Error(`export "${path}": "${directory}" is no directory inside a volume`);
