@@ -34,13 +34,15 @@ export default defineConfig({
         test: {
           name: 'clients',
           include: ['e2e/{linux,libnfs}/**/*.test.ts', 'e2e/conformance/{posix,outcome}.test.ts'],
+          // Part of `make kernel-path`.
+          exclude: ['e2e/linux/systemd-unit.test.ts'],
         },
       },
       {
         extends: true,
         test: {
           name: 'kernel-path',
-          include: ['e2e/linux/kernel-{mount,path}.test.ts'],
+          include: ['e2e/linux/{kernel-mount,kernel-path,systemd-unit}.test.ts'],
           provide: {
             kernelPathFaults: Number(process.env['FAULTS'] || 200),
             kernelMountWay: (process.env['WAY'] ?? 'kernel') as Way,

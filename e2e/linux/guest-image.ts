@@ -23,6 +23,8 @@ const PACKAGES = [
   'procps',
   'nftables',
   'conntrack',
+  // For tests that ask for it (guest.ts).
+  'systemd',
   'ca-certificates',
   // tcc builds the C project of e2e/conformance: gcc takes a quarter of an hour on an emulated processor.
   'tcc',

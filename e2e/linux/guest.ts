@@ -42,6 +42,8 @@ export interface GuestHardware {
   readonly memoryMiB?: number;
   /** A tar file, which the script finds as /dev/vdc. */
   readonly archive?: string;
+  /** systemd is the guest's first process, and the script one of its services. Default: there is no systemd. */
+  readonly bySystemd?: boolean;
 }
 
 export class Guest {
@@ -68,6 +70,7 @@ export class Guest {
     const content = join(directory, 'content');
     mkdirSync(content);
     writeFileSync(join(content, 'script'), script);
+    if (hardware.bySystemd === true) writeFileSync(join(content, 'by-systemd'), '');
     for (const path of files) cpSync(path, join(content, path.replace(/^.*\//, '')), { recursive: true });
     const disk = join(directory, 'content.tar');
     await run(['tar', '-cf', disk, '-C', content, '.']);

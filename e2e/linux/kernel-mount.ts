@@ -100,10 +100,14 @@ export class KernelMount {
     this.#shell = shell;
   }
 
-  /** Boots the guest, with the programs of these sources in it. */
-  static async boot(image: GuestImage, way: Way = 'kernel'): Promise<KernelMount> {
+  /**
+   * Boots the guest, with the programs of these sources in it.
+   *
+   * @param bySystemd as in GuestHardware
+   */
+  static async boot(image: GuestImage, way: Way = 'kernel', bySystemd = false): Promise<KernelMount> {
     for (let attempt = 1; ; attempt++) {
-      const mount = await KernelMount.#boot(image, way);
+      const mount = await KernelMount.#boot(image, way, bySystemd);
       const rate = await mount.#clockRate();
       if (Math.abs(rate - 1) < CLOCK_ERROR_MAX) return mount;
       await mount.discard();
@@ -113,12 +117,12 @@ export class KernelMount {
     }
   }
 
-  static async #boot(image: GuestImage, way: Way): Promise<KernelMount> {
+  static async #boot(image: GuestImage, way: Way, bySystemd: boolean): Promise<KernelMount> {
     const archive = await packGuestPrograms();
     const shell = await GuestShell.listen();
     const pair = await LocalPair.start();
     const scripts = join(import.meta.dirname, 'scripts');
-    const hardware = { memoryMiB: 1280, archive };
+    const hardware = { memoryMiB: 1280, archive, bySystemd };
     const guest = await Guest.boot(image, `${UNPACK_PROGRAMS}\n${shell.script}`, [scripts], hardware);
     const mount = new KernelMount(pair, guest, shell, way);
     try {

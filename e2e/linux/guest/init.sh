@@ -20,9 +20,21 @@ echo guest >/proc/sys/kernel/hostname
 mkdir -p /t
 tar xf /dev/vdb -C /t
 cd /t
+cat >/run/run-script <<'END'
 bash ./script >/dev/ttyS1 2>&1
 echo "GUEST-RC $?" >/dev/ttyS1
 sync
 # Off at once, whatever still hangs on a mount; the disk is thrown away.
 echo o >/proc/sysrq-trigger
 while :; do sleep 1; done
+END
+[ -e /t/by-systemd ] || exec bash /run/run-script
+# Else systemd is the first process, and the script one of its services.
+mkdir -p /run/systemd/system
+cat >/run/systemd/system/script.service <<END
+[Service]
+ExecStart=/bin/bash /run/run-script
+WorkingDirectory=/t
+Environment=PATH=$PATH HOME=$HOME LANG=$LANG
+END
+exec /lib/systemd/systemd --unit=script.service
