@@ -133,12 +133,14 @@ async function suffer(fault: Fault): Promise<FaultResult> {
   const begunMs = performance.now();
   await DOES[fault]();
   await progress();
-  const acknowledgedAtMs = clients.map(({ acks }) =>
-    acks.filter(({ atMs }) => atMs >= begunMs).map(({ atMs }) => performance.timeOrigin + atMs),
-  );
-  const gaps = clients.flatMap(({ acks }) =>
-    acks.slice(1).map(({ atMs }, index) => (atMs < begunMs ? 0 : atMs - acks[index]!.atMs)),
-  );
+  const acknowledgedAtMs = clients.map(({ acks }) => {
+    const from = acks.findLastIndex(({ atMs }) => atMs < begunMs) + 1;
+    return acks.slice(from).map(({ atMs }) => performance.timeOrigin + atMs);
+  });
+  const gaps = clients.map(({ acks }, index) => {
+    const own = acks.slice(acks.length - acknowledgedAtMs[index]!.length - 1);
+    return own.slice(1).reduce((longest, { atMs }, at) => Math.max(longest, atMs - own[at]!.atMs), 0);
+  });
   const connections = clients.flatMap((client) => client.connections.filter(({ atMs }) => atMs > begunMs));
   return {
     fault,
