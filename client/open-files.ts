@@ -42,7 +42,7 @@ export class OpenFiles {
     return file;
   }
 
-  /** Data that its last user leaves unconfirmed is confirmed behind its back, so that nobody else writes beside it. */
+  /** Data that its last user leaves unconfirmed is confirmed behind its back, so that no other handle writes beside it. */
   close(file: OpenFile): void {
     file.users -= 1;
     if (file.users > 0) return;

@@ -35,7 +35,7 @@ export function makePrivateNamespace(): void {
 /** Lets IPv6 pass between this machine and the namespace, which exists. Throws an Error with one sentence. */
 export function linkPrivateNamespaceByV6(): void {
   const { outside, inside, prefix } = LINK_V6;
-  // At once: nobody else is on the link whose address could be the same (RFC 4862, section 5.4).
+  // Without a search for duplicates (RFC 4862, section 5.4): the link has no third end.
   ip('-6', 'address', 'replace', `${outside}/${prefix}`, 'dev', LINK, 'nodad');
   ip('-n', NAME, '-6', 'address', 'replace', `${inside}/${prefix}`, 'dev', LINK_INSIDE, 'nodad');
   ip('-n', NAME, '-6', 'route', 'replace', 'default', 'via', outside);

@@ -36,7 +36,7 @@ export interface ServingPlace {
 export interface ServingPortOptions {
   readonly endpoints: Endpoints;
   readonly resolver: Resolver;
-  /** Knowledge of the disk set: somebody has to mount it or to learn it from answered calls. */
+  /** Knowledge of the disk set: its user mounts it, or learns it from answered calls. */
   readonly identity: DiskSetIdentity;
   /** Who this is to the servers (FailoverConnectionOptions). */
   readonly clientIdentity?: Uint8Array | undefined;

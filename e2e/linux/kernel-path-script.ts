@@ -82,7 +82,7 @@ const DOES: Record<Fault, () => Promise<void>> = {
     await pair.servedBy('filer-a', 'filer-b');
     pair.stage.kill('filer-a');
   },
-  giveback: giveBack,
+  giveback: () => pair.giveBack('filer-a'),
   async director() {
     killDirector();
     await delay(500);
@@ -96,7 +96,7 @@ const DOES: Record<Fault, () => Promise<void>> = {
     return DOES.freeze();
   },
   async directorAndGiveback() {
-    const isGivenBack = giveBack();
+    const isGivenBack = pair.giveBack('filer-a');
     await pair.stage.waitFor('the giveback begins', async () => {
       const set = (await pair.stage.status('filer-b'))?.diskSets.find(({ home }) => home === 'filer-a');
       return set?.owner === 'filer-b' && set.phase === 'open' ? null : true;
@@ -116,17 +116,6 @@ const DOES: Record<Fault, () => Promise<void>> = {
 
 function killDirector(): void {
   process.kill(supervisor.directorPid!, 'SIGKILL');
-}
-
-async function giveBack(): Promise<void> {
-  pair.stage.startServer('filer-a');
-  // It is refused until the servers have heard each other for a while.
-  for (;;) {
-    const set = (await pair.stage.status('filer-a'))?.diskSets.find(({ home }) => home === 'filer-a');
-    if (set?.owner === 'filer-a' && set.phase === 'open') return;
-    await pair.stage.giveback('filer-b', 'filer-a').catch(() => {});
-    await delay(50);
-  }
 }
 
 async function suffer(fault: Fault): Promise<FaultResult> {

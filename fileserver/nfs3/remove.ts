@@ -41,7 +41,7 @@ function removal(
     needsSpace: () => false,
     truncation: () => null,
     encodePreState: (w, { victim }) => encodeKey(w, victim),
-    // The object that check() found is still there: nobody else may touch the name.
+    // The object that check() found is still there: the name is locked.
     apply: (on, { object }, { victim }, flushes) => {
       const dir = on.files[0]!;
       const unlink = (): number => unlinkAt(on.volume.gate, dir.pathFd, object.name, unlinkFlags);

@@ -39,7 +39,7 @@ function lookUpBoth(on: Target, { from, to }: Args): Planned | VolumeFailure {
   return diskSet.exported.isOnWay(on.files[1]!, to.name, replaced) ? 'accessDenied' : { moved, replaced };
 }
 
-/** Files may be found by their paths: what lies below may come to a place where nobody may look for it. */
+/** Files may be found by their paths: what lies below may come to a place that its users may not search. */
 function leadsElsewhere({ volume, files: [from, to] }: Target): boolean {
   return volume.pathIndex !== null && from !== to;
 }
@@ -77,7 +77,7 @@ export const rename: JournaledProcedure<Args, Planned> = {
   needsSpace: () => false,
   truncation: () => null,
   encodePreState: (w, { moved }) => encodeKey(w, moved),
-  // The objects that check() found are still there: nobody else may touch the names.
+  // The objects that check() found are still there: the names are locked.
   apply: (on, args, { moved, replaced }, flushes) => {
     const { volume, context } = on;
     const [from, to] = [on.files[0]!, on.files[1]!];

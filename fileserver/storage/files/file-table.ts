@@ -308,7 +308,7 @@ export class FileTable {
     // The last close of an object without a name may wait for the disk (close-queue.ts), also when it was not this server that
     // removed it. Where nothing is open for looking, nothing is for reading or writing either.
     if (!file.removed && file.pathFd >= 0) file.removed = mayHaveLostItsName(file.pathFd);
-    // Nobody misses a file without a name, and at the end of service somebody else takes over.
+    // A file without a name is not missed, and at the end of service the partner takes over.
     if (file.unflushed && !this.#closed && !mayHaveLostItsName(file.writeFd)) return 0;
     let closed = 0;
     if (file.pathFd >= 0) {

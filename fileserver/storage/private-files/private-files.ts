@@ -92,7 +92,7 @@ export function openPrivate(path: string, flags: number): number {
   });
 }
 
-/** Content of such a file. Read in libuv's pool: a disk that hangs holds up nobody. Rejected as of node:fs, or with VolumeRecordError. */
+/** Content of such a file. Read in libuv's pool: a disk that hangs holds up no other work. Rejected as of node:fs, or with VolumeRecordError. */
 export function readPrivate(path: string): Promise<Buffer> {
   const directory = dirname(path);
   return using(openDirectory(directory), async (dir) => {
