@@ -51,7 +51,7 @@ export function isBehind(mine: FailoverEndpoint, shown: FailoverEndpoint): boole
   return mine.open && !shown.open;
 }
 
-/** The endpoint that the slice shows; epoch -1 if nobody has written one. */
+/** The endpoint that the slice shows; epoch -1 if none was written. */
 export function shownBy(slice: EndpointSlice): FailoverEndpoint {
   const epoch = Number(slice.metadata.annotations?.[endpointAnnotations.epoch] ?? Number.NaN);
   const endpoint = slice.endpoints?.[0];

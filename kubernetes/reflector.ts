@@ -18,7 +18,7 @@ import { isOlder } from './resource-version.ts';
 //
 // Bookmarks keep the resourceVersion fresh on a quiet selection, so that resuming after an hour needs no list. A copy
 // may be old; it is never half new: after a list the differences are reported object by object, deletions included. Only the first
-// list is taken page by page: until it is whole nobody may rely on the copy.
+// list is taken page by page: until it is whole the copy is not to be relied on.
 
 export type Change<T extends KubernetesObject> =
   | { readonly kind: 'added'; readonly object: T }

@@ -28,7 +28,7 @@ export function switchFiresAt(until: number, timing: PairTiming): number {
 export const SLEW_MAX = 1 / 12;
 
 /**
- * Silence that rule R3 waits for: nobody whose last heartbeat is older than this has a lease left. The clock that measures it may
+ * Silence that rule R3 waits for: no server whose last heartbeat is older than this has a lease left. The clock that measures it may
  * run as fast, and the one on which the holder's lease and its dead man's switch run as slow, as SLEW_MAX allows.
  */
 export function silenceMs(timing: PairTiming): number {

@@ -255,20 +255,29 @@ export interface Healing {
   readonly established: 'reset' | 'nothing';
 }
 
-async function healing(): Promise<Healing> {
-  nftables.commit(new Transaction(FAMILY, TABLE).addTable().deleteTable());
-  const server = await nullServer(1500);
+function kernelPath(): KernelPath {
   const holder = openListeningSocket(LOOPBACK, null);
-  const path = new KernelPath({
+  return new KernelPath({
     namespace: null,
     holders: [holder],
     onRestored: () => {},
     onError: (error) => process.stderr.write(`${error.stack}\n`),
   });
+}
+
+/** Resolves when the virtual address leads to the server. */
+async function serves(path: KernelPath, server: TestServer): Promise<void> {
   const parsed = parseNfsUrl(`nfs://${LOOPBACK}:${server.port}/home?alone`);
   if (!parsed.ok) throw new Error(parsed.reason);
   path.add([{ virtual: VIRTUAL, index: 0, url: parsed.url, resolver: new Resolver(), onEvent: () => {} }]);
   while (path.addresses.get(VIRTUAL)!.state.phase !== 'serve') await delay(5);
+}
+
+async function healing(): Promise<Healing> {
+  nftables.commit(new Transaction(FAMILY, TABLE).addTable().deleteTable());
+  const server = await nullServer(1500);
+  const path = kernelPath();
+  await serves(path, server);
   const { socket } = await dial(localPort--);
   socket.resume();
   const end = closed(socket);
@@ -302,19 +311,10 @@ async function healing(): Promise<Healing> {
 async function toldOfChanges(): Promise<number> {
   const { setInterval: everySecond } = globalThis;
   globalThis.setInterval = (() => everySecond(() => {}, 3_600_000)) as unknown as typeof setInterval;
-  const holder = openListeningSocket(LOOPBACK, null);
-  const path = new KernelPath({
-    namespace: null,
-    holders: [holder],
-    onRestored: () => {},
-    onError: (error) => process.stderr.write(`${error.stack}\n`),
-  });
+  const path = kernelPath();
   globalThis.setInterval = everySecond;
   const server = await nullServer(0);
-  const parsed = parseNfsUrl(`nfs://${LOOPBACK}:${server.port}/home?alone`);
-  if (!parsed.ok) throw new Error(parsed.reason);
-  path.add([{ virtual: VIRTUAL, index: 0, url: parsed.url, resolver: new Resolver(), onEvent: () => {} }]);
-  while (path.addresses.get(VIRTUAL)!.state.phase !== 'serve') await delay(5);
+  await serves(path, server);
   nftables.commit(new Transaction(FAMILY, TABLE).deleteTable());
   const until = performance.now() + 10_000;
   while (nftables.ruleCount(FAMILY, TABLE) === 0 && performance.now() < until) await delay(5);

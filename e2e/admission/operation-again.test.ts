@@ -17,21 +17,12 @@ import { REPOSITORY } from '../environment.ts';
 import { OperatorProcess } from '../scale/operator-process.ts';
 import { ApiServer } from './api-server.ts';
 import { install, KNOWN_MS_MAX, makeNamespace, refusal } from './installed-chart.ts';
+import { named, pair } from './small-pair.ts';
 
 /** A reconcile of the operator, on a machine with much to do. */
 const DONE_MS_MAX = 60_000;
 const HEALTH_PORT = 18_081;
 
-const named = (name: string) => ({ namespace: 'storage', name });
-const pair = {
-  apiVersion,
-  kind: 'FilerPair',
-  metadata: named('nas'),
-  spec: {
-    storage: { type: 'SharedCoherent' },
-    volumes: [{ name: 'data', claimTemplate: { spec: { resources: { requests: { storage: '1Gi' } } } } }],
-  },
-};
 const manifest = {
   apiVersion,
   kind: 'FilerPairOperation',

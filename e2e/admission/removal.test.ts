@@ -15,7 +15,8 @@ import { blocksBelow } from '../install/readme-blocks.ts';
 import { outcomeOf, run } from '../machine/command.ts';
 import { OperatorProcess } from '../scale/operator-process.ts';
 import { ApiServer } from './api-server.ts';
-import { install, KNOWN_MS_MAX, makeNamespace, refusal } from './installed-chart.ts';
+import { helmOn, install, KNOWN_MS_MAX, makeNamespace, RELEASE, refusal } from './installed-chart.ts';
+import { named, pair } from './small-pair.ts';
 
 /** A reconcile of the operator, on a machine with much to do. */
 const DONE_MS_MAX = 60_000;
@@ -23,16 +24,6 @@ const TEST_MS_MAX = 300_000;
 const HEALTH_PORT = 18_082;
 
 const page = readFileSync(join(REPOSITORY, 'docs/install.md'), 'utf8');
-const named = (name: string) => ({ namespace: 'storage', name });
-const pair = {
-  apiVersion,
-  kind: 'FilerPair',
-  metadata: named('nas'),
-  spec: {
-    storage: { type: 'SharedCoherent' },
-    volumes: [{ name: 'data', claimTemplate: { spec: { resources: { requests: { storage: '1Gi' } } } } }],
-  },
-};
 const share = {
   apiVersion,
   kind: 'FilerShare',
@@ -128,15 +119,7 @@ test('without the operator, the docs have a way out of what waits for it', {
   timeout: TEST_MS_MAX,
 }, async () => {
   await operatorGone();
-  await run([
-    join(programs, 'helm'),
-    '--kubeconfig',
-    server.kubeconfig,
-    'uninstall',
-    'filerpair',
-    '-n',
-    'filerpair-system',
-  ]);
+  await helmOn(server, 'uninstall', RELEASE);
   await kubectl('delete', '--wait=false', ...(await definitions()));
   const stuck = await kubectl('get', 'filerdisksets', '-n', 'storage', '-o', 'name');
   expect(stuck.trim().split('\n')).toHaveLength(diskSets.length);

@@ -9,7 +9,7 @@ import type { ServerView } from '../model/view.ts';
 import type { Assessment } from './assessment.ts';
 import { attachmentPods } from './attachment-pods.ts';
 
-/** Resources that the node lacks, as a clause; null: it has room, or a pod for the disks already, or nobody knows how much it has. */
+/** Resources that the node lacks, as a clause; null: it has room, or a pod for the disks already, or its resources are not known. */
 export function noRoom(view: Assessment, home: ServerView, node: string): string | null {
   const room = view.observed.nodeRoom[node];
   if (view.effective.storageType !== 'Reattach' || room === undefined) return null;

@@ -12,7 +12,7 @@ export interface NoSlots {
   readonly needed: number;
 }
 
-/** Slots that the node lacks for the disk set; null: it has room, or has the volumes already, or nobody says how much it has. */
+/** Slots that the node lacks for the disk set; null: it has room, or has the volumes already, or its number of slots is not known. */
 export function noVolumeSlots(view: Assessment, home: ServerView, node: string): NoSlots | null {
   const { volumeAttachments, volumeSlots } = view.observed;
   const volumes = new Set(home.claims.map(({ bound }) => bound));

@@ -38,9 +38,9 @@ export interface WatchedKind<T extends KubernetesObject> {
   readonly optional?: true;
   /** Kept as text: read only when its pair is reconciled, to be compared with what the operator would apply. */
   readonly asText?: true;
-  /** The part of an object that is kept. A change that leaves this as it is concerns nobody. */
+  /** The part of an object that is kept. A change that leaves this as it is has no effect. */
   readonly keep: (object: T) => T;
-  /** The part of it that concerns somebody; absent: everything that is kept. */
+  /** The part of it whose changes have an effect; absent: everything that is kept. */
   readonly concerning?: (kept: T) => unknown;
   /** The pairs that a change concerns. */
   readonly wakes:

@@ -162,7 +162,7 @@ export class Caches {
   }
 
   /**
-   * Adds objects that must be there and do not carry the label: somebody may have removed it. Such an object is no
+   * Adds objects that must be there and do not carry the label: it may have been removed. Such an object is no
    * less in use, so it is asked for by its name, and gets its label back.
    */
   async #withUnlabelled<T extends KubernetesObject>(
